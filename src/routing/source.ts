@@ -1,0 +1,22 @@
+import type { Route, SourceName } from "./route.ts";
+
+/** What changed among one source's routes: these now read so, those ids are gone. */
+export interface Delta {
+  readonly upsert: readonly Route[];
+  readonly remove: readonly string[];
+}
+
+/** How a source tells the table what it knows. Both calls take effect before they return. */
+export interface Publish {
+  /** The source's whole set; what is not in it is gone. */
+  replace(routes: readonly Route[]): void;
+  /** The difference to what the source has published before. */
+  patch(delta: Delta): void;
+}
+
+/** A place that routes come from. A source owns its routes and never sees another source's. */
+export interface RouteSource {
+  readonly name: SourceName;
+  /** Publishes until the signal aborts, then resolves. A source that loses its origin keeps its last routes published and tries again by itself. */
+  run(publish: Publish, signal: AbortSignal): Promise<void>;
+}
