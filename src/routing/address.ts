@@ -10,17 +10,80 @@ export interface Address {
   readonly text: string;
 }
 
-/** Address from `host`, `host:port`, `[v6]:port` or a bare IPv6 literal; without a port it is 25565. The error says what is wrong, without the input. */
+/** The longest name DNS can carry, written with dots (RFC 1035, section 2.3.4, less the length octets). */
+const longestHost = 253;
+
+/**
+ * Address from `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 literal; without a port it is 25565. Outer whitespace is dropped,
+ * names are lower-cased, and IPv6 literals take their shortest form. The error completes "the address ..." and never holds the input.
+ */
 export function parseAddress(text: string): Result<Address, string> {
-  // filled in by routing's own tests
   const trimmed = text.trim();
-  return trimmed === "" ? err("is empty") : ok(makeAddress(trimmed, defaultPort));
+  if (trimmed === "") return err("is empty, expected host:port");
+  if (/[\s\p{Cc}]/u.test(trimmed)) return err("has whitespace or a control character inside");
+  if (trimmed.startsWith("[")) return parseBracketed(trimmed);
+
+  const colon = trimmed.indexOf(":");
+  if (colon === -1) return parseNamed(trimmed, "");
+  if (colon === trimmed.lastIndexOf(":")) {
+    return parseNamed(trimmed.slice(0, colon), trimmed.slice(colon));
+  }
+  const literal = ipv6Literal(trimmed);
+  if (literal !== null) return ok(makeAddress(literal, defaultPort));
+  return err("has more than one colon, expected host:port or [IPv6 address]:port");
 }
 
-/** Address from its two parts. */
+/** Address from its two parts, which must have been checked: a name or an IP literal without brackets, and a port from 1 to 65535. */
 export function makeAddress(host: string, port: number): Address {
   return { host, port, text: host.includes(":") ? `[${host}]:${port}` : `${host}:${port}` };
 }
 
 /** True when both name the same host and port. */
 export const sameAddress = (a: Address, b: Address): boolean => a.text === b.text;
+
+function parseBracketed(text: string): Result<Address, string> {
+  const close = text.indexOf("]");
+  if (close === -1) return err("has no closing bracket, expected [IPv6 address]:port");
+  const literal = ipv6Literal(text.slice(1, close));
+  if (literal === null) return err("has no IPv6 address between its brackets");
+  return withPort(literal, text.slice(close + 1));
+}
+
+function parseNamed(host: string, portPart: string): Result<Address, string> {
+  if (host === "") return err("has no host, expected host:port");
+  if (host.length > longestHost) return err(`has a host longer than ${longestHost} characters`);
+  // Left of these, a URL or a mistyped literal would become a name that no resolver knows.
+  if (/[[\]/\\]/.test(host)) return err("has a bracket or slash in its host, expected host:port");
+  return withPort(host.toLowerCase(), portPart);
+}
+
+/** `portPart` is what follows the host: empty, or a colon and the port. */
+function withPort(host: string, portPart: string): Result<Address, string> {
+  if (portPart === "") return ok(makeAddress(host, defaultPort));
+  const port = /^:\d{1,5}$/.test(portPart) ? Number(portPart.slice(1)) : 0;
+  if (port < 1 || port > 65535) return err("has no valid port, expected a number from 1 to 65535");
+  return ok(makeAddress(host, port));
+}
+
+/** The literal's shortest form (RFC 4291 section 2.2, RFC 5952 section 4), its zone as written (RFC 4007 section 11); null when it is none. */
+function ipv6Literal(text: string): string | null {
+  const [, digits = "", zone = ""] = /^([\da-f:.]+)(%[\w.-]+)?$/i.exec(text) ?? [];
+  const halves = withoutDottedTail(digits).split("::");
+  const [head = [], tail = []] = halves.map((half) => (half === "" ? [] : half.split(":")));
+  const missing = 8 - head.length - tail.length;
+  if (halves.length === 2 ? missing < 1 : halves.length > 2 || missing !== 0) return null;
+
+  const groups = [...head, ...Array<string>(missing).fill("0"), ...tail];
+  if (!groups.every((group) => /^[\da-f]{1,4}$/i.test(group))) return null;
+  // The runtime's URL parser shortens well, but takes `::1:` and refuses `1::5:6:7:0.0.0.5`: so it gets eight plain groups.
+  return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1) + zone;
+}
+
+/** `::ffff:10.0.0.5` as `::ffff:0a00:0005`. An octet above 255 makes a group of more than four digits, which is no group. */
+function withoutDottedTail(digits: string): string {
+  const dotted = /(?<=:)(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/;
+  return digits.replace(dotted, (quad) => {
+    const hex = quad.split(".").map((octet) => Number(octet).toString(16).padStart(2, "0"));
+    return hex.join("").replace(/^.{4}/, "$&:");
+  });
+}

@@ -1,10 +1,62 @@
-import type { Hostname } from "./hostname.ts";
+import { err, ok, type Result } from "../result.ts";
+import { type Hostname, toHostname } from "./hostname.ts";
 
-/** What a route claims: one hostname, every hostname below a suffix (`*.example.com`, any depth), or whatever nobody else claims. */
+/**
+ * What a route claims: one hostname, every hostname below a suffix (`*.example.com`, any depth), or whatever nobody else claims.
+ *
+ * Patterns are in total order for every hostname: exact, then wildcards from the longest suffix to the shortest, then the default. That order
+ * comes before every other: only claims of the very same pattern are decided by their sources, and within a source by the routes' ids.
+ */
 export type Pattern =
   | { readonly kind: "exact"; readonly hostname: Hostname }
   | { readonly kind: "wildcard"; readonly suffix: Hostname }
   | { readonly kind: "default" };
+
+/** A part of a list that is no pattern; `reason` completes "the hostname ...". */
+export interface PatternProblem {
+  readonly text: string;
+  readonly reason: string;
+}
+
+/** No pattern is longer: the handshake has room for 255 characters of server address (Minecraft protocol, "Handshake"). */
+export const longestPattern = 255;
+
+/**
+ * Pattern from `play.example.com` or `*.example.com`, in the form that `toHostname` gives to what clients send; `simplifySrv` must be the one
+ * that look-ups use. The error completes "the hostname ..." and never holds the input. The default route has no text: `*` alone is an error.
+ */
+export function parsePattern(text: string, simplifySrv = false): Result<Pattern, string> {
+  const name = text.trim();
+  if (name.length > longestPattern) return err(`is longer than ${longestPattern} characters`);
+  if (/[\s\p{Cc}]/u.test(name)) return err("has whitespace or a control character inside");
+  if (name === "*") return err("is only *, expected a name or *.suffix");
+
+  const isWildcard = name.startsWith("*.");
+  const rest = isWildcard ? name.slice(2) : name;
+  if (rest.includes("*")) return err("has a * that is not its whole first label");
+  const hostname = toHostname(rest, simplifySrv);
+  if (hostname === "") return err("is empty, expected a name or *.suffix");
+  return ok(
+    isWildcard ? { kind: "wildcard", suffix: hostname } : { kind: "exact", hostname: hostname },
+  );
+}
+
+/** Patterns from a list separated by commas or newlines, each once, in order. Empty parts are dropped; a bad part does not spoil the others. */
+export function parsePatterns(
+  list: string,
+  simplifySrv = false,
+): { readonly patterns: readonly Pattern[]; readonly problems: readonly PatternProblem[] } {
+  const patterns = new Map<string, Pattern>();
+  const problems: PatternProblem[] = [];
+  for (const part of list.split(/[,\n]/)) {
+    const text = part.trim();
+    if (text === "") continue;
+    const pattern = parsePattern(text, simplifySrv);
+    if (pattern.ok) patterns.set(patternText(pattern.value), pattern.value);
+    else problems.push({ text, reason: pattern.error });
+  }
+  return { patterns: [...patterns.values()], problems };
+}
 
 /** The pattern's one printed form: `play.example.com`, `*.example.com` or `*`. */
 export function patternText(pattern: Pattern): string {

@@ -1,7 +1,7 @@
 import { type Address, sameAddress } from "./address.ts";
 import { type Pattern, patternText } from "./pattern.ts";
 
-/** Every place that routes can come from, in order of precedence: the first source that claims a hostname owns it. */
+/** Every place that routes can come from, in order of precedence: the first source that claims a pattern owns it. */
 export const sourceNames = [
   "env",
   "file",
@@ -18,10 +18,10 @@ export type SourceName = (typeof sourceNames)[number];
 /** How a sleeping backend is started, and the name it is started by. */
 export type WakeTarget = { readonly kind: "control-plane"; readonly server: string };
 
-/** One backend as its source describes it: the hostnames it claims, where it lives and how it is woken. Never mutated. */
+/** One backend as its source describes it: the patterns it claims, where it lives and how it is woken. Never mutated. */
 export interface Route {
   readonly source: SourceName;
-  /** Unique within the source; also the order in which claims of one source win (smallest first). */
+  /** Unique within the source; among routes of one source that claim the same pattern the smallest wins, by code units. */
   readonly id: string;
   readonly patterns: readonly Pattern[];
   readonly address: Address;
@@ -29,13 +29,14 @@ export interface Route {
   readonly wake: WakeTarget | null;
 }
 
+/** True when both lead to the same backend, woken the same way. */
+export const sameTarget = (a: Route, b: Route): boolean =>
+  sameAddress(a.address, b.address) &&
+  a.wake?.kind === b.wake?.kind &&
+  a.wake?.server === b.wake?.server;
+
 /** True when a client could not tell the two routes apart (id and source aside). */
-export function sameRoute(a: Route, b: Route): boolean {
-  return (
-    sameAddress(a.address, b.address) &&
-    a.wake?.kind === b.wake?.kind &&
-    a.wake?.server === b.wake?.server &&
-    a.patterns.length === b.patterns.length &&
-    a.patterns.every((pattern, i) => patternText(pattern) === patternText(b.patterns[i] ?? pattern))
-  );
-}
+export const sameRoute = (a: Route, b: Route): boolean =>
+  sameTarget(a, b) &&
+  a.patterns.length === b.patterns.length &&
+  a.patterns.every((pattern, i) => patternText(pattern) === patternText(b.patterns[i] ?? pattern));

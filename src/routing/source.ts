@@ -1,6 +1,6 @@
 import type { Route, SourceName } from "./route.ts";
 
-/** What changed among one source's routes: these now read so, those ids are gone. */
+/** What changed among one source's routes: these ids are gone, then these routes are new or read differently now. */
 export interface Delta {
   readonly upsert: readonly Route[];
   readonly remove: readonly string[];

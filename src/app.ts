@@ -1,0 +1,142 @@
+import { createFleet } from "./backend/fleet.ts";
+import { createWaker } from "./backend/waker.ts";
+import type { Config } from "./config/config.ts";
+import { createDeadlines } from "./net/deadlines.ts";
+import { createDialer } from "./net/dial.ts";
+import { listen } from "./net/listen.ts";
+import { createAcceptQueue } from "./net/rate.ts";
+import { createResolver } from "./net/resolve.ts";
+import type { Observer } from "./observe/bus.ts";
+import { err, ok, type Result } from "./result.ts";
+import type { RouteSource } from "./routing/source.ts";
+import { createRouteTable } from "./routing/table.ts";
+import { createSessions } from "./session/sessions.ts";
+import { createEnvSource } from "./sources/env.ts";
+import { createPostgresSource } from "./sources/postgres.ts";
+import { superviseSources } from "./sources/supervisor.ts";
+
+/** A router that is running. */
+export interface App {
+  readonly port: number;
+  /**
+   * Refuses new clients, tells waiting players, and resolves when the last session is over: at the latest after the drain
+   * timeout, and at once when the signal aborts. A second call joins the first.
+   */
+  stop(reason: string, now: AbortSignal): Promise<void>;
+}
+
+/** What a router needs of the host. */
+export interface AppDeps {
+  readonly emit: Observer;
+  /** How many sessions there are file descriptors for. */
+  readonly sessionLimit: number;
+}
+
+/** How long the port stays closed for routes that are still being read, ms: a player should not find the router empty. */
+const firstRoutesMs = 5_000;
+
+/** Builds every room and opens the port. The error is one readable phrase. */
+export async function start(config: Config, deps: AppDeps): Promise<Result<App, string>> {
+  const { emit, sessionLimit } = deps;
+  const fault = (error: Error): void => emit({ kind: "fault", error });
+  const deadlines = createDeadlines();
+  const stopping = new AbortController();
+
+  const table = createRouteTable();
+  const supervisor = superviseSources(sourcesOf(config, emit), {
+    table,
+    changed: (source, changes) => emit({ kind: "routes-changed", source, changes }),
+    fault,
+  });
+
+  const dialer = createDialer({
+    resolver: createResolver({}),
+    deadlines,
+    timeoutMs: config.dialTimeoutMs,
+    fault,
+  });
+  const fleet =
+    config.waker === null
+      ? null
+      : createFleet({
+          waker: createWaker({ ...config.waker, deadlines, emit }),
+          dialer,
+          deadlines,
+          timeoutMs: config.waker.timeoutMs,
+          pollMs: config.waker.pollIntervalMs,
+          emit,
+        });
+
+  const sessions = createSessions({
+    queue: createAcceptQueue({ perSecond: config.listen.connectionsPerSecond }),
+    limit: sessionLimit,
+    table,
+    dialer,
+    fleet,
+    deadlines,
+    emit,
+    simplifySrv: config.simplifySrv,
+    asleepText: config.motd.asleep,
+    loadingText: config.motd.loading,
+    hasLoadingText: (config.motd.loading || config.motd.asleep) !== "",
+    hold: config.hold,
+    wakeTimeoutMs: config.waker?.timeoutMs ?? 0,
+    transferAsLogin: config.transferAsLogin,
+    stopping: stopping.signal,
+  });
+
+  const patience = new AbortController();
+  const patienceOver = deadlines.after(firstRoutesMs, () => patience.abort());
+  await supervisor.firstRoutes(patience.signal);
+  patienceOver.cancel();
+
+  const { bind, port } = config.listen;
+  const listener = listen({ bind, port, accept: sessions.accept, fault });
+  if (!listener.ok) {
+    await supervisor.stop();
+    return err(listener.error);
+  }
+  emit({
+    kind: "listening",
+    address: listener.value.address,
+    port: listener.value.port,
+    sessionLimit,
+  });
+
+  async function end(reason: string, now: AbortSignal): Promise<void> {
+    emit({
+      kind: "draining",
+      signal: reason,
+      sessions: sessions.count(),
+      drainMs: config.drainTimeoutMs,
+    });
+    if (listener.ok) listener.value.stop();
+    stopping.abort();
+    const cut = await sessions.drain(config.drainTimeoutMs, now);
+    await supervisor.stop();
+    emit({ kind: "stopped", cut });
+  }
+
+  let ending: Promise<void> | null = null;
+  const stop = (reason: string, now: AbortSignal): Promise<void> => {
+    ending ??= end(reason, now);
+    return ending;
+  };
+  return ok({ port: listener.value.port, stop });
+}
+
+/** Every place that routes come from. A new one is one line here. */
+export function sourcesOf(config: Config, emit: Observer): readonly RouteSource[] {
+  const sources: RouteSource[] = [createEnvSource(config.routes)];
+  if (config.postgres !== null) {
+    sources.push(
+      createPostgresSource({
+        ...config.postgres,
+        wakeable: config.waker !== null,
+        simplifySrv: config.simplifySrv,
+        emit,
+      }),
+    );
+  }
+  return sources;
+}

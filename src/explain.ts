@@ -1,0 +1,70 @@
+import { sourcesOf } from "./app.ts";
+import type { Config } from "./config/config.ts";
+import { createDeadlines } from "./net/deadlines.ts";
+import type { Observer } from "./observe/bus.ts";
+import { toHostname } from "./routing/hostname.ts";
+import { patternText } from "./routing/pattern.ts";
+import type { Route } from "./routing/route.ts";
+import { type Candidate, createRouteTable } from "./routing/table.ts";
+import { superviseSources } from "./sources/supervisor.ts";
+
+/** How long the sources may take to be read, ms. */
+const readMs = 15_000;
+
+const standings: Readonly<Record<Candidate["standing"], string>> = {
+  wins: "gets the players",
+  "less-specific": "less specific",
+  "later-source": "its source comes later in the order of precedence",
+  "larger-id": "its name comes later in the same source",
+};
+
+/** Reads every source once and tells, for the operator, where a hostname leads and why. */
+export async function explain(config: Config, raw: string, emit: Observer): Promise<string> {
+  const deadlines = createDeadlines();
+  const table = createRouteTable();
+  const supervisor = superviseSources(sourcesOf(config, emit), {
+    table,
+    changed: (source, changes) => {
+      if (changes.conflicts.length > 0) {
+        const conflicts = { added: [], removed: [], changed: [], conflicts: changes.conflicts };
+        emit({ kind: "routes-changed", source, changes: conflicts });
+      }
+    },
+    fault: (error) => emit({ kind: "fault", error }),
+  });
+  const patience = new AbortController();
+  const late = deadlines.after(readMs, () => patience.abort());
+  await supervisor.firstRoutes(patience.signal);
+  late.cancel();
+  await supervisor.stop();
+
+  const hostname = toHostname(raw, config.simplifySrv);
+  const lines = [`hostname  ${hostname === "" ? "(empty)" : hostname}`];
+  if (patience.signal.aborted) {
+    lines.push("warning   not every source could be read in time; what follows may be incomplete");
+  }
+  const candidates = table.explain(hostname);
+  const [winner] = candidates;
+  if (winner === undefined) {
+    lines.push("route     none: such a client is disconnected without a word");
+  } else {
+    lines.push(...routeLines(winner.claim.route, patternText(winner.claim.pattern)));
+  }
+  for (const { claim, standing } of candidates) {
+    const { route } = claim;
+    lines.push(
+      `claim     ${patternText(claim.pattern)} -> ${route.address.text} (${route.source} ${route.id}): ${standings[standing]}`,
+    );
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function routeLines(route: Route, pattern: string): readonly string[] {
+  return [
+    `route     ${pattern}, from ${route.source} ${route.id}`,
+    `backend   ${route.address.text}`,
+    route.wake === null
+      ? "wake      never: it is dialled as it is"
+      : `wake      by the control plane, as ${JSON.stringify(route.wake.server)}`,
+  ];
+}

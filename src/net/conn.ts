@@ -1,0 +1,212 @@
+import type { Socket } from "bun";
+import type { Deadlines } from "./deadlines.ts";
+
+/** One side of a TCP connection. `ip` is a literal in its plain form: an IPv4 peer of a dual-stack listener reads `192.0.2.1`. */
+export interface Endpoint {
+  readonly ip: string;
+  readonly port: number;
+}
+
+/** What ended the wait for more bytes: they came, the peer sent FIN, the connection is gone, or the wait was over first. */
+export type Arrival = "data" | "ended" | "closed" | "late";
+
+/** How a connection stopped being readable: by the peer's FIN, by an error such as a reset, or by our own doing. */
+export type Ending = "fin" | "reset" | "aborted";
+
+/**
+ * One TCP connection, to a client or to a backend.
+ *
+ * Before the relay it is read by `more`, `peek` and `take` and written by `send`; then `relay` takes it over together
+ * with its peer. Plain data, so that the relay's callbacks reach everything by one property read. Only net/ writes its fields.
+ */
+export interface Conn {
+  readonly socket: Socket<Conn>;
+  readonly remote: Endpoint;
+  /** The other end of the relay; null before it. */
+  peer: Conn | null;
+  /** Bytes that arrived and were not taken; empty during the relay. */
+  inbox: Buffer;
+  /** Bytes that the kernel has not accepted yet. At most one arrived chunk during the relay. */
+  unsent: Buffer | null;
+  /** Bytes handed to the kernel so far. */
+  sent: number;
+  /** Send FIN as soon as `unsent` is empty. */
+  finWhenSent: boolean;
+  /** The peer can send nothing more. Null while it can. */
+  ending: Ending | null;
+  /** We have sent FIN. */
+  finSent: boolean;
+  closed: boolean;
+  /** Bytes dropped since the goodbye was sent. Null while what arrives still matters. */
+  discarded: number | null;
+  /** The one wait in progress. */
+  waiting: ((arrival: Arrival) => void) | null;
+  /** Told when the relay should look at this side: it has ended or closed. */
+  onEnd: ((conn: Conn) => void) | null;
+  /** Told once, when the connection is gone. */
+  onClose: (() => void) | null;
+}
+
+/** The most that a client may send before its session is relayed; a client that sends more is dropped. */
+export const inboxLimit = 64 * 1024;
+
+const nothing = Buffer.alloc(0);
+
+/** How long a goodbye may take to be read before the connection is cut, ms; and how much is read meanwhile, bytes. */
+const farewellMs = 2_000;
+const farewellBytes = 64 * 1024;
+
+/** The Conn of a socket that has just opened. Null when the peer is gone already, which leaves the socket without an address. */
+export function createConn(socket: Socket<Conn>): Conn | null {
+  const address: string | undefined = socket.remoteAddress;
+  if (address === undefined) return null;
+  return {
+    socket,
+    remote: { ip: plainIp(address), port: socket.remotePort },
+    peer: null,
+    inbox: nothing,
+    unsent: null,
+    sent: 0,
+    finWhenSent: false,
+    ending: null,
+    finSent: false,
+    closed: false,
+    discarded: null,
+    waiting: null,
+    onEnd: null,
+    onClose: null,
+  };
+}
+
+/** Where on this machine the connection ends. */
+export const localEndpoint = (conn: Conn): Endpoint => ({
+  ip: plainIp(conn.socket.localAddress),
+  port: conn.socket.localPort,
+});
+
+/** An IPv4-mapped IPv6 address as the IPv4 address that it means (RFC 4291 section 2.5.5.2); others unchanged. */
+export const plainIp = (ip: string): string =>
+  ip.startsWith("::ffff:") && ip.includes(".") ? ip.slice(7) : ip;
+
+/** Bytes that have arrived and were not taken. Valid until the next wait. */
+export const peek = (conn: Conn): Buffer => conn.inbox;
+
+/** Drops the first `count` bytes of what has arrived. */
+export function take(conn: Conn, count: number): void {
+  conn.inbox = conn.inbox.length === count ? nothing : conn.inbox.subarray(count);
+}
+
+/** Waits for bytes that were not there before, for at most `ms` (Infinity: without limit) and until the signal aborts. One wait at a time. */
+export function more(
+  conn: Conn,
+  deadlines: Deadlines,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<Arrival> {
+  if (conn.closed) return Promise.resolve("closed");
+  if (conn.ending !== null) return Promise.resolve("ended");
+  if (ms <= 0 || signal?.aborted) return Promise.resolve("late");
+  return new Promise((resolve) => {
+    const settle = (arrival: Arrival): void => {
+      conn.waiting = null;
+      deadline?.cancel();
+      signal?.removeEventListener("abort", tooLate);
+      resolve(arrival);
+    };
+    const tooLate = (): void => settle("late");
+    const deadline = ms === Number.POSITIVE_INFINITY ? null : deadlines.after(ms, tooLate);
+    signal?.addEventListener("abort", tooLate, { once: true });
+    conn.waiting = settle;
+  });
+}
+
+/** Sends bytes in order. False when the connection cannot be written any more; what the kernel does not take at once is kept. */
+export function send(conn: Conn, bytes: Uint8Array): boolean {
+  if (conn.closed || conn.finSent || conn.finWhenSent) return false;
+  if (conn.unsent !== null) {
+    conn.unsent = Buffer.concat([conn.unsent, bytes]);
+    return true;
+  }
+  const taken = conn.socket.write(bytes);
+  if (taken < 0) return false;
+  conn.sent += taken;
+  if (taken < bytes.length) conn.unsent = Buffer.from(bytes.subarray(taken));
+  return true;
+}
+
+/** Gives the kernel what it would not take before; true when nothing is left. Safe to call at any time. */
+export function flush(conn: Conn): boolean {
+  const rest = conn.unsent;
+  if (rest === null) return true;
+  const taken = conn.socket.write(rest);
+  if (taken < 0) return false;
+  conn.sent += taken;
+  if (taken < rest.length) {
+    conn.unsent = taken === 0 ? rest : rest.subarray(taken);
+    return false;
+  }
+  conn.unsent = null;
+  if (conn.finWhenSent) sendFin(conn);
+  return true;
+}
+
+/** Sends FIN once everything before it is sent. The peer may go on sending. */
+export function finish(conn: Conn): void {
+  if (conn.closed || conn.finSent) return;
+  if (conn.unsent === null) sendFin(conn);
+  else conn.finWhenSent = true;
+}
+
+/**
+ * Ends the connection so that the peer reads everything sent so far: FIN behind the last byte, then whatever still comes is
+ * read and dropped. Bun's `end()` would close at once, and unread input then turns the goodbye into a reset.
+ */
+export function close(conn: Conn, deadlines: Deadlines): void {
+  if (conn.closed || conn.discarded !== null) return;
+  conn.discarded = 0;
+  conn.peer = null;
+  conn.inbox = nothing;
+  const cut = deadlines.after(farewellMs, () => abort(conn));
+  const tell = conn.onClose;
+  conn.onClose = () => {
+    cut.cancel();
+    tell?.();
+  };
+  finish(conn);
+  if (!conn.closed) conn.socket.resume();
+}
+
+/** Closes the connection at once, without a goodbye. Only for one to which nothing was sent: bytes on their way may be lost. */
+export function drop(conn: Conn): void {
+  if (conn.closed) return;
+  conn.ending ??= "aborted";
+  conn.socket.end();
+}
+
+/** Ends the connection at once with a reset; bytes on their way may be lost. */
+export function abort(conn: Conn): void {
+  if (conn.closed) return;
+  conn.ending ??= "aborted";
+  conn.socket.terminate();
+}
+
+/** Takes in what arrived before the relay. Called by the socket handlers only. */
+export function receive(conn: Conn, chunk: Buffer): void {
+  if (conn.discarded !== null) {
+    conn.discarded += chunk.length;
+    if (conn.discarded > farewellBytes) abort(conn);
+    return;
+  }
+  conn.inbox = conn.inbox.length === 0 ? chunk : Buffer.concat([conn.inbox, chunk]);
+  if (conn.inbox.length > inboxLimit) {
+    abort(conn);
+    return;
+  }
+  conn.waiting?.("data");
+}
+
+function sendFin(conn: Conn): void {
+  conn.finWhenSent = false;
+  conn.finSent = true;
+  conn.socket.shutdown();
+}

@@ -1,0 +1,49 @@
+import type { Deadlines } from "./deadlines.ts";
+
+/** Lets a limited number through at a time; the others wait in order. */
+export interface Gate {
+  /** Resolves true with a place taken, which `leave` gives back; false when `ms` passed or the signal aborted first. */
+  enter(ms: number, signal: AbortSignal): Promise<boolean>;
+  /** Gives one place back. */
+  leave(): void;
+  /** True when nobody is inside and nobody waits. */
+  isEmpty(): boolean;
+}
+
+/** A gate with `limit` places. */
+export function createGate(limit: number, deadlines: Deadlines): Gate {
+  const queue = new Set<() => void>();
+  let inside = 0;
+
+  function enter(ms: number, signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return Promise.resolve(false);
+    if (inside < limit) {
+      inside += 1;
+      return Promise.resolve(true);
+    }
+    return new Promise((resolve) => {
+      const settle = (entered: boolean): void => {
+        queue.delete(admit);
+        deadline.cancel();
+        signal.removeEventListener("abort", giveUp);
+        resolve(entered);
+      };
+      const admit = (): void => {
+        inside += 1;
+        settle(true);
+      };
+      const giveUp = (): void => settle(false);
+      const deadline = deadlines.after(ms, giveUp);
+      signal.addEventListener("abort", giveUp, { once: true });
+      queue.add(admit);
+    });
+  }
+
+  function leave(): void {
+    inside -= 1;
+    const [next] = queue;
+    next?.();
+  }
+
+  return { enter, leave, isEmpty: () => inside === 0 && queue.size === 0 };
+}

@@ -1,0 +1,114 @@
+import { abort, type Conn, type Ending, finish, flush } from "./conn.ts";
+import type { Deadline, Deadlines } from "./deadlines.ts";
+
+/** How a relay went: bytes given to either side in the whole session, and which side ended first and how. */
+export interface RelayEnd {
+  readonly toBackend: number;
+  readonly toClient: number;
+  readonly endedBy: "client" | "backend";
+  readonly ending: Ending;
+}
+
+/** How long the relay waits without a byte moving: for one direction after the other has ended, and for a side whose peer is gone, ms. */
+const lingerMs = 30_000;
+const farewellMs = 2_000;
+
+/**
+ * Joins client and backend until both are closed. Takes both over: from here on the socket handlers move the bytes, by the
+ * functions below, and nobody else reads or writes.
+ *
+ * Bytes stay in order and none is dropped: a direction that ends passes its FIN on behind its last byte and the other one
+ * goes on, for as long as something moves at least every 30 s.
+ */
+export function relay(client: Conn, backend: Conn, deadlines: Deadlines): Promise<RelayEnd> {
+  return new Promise((resolve) => {
+    let first: { endedBy: "client" | "backend"; ending: Ending } | null = null;
+    let linger: Deadline | null = null;
+
+    function cutWhenStill(ms: number): void {
+      const moved = client.sent + backend.sent;
+      linger?.cancel();
+      linger = deadlines.after(ms, () => {
+        if (client.sent + backend.sent !== moved) {
+          cutWhenStill(ms);
+          return;
+        }
+        abort(client);
+        abort(backend);
+      });
+    }
+
+    function sideEnded(side: Conn): void {
+      first ??= {
+        endedBy: side === client ? "client" : "backend",
+        ending: side.ending ?? "aborted",
+      };
+      if (!client.closed || !backend.closed) {
+        cutWhenStill(side.closed ? farewellMs : lingerMs);
+        return;
+      }
+      linger?.cancel();
+      resolve({ toBackend: backend.sent, toClient: client.sent, ...first });
+    }
+
+    client.onEnd = sideEnded;
+    backend.onEnd = sideEnded;
+    client.peer = backend;
+    backend.peer = client;
+    start(client, backend);
+    start(backend, client);
+  });
+}
+
+/** Passes on what `from` had received before the relay, and the end that it may have come to. */
+function start(from: Conn, to: Conn): void {
+  const waiting = from.inbox;
+  if (waiting.length > 0) {
+    from.inbox = waiting.subarray(waiting.length);
+    forward(from, to, waiting);
+  }
+  if (from.closed) relayClosed(from, to);
+  else if (from.ending !== null) relayEnded(from, to);
+}
+
+/** Writes the very Buffer that arrived to the other side. What the kernel does not take stays as the one pending slice, and reading stops until it is gone. */
+export function forward(from: Conn, to: Conn, chunk: Buffer): void {
+  if (to.unsent !== null) {
+    // Bun may deliver one more chunk after pause(), when the socket fails meanwhile.
+    to.unsent = Buffer.concat([to.unsent, chunk]);
+    if (!from.closed) from.socket.pause();
+    return;
+  }
+  const taken = to.socket.write(chunk);
+  if (taken === chunk.length) {
+    to.sent += taken;
+    return;
+  }
+  // Negative: that side is closed or has our FIN; its own close event ends the relay.
+  if (taken < 0) return;
+  to.sent += taken;
+  to.unsent = taken === 0 ? chunk : chunk.subarray(taken);
+  if (!from.closed) from.socket.pause();
+}
+
+/** The kernel takes bytes for `to` again. Also called when nothing was pending: Bun emits `drain` after every pause and resume. */
+export function drained(to: Conn, from: Conn): void {
+  if (to.unsent === null) return;
+  if (flush(to) && !from.closed) from.socket.resume();
+}
+
+/** `from` sent FIN: pass it on behind the last byte. */
+export function relayEnded(from: Conn, to: Conn): void {
+  finish(to);
+  from.onEnd?.(from);
+}
+
+/** `from` is gone: the other side gets what it is still owed and then FIN, and what it sends has nowhere to go. */
+export function relayClosed(from: Conn, to: Conn): void {
+  finish(to);
+  if (!to.closed) {
+    // Without a reader on our side a paused socket would never see its peer's FIN.
+    to.socket.resume();
+  }
+  from.onEnd?.(from);
+}

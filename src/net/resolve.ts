@@ -1,0 +1,360 @@
+import { promises as dns } from "node:dns";
+import { readFile, stat } from "node:fs/promises";
+import { isIP } from "node:net";
+import { err, ok, type Result } from "../result.ts";
+
+/** Why a name has no address now. `message` is one readable phrase, without the name. */
+export interface ResolveFailure {
+  readonly kind: "not-found" | "timeout" | "nameserver-error" | "busy" | "aborted";
+  readonly message: string;
+}
+
+/** Turns names into addresses, and remembers them. */
+export interface Resolver {
+  /**
+   * The IP literals of a host, at least one: IPv4 before IPv6, each family in the order of its origin. An IP literal is
+   * its own answer. Settles within a few seconds or as soon as the signal aborts; the look-up itself goes on for others.
+   */
+  resolve(host: string, signal: AbortSignal): Promise<Result<readonly string[], ResolveFailure>>;
+}
+
+/** What a resolver may be told; by default it does what the host's own files say. */
+export interface ResolverDeps {
+  /** Milliseconds on a clock that never jumps; by default `performance.now`. */
+  readonly now?: () => number;
+  /** Nameservers as `ip`, `ip:port` or `[ip]:port`; by default those of the host. */
+  readonly servers?: readonly string[];
+  readonly hostsPath?: string;
+  readonly resolvConfPath?: string;
+}
+
+type Answer = Result<readonly string[], ResolveFailure>;
+
+/** What DNS said: addresses with the shortest of their times to live, as clamped. */
+type Finding = Result<{ readonly ips: readonly string[]; readonly ttlMs: number }, ResolveFailure>;
+
+interface Entry {
+  readonly answer: Answer;
+  readonly freshUntil: number;
+  /** Until when the addresses may be used if DNS fails; long past for a failure. */
+  readonly staleUntil: number;
+}
+
+type DnsChannel = InstanceType<typeof dns.Resolver>;
+
+/** How long an answer is kept, whatever its time to live. The lower bound also covers the nameservers that send 0. */
+const minTtlMs = 5_000;
+const maxTtlMs = 60_000;
+
+/** How long a failure is remembered, and a stale answer served before DNS is asked again. */
+const failureMs = 2_000;
+
+/** How long the last good addresses outlive their time to live while the nameservers fail (RFC 8767). */
+const staleMs = 3_600_000;
+
+/** How long somebody waits for DNS when there are stale addresses that would do. */
+const stalePatienceMs = 200;
+
+/** How long IPv4 addresses wait for the IPv6 ones of the same name (the Resolution Delay of RFC 8305). */
+const familyGraceMs = 50;
+
+/** The whole time for one name, search list and retries included. */
+const lookUpMs = 3_000;
+
+/** How often the host's files are looked at, and how long a look-up waits for the disk before it uses what it knows. */
+const recheckMs = 1_000;
+const diskPatienceMs = 100;
+
+const lookUpLimit = 256;
+const entryLimit = 4_096;
+const searchLimit = 6;
+
+const loopback: readonly string[] = ["127.0.0.1", "::1"];
+
+const notFound: ResolveFailure = { kind: "not-found", message: "the name does not exist" };
+const timedOut: ResolveFailure = { kind: "timeout", message: "no nameserver answered in time" };
+const aborted: ResolveFailure = { kind: "aborted", message: "no longer wanted" };
+const busy: ResolveFailure = {
+  kind: "busy",
+  message: `${lookUpLimit} names are being looked up already`,
+};
+
+/** The host itself if it is an IP literal (without brackets), else null. */
+export const literal = (host: string): string | null => (isIP(host) === 0 ? null : host);
+
+/**
+ * A resolver on c-ares. Bun resolves all other names (`Bun.connect`, `fetch`, `dns.lookup`) by a blocking getaddrinfo on
+ * the small thread pool that file reads need too, where a few dead names stop everything. c-ares asks nameservers only,
+ * so `/etc/hosts` and the search list of `/etc/resolv.conf` are honoured here.
+ */
+export function createResolver(deps: ResolverDeps): Resolver {
+  const { now = () => performance.now() } = deps;
+  const hosts = createWatchedFile(deps.hostsPath ?? defaultHostsPath(), parseHosts, now);
+  const resolvConf = createWatchedFile(
+    deps.resolvConfPath ?? "/etc/resolv.conf",
+    parseResolvConf,
+    now,
+  );
+  const ask = createDnsClient(deps.servers, now);
+  const entries = new Map<string, Entry>();
+  const pending = new Map<string, Promise<Answer>>();
+
+  function remember(name: string, entry: Entry): void {
+    // Deleted first, so that the map's order is that of the last look-up and its head is the oldest.
+    entries.delete(name);
+    entries.set(name, entry);
+    if (entries.size <= entryLimit) return;
+    const [oldest] = entries.keys();
+    if (oldest !== undefined) entries.delete(oldest);
+  }
+
+  /** What to keep of a finding. A name that is gone is gone; any other failure leaves the stale addresses in use. */
+  function toEntry(finding: Finding, stale: Entry | null): Entry {
+    const time = now();
+    if (finding.ok) {
+      const freshUntil = time + finding.value.ttlMs;
+      return { answer: ok(finding.value.ips), freshUntil, staleUntil: freshUntil + staleMs };
+    }
+    const freshUntil = time + failureMs;
+    if (stale !== null && finding.error.kind !== "not-found") return { ...stale, freshUntil };
+    return { answer: err(finding.error), freshUntil, staleUntil: 0 };
+  }
+
+  async function findAnywhere(name: string): Promise<Finding> {
+    const { search, dotsEnough } = await resolvConf.read();
+    const until = now() + lookUpMs;
+    let failure = notFound;
+    for (const candidate of candidates(name, search, dotsEnough)) {
+      const finding = await within(ask(candidate), until - now(), () => err(timedOut));
+      // A silent nameserver will not answer the next candidate either.
+      if (finding.ok || finding.error.kind === "timeout") return finding;
+      if (finding.error.kind !== "not-found") failure = finding.error;
+    }
+    return err(failure);
+  }
+
+  async function lookUp(name: string, stale: Entry | null): Promise<Answer> {
+    try {
+      const entry = toEntry(await findAnywhere(name), stale);
+      remember(name, entry);
+      return entry.answer;
+    } finally {
+      pending.delete(name);
+    }
+  }
+
+  async function answerOf(host: string): Promise<Answer> {
+    const name = host.toLowerCase();
+    const bare = name.endsWith(".") ? name.slice(0, -1) : name;
+    if (bare === "") return err(notFound);
+    const local = (await hosts.read()).get(bare);
+    if (local !== undefined) return ok(local);
+    // RFC 6761, section 6.3: these never go out to a nameserver.
+    if (bare === "localhost" || bare.endsWith(".localhost")) return ok(loopback);
+
+    const known = entries.get(name);
+    if (known !== undefined && now() < known.freshUntil) return known.answer;
+    const shared = pending.get(name);
+    if (shared !== undefined) return shared;
+
+    const stale = known !== undefined && now() < known.staleUntil ? known : null;
+    if (pending.size >= lookUpLimit) return stale?.answer ?? err(busy);
+    const fresh = lookUp(name, stale);
+    const answer = stale === null ? fresh : within(fresh, stalePatienceMs, () => stale.answer);
+    pending.set(name, answer);
+    return answer;
+  }
+
+  async function resolve(host: string, signal: AbortSignal): Promise<Answer> {
+    const ip = literal(host);
+    if (ip !== null) return ok([ip]);
+    if (signal.aborted) return err(aborted);
+    const { promise: givenUp, resolve: giveUp } = Promise.withResolvers<Answer>();
+    const onAbort = (): void => giveUp(err(aborted));
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await Promise.race([answerOf(host), givenUp]);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  return { resolve };
+}
+
+/** Asks DNS for both families of exactly this name. */
+function createDnsClient(
+  servers: readonly string[] | undefined,
+  now: () => number,
+): (name: string) => Promise<Finding> {
+  let channel: DnsChannel | null = null;
+  let channelUntil = 0;
+
+  /**
+   * c-ares caches answers by itself, for up to an hour and without a switch. A name is asked for again after `failureMs`
+   * at the earliest, so a channel that is used for no longer than that gives no answer from its cache. One channel serves
+   * all names, as each has a socket and some 40 kB outside the heap that the collector does not see.
+   */
+  function currentChannel(): DnsChannel {
+    if (channel !== null && now() < channelUntil) return channel;
+    // Bun checks c-ares's timeouts once a second: this asks again after 1 s and once more before `lookUpMs` is over.
+    channel = new dns.Resolver({ timeout: 900, tries: 3 });
+    if (servers !== undefined) channel.setServers(servers);
+    channelUntil = now() + failureMs;
+    return channel;
+  }
+
+  return async (name) => {
+    const asked = currentChannel();
+    const asking6 = finding(() => asked.resolve6(name, { ttl: true }));
+    const v4 = await finding(() => asked.resolve4(name, { ttl: true }));
+    // IPv4 comes first anyway, so a nameserver that drops questions for IPv6 must not hold it up.
+    const v6 = await (v4.ok ? within(asking6, familyGraceMs, () => err(timedOut)) : asking6);
+    if (!v4.ok) return v6.ok || v4.error.kind === "not-found" ? v6 : v4;
+    if (!v6.ok) return v4;
+    return ok({
+      ips: [...v4.value.ips, ...v6.value.ips],
+      ttlMs: Math.min(v4.value.ttlMs, v6.value.ttlMs),
+    });
+  };
+}
+
+interface AddressRecord {
+  readonly address: string;
+  readonly ttl: number;
+}
+
+/** One question to c-ares as a value. */
+async function finding(ask: () => Promise<readonly AddressRecord[]>): Promise<Finding> {
+  try {
+    const records = await ask();
+    if (records.length === 0) return err(notFound);
+    const ttlMs = Math.min(...records.map((record) => record.ttl)) * 1_000;
+    return ok({
+      ips: records.map((record) => record.address),
+      ttlMs: Math.min(maxTtlMs, Math.max(minTtlMs, ttlMs)),
+    });
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    if (code === "ENOTFOUND" || code === "ENODATA") return err(notFound);
+    if (code === "ETIMEOUT") return err(timedOut);
+    return err({ kind: "nameserver-error", message: `the nameserver answered with ${code}` });
+  }
+}
+
+interface WatchedFile<T> {
+  /** What the file says now, or said when the disk last answered. */
+  read(): Promise<T>;
+}
+
+/** A small file of the host that may change at any time. An absent one reads like an empty one. */
+function createWatchedFile<T>(
+  path: string,
+  parse: (text: string) => T,
+  now: () => number,
+): WatchedFile<T> {
+  let value = parse("");
+  let stamp = "";
+  let nextCheck = Number.NEGATIVE_INFINITY;
+  let checking: Promise<T> | null = null;
+
+  async function check(): Promise<T> {
+    try {
+      const { mtimeMs, size, ino } = await stat(path);
+      const seen = `${mtimeMs} ${size} ${ino}`;
+      if (seen !== stamp) value = parse(await readFile(path, "utf8"));
+      stamp = seen;
+    } catch (cause) {
+      // Any other failure (no file descriptors left, say) tells nothing about the content.
+      if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") {
+        value = parse("");
+        stamp = "";
+      }
+    } finally {
+      checking = null;
+    }
+    return value;
+  }
+
+  function read(): Promise<T> {
+    if (checking !== null) return checking;
+    if (now() < nextCheck) return Promise.resolve(value);
+    nextCheck = now() + recheckMs;
+    // The pool that reads files may be blocked by somebody's getaddrinfo: then what is known must do.
+    checking = within(check(), diskPatienceMs, () => value);
+    return checking;
+  }
+
+  return { read };
+}
+
+/** Where the host keeps its own names. */
+const defaultHostsPath = (): string =>
+  process.platform === "win32" ? "C:\\Windows\\System32\\drivers\\etc\\hosts" : "/etc/hosts";
+
+/** hosts(5): names in lower case, each with all its addresses, IPv4 first. */
+function parseHosts(text: string): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  for (const [ip = "", ...names] of fields(text)) {
+    if (literal(ip) === null) continue;
+    for (const name of names) {
+      const key = name.toLowerCase();
+      const ips = found.get(key) ?? [];
+      if (!ips.includes(ip)) ips.push(ip);
+      found.set(key, ips);
+    }
+  }
+  for (const ips of found.values()) ips.sort((a, b) => isIP(a) - isIP(b));
+  return found;
+}
+
+interface SearchRules {
+  readonly search: readonly string[];
+  /** A name with this many dots is first tried as it is. */
+  readonly dotsEnough: number;
+}
+
+/** resolv.conf(5): the last `search` or `domain` line, and `ndots`. c-ares reads the rest. */
+function parseResolvConf(text: string): SearchRules {
+  let search: readonly string[] = [];
+  let dotsEnough = 1;
+  for (const [keyword, ...values] of fields(text)) {
+    if (keyword === "search") search = values;
+    if (keyword === "domain") search = values.slice(0, 1);
+    if (keyword !== "options") continue;
+    for (const option of values) {
+      const dots = /^ndots:(\d+)$/.exec(option)?.[1];
+      if (dots !== undefined) dotsEnough = Math.min(15, Number(dots));
+    }
+  }
+  const domains = search.map((domain) => domain.replace(/^\.|\.$/g, "").toLowerCase());
+  return { search: domains.filter((domain) => domain !== "").slice(0, searchLimit), dotsEnough };
+}
+
+/** The words of each line, without comments. */
+const fields = (text: string): string[][] =>
+  text.split("\n").map((line) =>
+    line
+      .replace(/[#;].*/, "")
+      .split(/\s+/)
+      .filter((word) => word !== ""),
+  );
+
+/** The full names that a name may stand for, in the order in which resolv.conf(5) tries them. */
+function candidates(name: string, search: readonly string[], dotsEnough: number): string[] {
+  if (name.endsWith(".")) return [name.slice(0, -1)];
+  const expanded = search.map((domain) => `${name}.${domain}`);
+  const dots = name.split(".").length - 1;
+  return dots >= dotsEnough ? [name, ...expanded] : [...expanded, name];
+}
+
+/** The promise's value, or `late()` if it takes longer than `ms`; the promise then goes on unheeded and must not reject. */
+async function within<T>(promise: Promise<T>, ms: number, late: () => T): Promise<T> {
+  const { promise: timeout, resolve: expire } = Promise.withResolvers<T>();
+  const timer = setTimeout(() => expire(late()), ms);
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,38 @@
+import type { BackendEvent } from "../backend/event.ts";
+import type { SourceName } from "../routing/route.ts";
+import type { Changes } from "../routing/table.ts";
+import type { SessionEvent } from "../session/event.ts";
+import type { SourceEvent } from "../sources/event.ts";
+
+/** What a source's publication did to the table. */
+export interface RouteEvent {
+  readonly kind: "routes-changed";
+  readonly source: SourceName;
+  readonly changes: Changes;
+}
+
+/** What the process does as a whole. */
+export type ProcessEvent =
+  | { readonly kind: "started"; readonly version: string; readonly commit: string }
+  /** A setting that works, but perhaps not as meant. */
+  | { readonly kind: "setting-warning"; readonly message: string }
+  | {
+      readonly kind: "listening";
+      readonly address: string;
+      readonly port: number;
+      readonly sessionLimit: number;
+    }
+  /** It could not start, or not go on. */
+  | { readonly kind: "failed"; readonly reason: string }
+  | { readonly kind: "reloading" }
+  /** No new clients from here on; waiting players are told, those in a game may go on for `drainMs`. */
+  | {
+      readonly kind: "draining";
+      readonly signal: string;
+      readonly sessions: number;
+      readonly drainMs: number;
+    }
+  | { readonly kind: "stopped"; readonly cut: number };
+
+/** Everything that happens, for those who watch. */
+export type RouterEvent = SessionEvent | BackendEvent | SourceEvent | RouteEvent | ProcessEvent;

@@ -1,0 +1,91 @@
+/** How much a log line matters, from most to least. */
+export type Level = "error" | "warn" | "info" | "debug" | "trace";
+
+/** How a log line is written: `key=value` pairs, or one JSON object. */
+export type LogFormat = "logfmt" | "json";
+
+/** What a line says besides its message, in this order. Null and undefined leave a field out; none is named time, level or msg. */
+export type Fields = Readonly<Record<string, FieldValue>>;
+
+type FieldValue = string | number | bigint | boolean | null | undefined;
+
+/** One log line as data. `time` is RFC 3339 text, null or absent for none. */
+export interface LogEntry {
+  readonly time?: string | null;
+  readonly level: Level;
+  /** A constant phrase; what varies belongs in a field. */
+  readonly message: string;
+  readonly fields: Fields;
+}
+
+/** Syslog priorities (RFC 5424, 6.2.1) that journald reads from `<N>` in front of a line: sd-daemon(3). */
+const priorities: Readonly<Record<Level, number>> = {
+  error: 3,
+  warn: 4,
+  info: 6,
+  debug: 7,
+  trace: 7,
+};
+
+/**
+ * Characters that steer a terminal, a log viewer or a chat window instead of being shown: controls (with ANSI's escape), format
+ * characters (bidi, zero width, tags), line and paragraph separators, lone surrogates, and Minecraft's own colour code.
+ */
+const steering = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}§]/gu;
+
+/** Text of which logfmt needs no quotes; the same set as logrus has, so that lines read as upstream's did. */
+const plain = /^[A-Za-z0-9\-._/@^+]+$/;
+
+/** Longest text of a client's own choosing that a line holds, in UTF-16 units. */
+const longestClientText = 64;
+
+/** Text that a client chose (a hostname, a player's name), cut to 64 characters. Escaping is left to `logLine`, which escapes every value. */
+export function clientText(text: string): string {
+  if (text.length <= longestClientText) return text;
+  // A pair of surrogates is kept or left out as a whole.
+  const splitsPair = (text.codePointAt(longestClientText - 2) ?? 0) > 0xffff;
+  return `${text.slice(0, longestClientText - (splitsPair ? 2 : 1))}…`;
+}
+
+/**
+ * The entry as one line that ends in a line feed, whatever its values hold. Under journald the line starts with its priority and has
+ * no time, since the journal keeps its own; it never starts with text of a client, which could pose as a priority.
+ */
+export function logLine(entry: LogEntry, format: LogFormat, journald: boolean): string {
+  const prefix = journald ? `<${priorities[entry.level]}>` : "";
+  const time = journald ? null : entry.time;
+  const values = { time, level: entry.level, msg: entry.message, ...entry.fields };
+  const present = Object.entries(values).filter(
+    ([, value]) => value !== null && value !== undefined,
+  );
+
+  if (format === "json") {
+    const members = present.map(([name, value]) => `${quoted(name)}:${jsonValue(value)}`);
+    return `${prefix}{${members.join(",")}}\n`;
+  }
+  const pairs = present.map(([name, value]) => `${name}=${logfmtValue(name, value)}`);
+  return `${prefix}${pairs.join(" ")}\n`;
+}
+
+function jsonValue(value: FieldValue): string {
+  if (typeof value === "string") return quoted(value);
+  if (typeof value === "number" && !Number.isFinite(value)) return "null";
+  return String(value);
+}
+
+/** The time and the message are always quoted, as logrus does it. */
+function logfmtValue(name: string, value: FieldValue): string {
+  const text = String(value);
+  return plain.test(text) && name !== "msg" && name !== "time" ? text : quoted(text);
+}
+
+/** A JSON string literal in which nothing steers; logfmt readers know the same escapes. */
+const quoted = (text: string): string => JSON.stringify(text).replace(steering, escaped);
+
+function escaped(character: string): string {
+  let escapes = "";
+  for (let index = 0; index < character.length; index++) {
+    escapes += `\\u${character.charCodeAt(index).toString(16).padStart(4, "0")}`;
+  }
+  return escapes;
+}

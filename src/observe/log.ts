@@ -1,0 +1,324 @@
+import { patternText } from "../routing/pattern.ts";
+import type { Claim } from "../routing/table.ts";
+import type { SessionFacts } from "../session/event.ts";
+import type { Answer, Dropped, Outcome } from "../session/outcome.ts";
+import type { Observer } from "./bus.ts";
+import type { RouteEvent, RouterEvent } from "./events.ts";
+import { clientText, type Fields, type Level, type LogFormat, logLine } from "./line.ts";
+
+/** What a log needs. */
+export interface LogDeps {
+  readonly level: Level;
+  readonly format: LogFormat;
+  /** Lines carry a priority and no time, as journald adds its own. */
+  readonly journald: boolean;
+  /** The wall clock as RFC 3339 text. */
+  now(): string;
+  /** Takes one whole line; never blocks. */
+  write(line: string): void;
+}
+
+/** One line, before it is printed. */
+interface Entry {
+  readonly level: Level;
+  readonly message: string;
+  readonly fields: Fields;
+}
+
+/** From the most to the least urgent. */
+const levels: readonly Level[] = ["error", "warn", "info", "debug", "trace"];
+
+/** More changed routes than this at once are summed up in one line. */
+const routeLines = 20;
+
+/** An observer that writes one line per event, at a level that tells who must act: client noise is debug, what an operator should mend is warn. */
+export function createLog(deps: LogDeps): Observer {
+  const limit = levels.indexOf(deps.level);
+  return (event) => {
+    for (const { level, message, fields } of describe(event)) {
+      if (levels.indexOf(level) > limit) continue;
+      const time = deps.journald ? null : deps.now();
+      deps.write(
+        logLine(
+          { time, level, message, fields: { event: event.kind, ...fields } },
+          deps.format,
+          deps.journald,
+        ),
+      );
+    }
+  };
+}
+
+function describe(event: RouterEvent): readonly Entry[] {
+  switch (event.kind) {
+    case "started":
+      return [info("automc-router starts", { version: event.version, commit: event.commit })];
+    case "setting-warning":
+      return [warn(event.message, {})];
+    case "listening":
+      return [
+        info("listening for players", {
+          listenAddress: endpointText(event.address, event.port),
+          port: event.port,
+          sessionLimit: event.sessionLimit,
+        }),
+      ];
+    case "failed":
+      return [{ level: "error", message: event.reason, fields: {} }];
+    case "reloading":
+      return [
+        info("nothing to reload: settings come from the environment, and routes are live", {}),
+      ];
+    case "draining":
+      return [
+        info("stopping: no new players, those in a game may finish", {
+          signal: event.signal,
+          sessions: event.sessions,
+          limit: seconds(event.drainMs),
+        }),
+      ];
+    case "stopped":
+      return [info("stopped", { cut: event.cut })];
+
+    case "routes-changed":
+      return routeEntries(event);
+    case "source-live":
+      return [
+        info("routes are read and kept up to date", {
+          source: event.source,
+          routes: event.routes,
+          changes: event.mode === "notify" ? "heard at once" : "polled",
+          away: event.awayMs > 0 ? seconds(event.awayMs) : null,
+        }),
+      ];
+    case "source-lost":
+      return [
+        warn("lost the source of the routes; the last known ones stay in force", {
+          source: event.source,
+          reason: event.reason,
+          routes: event.routes,
+        }),
+      ];
+    case "source-retry":
+      return [
+        debug("the source of the routes is still away", {
+          source: event.source,
+          reason: event.reason,
+          next: seconds(event.nextMs),
+        }),
+      ];
+    case "row-skipped":
+      return [
+        warn("a row cannot be used", {
+          source: event.source,
+          row: event.row,
+          reason: event.reason,
+        }),
+      ];
+    case "source-warning":
+      return [warn(event.message, { source: event.source })];
+    case "snapshot-loaded":
+      return [
+        info("routes taken from the snapshot file until their source answers", {
+          source: event.source,
+          routes: event.routes,
+          path: event.path,
+          age: seconds(event.ageMs),
+        }),
+      ];
+
+    case "wake-started":
+      return [info("starting a server", { row: event.server })];
+    case "wake-done":
+      return [
+        info(
+          event.by === "control-plane"
+            ? "the server is up"
+            : "the control plane cannot tell, but the row's own address accepts players",
+          {
+            row: event.server,
+            backendHostPort: event.address,
+            waiters: event.waiters,
+            took: seconds(event.tookMs),
+          },
+        ),
+      ];
+    case "wake-failed":
+      return [
+        warn("the server did not come up in time", {
+          row: event.server,
+          reason: event.reason,
+          waiters: event.waiters,
+          took: seconds(event.tookMs),
+        }),
+      ];
+    case "wake-abandoned":
+      return [
+        info("nobody waits for the server any more", {
+          row: event.server,
+          took: seconds(event.tookMs),
+        }),
+      ];
+    case "control-plane-lost":
+      return [
+        warn(
+          "the control plane does not answer as it should; servers are tried at their own address",
+          {
+            reason: event.reason,
+          },
+        ),
+      ];
+    case "control-plane-back":
+      return [info("the control plane answers again", {})];
+
+    case "session-holding":
+      return [info("a player waits for the server", sessionFields(event.session))];
+    case "session-relaying":
+      return [
+        { ...info("connected", sessionFields(event.session)), level: sessionLevel(event.session) },
+      ];
+    case "session-ended":
+      return [
+        {
+          level: endLevel(event.session, event.outcome),
+          message: endMessage(event.outcome),
+          fields: {
+            ...sessionFields(event.session),
+            waited: event.session.waitedMs === null ? null : seconds(event.session.waitedMs),
+            ...outcomeFields(event.outcome),
+            seconds: Number((event.durationMs / 1000).toFixed(3)),
+          },
+        },
+      ];
+    case "fault":
+      return [
+        {
+          level: "error",
+          message: "unexpected error; the session it happened in is cut",
+          fields: { error: event.error.message, stack: event.error.stack ?? null },
+        },
+      ];
+  }
+}
+
+const info = (message: string, fields: Fields): Entry => ({ level: "info", message, fields });
+const warn = (message: string, fields: Fields): Entry => ({ level: "warn", message, fields });
+const debug = (message: string, fields: Fields): Entry => ({ level: "debug", message, fields });
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)}s`;
+
+const endpointText = (ip: string, port: number): string =>
+  ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
+
+/** One line for each hostname that goes another way now, or one for all of them where there are many. */
+function routeEntries({ source, changes }: RouteEvent): readonly Entry[] {
+  const { added, removed, changed, conflicts } = changes;
+  const entries: Entry[] = conflicts.map(({ pattern, winner, loser }) =>
+    warn("two routes claim one hostname; the first one has it", {
+      server: patternText(pattern),
+      winner: `${winner.source} ${winner.id}`,
+      loser: `${loser.source} ${loser.id}`,
+    }),
+  );
+  const count = added.length + removed.length + changed.length;
+  if (count > routeLines) {
+    const sums = { source, added: added.length, removed: removed.length, changed: changed.length };
+    return [...entries, info("routes changed", sums)];
+  }
+  for (const claim of added) entries.push(info("route added", claimFields(claim)));
+  for (const { after } of changed) entries.push(info("route changed", claimFields(after)));
+  for (const claim of removed) entries.push(info("route removed", claimFields(claim)));
+  return entries;
+}
+
+const claimFields = ({ pattern, route }: Claim): Fields => ({
+  serverAddress: patternText(pattern),
+  backend: route.address.text,
+  source: route.source,
+  row: route.source === "env" ? null : route.id,
+});
+
+/** Field names are mc-router's where it has them: `server` is the hostname that the client asked for. */
+function sessionFields(session: SessionFacts): Fields {
+  return {
+    session: session.id,
+    client: endpointText(session.client.ip, session.client.port),
+    intent: session.intent,
+    protocol: session.protocol,
+    server: session.hostname === null ? null : clientText(session.hostname),
+    route: session.route,
+    row: session.row,
+    backendHostPort: session.backend,
+    player: session.player === null ? null : playerText(session.player),
+  };
+}
+
+const playerText = (player: { readonly name: string; readonly uuid: string | null }): string =>
+  player.uuid === null ? clientText(player.name) : `${clientText(player.name)}/${player.uuid}`;
+
+/** Pings come by the thousand; players are what a log is read for. */
+const sessionLevel = (session: SessionFacts): Level =>
+  session.intent === "login" || session.intent === "transfer" ? "info" : "debug";
+
+function endLevel(session: SessionFacts, outcome: Outcome): Level {
+  if (sessionLevel(session) === "debug") return "debug";
+  switch (outcome.kind) {
+    case "relayed":
+      return "info";
+    case "answered":
+      return isOperatorsMatter(outcome.answer) ? "warn" : "info";
+    case "dropped":
+      // A player who waited and left is a fact about the wake; everything else of the kind is noise.
+      return session.waitedMs === null ? "debug" : "info";
+  }
+}
+
+const isOperatorsMatter = (answer: Answer): boolean =>
+  answer === "unreachable" || answer === "wake-failed" || answer === "full";
+
+const answerMessages: Readonly<Record<Answer, string>> = {
+  asleep: "told that the server is asleep",
+  waking: "told that the server is starting",
+  unreachable: "refused: the server cannot be reached",
+  "wake-failed": "refused: the server did not start in time",
+  mute: "refused: the client did not answer while it waited",
+  full: "refused: the router is full",
+  stopping: "refused: the router is stopping",
+  "too-old": "refused: the client is older than Minecraft 1.7",
+};
+
+const droppedMessages: Readonly<Record<Dropped, string>> = {
+  silent: "closed: nothing was sent",
+  "not-minecraft": "closed: not Minecraft",
+  "too-slow": "closed: no complete opening in time",
+  left: "closed: the client left",
+  "unknown-host": "closed: no route for the hostname",
+  "no-answer": "closed: nothing to answer the ping with",
+  "out-of-turn": "closed: the client spoke out of turn while it waited",
+};
+
+function endMessage(outcome: Outcome): string {
+  switch (outcome.kind) {
+    case "relayed":
+      return "session ended";
+    case "answered":
+      return answerMessages[outcome.answer];
+    case "dropped":
+      return droppedMessages[outcome.why];
+  }
+}
+
+function outcomeFields(outcome: Outcome): Fields {
+  switch (outcome.kind) {
+    case "relayed":
+      return {
+        endedBy: outcome.end.endedBy,
+        how: outcome.end.ending,
+        bytesToBackend: outcome.end.toBackend,
+        bytesToClient: outcome.end.toClient,
+      };
+    case "answered":
+    case "dropped":
+      return { reason: outcome.reason };
+  }
+}

@@ -1,0 +1,56 @@
+import { openFrame } from "./frame.ts";
+import type { Parsed } from "./parsed.ts";
+
+/** What a client wants, by the numbers that the handshake uses. */
+const intents: Readonly<Record<number, Intent>> = { 1: "status", 2: "login", 3: "transfer" };
+
+const loginIntent = 2;
+
+/** Id 1, protocol 5, the host's length 3 and bytes 4 * 255, port 2, intent 5. */
+const maxPayload = 1036;
+
+/** What a client wants: the server list's entry, to join, or to join because another server sent it here. */
+export type Intent = "status" | "login" | "transfer";
+
+/** The first packet of every client since 1.7. */
+export interface Handshake {
+  /** Signed; -1 is what some pingers send. Snapshots since 1.16.4 have bit 30 set: never compare those by size. */
+  readonly protocol: number;
+  /** The name the client asks for as it was sent, with whatever mods and proxies have appended to it. */
+  readonly rawHost: string;
+  readonly port: number;
+  readonly intent: Intent;
+}
+
+/**
+ * The handshake that begins at `start`. Bad unless it ends exactly behind its intent.
+ * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Handshake
+ */
+export function readHandshake(bytes: Uint8Array, start: number): Parsed<Handshake> {
+  const packet = openFrame(bytes, start, maxPayload);
+  if (packet.varInt() !== 0x00) packet.fail("the first packet is not a handshake");
+
+  const protocol = packet.varInt();
+  const rawHost = packet.string(255);
+  const port = packet.uint16();
+
+  const intent = intents[packet.varInt()];
+  if (intent === undefined) return packet.fail("the handshake's intent is unknown");
+  if (packet.remaining > 0) packet.fail("the handshake goes on behind its intent");
+
+  return packet.finish(() => ({ protocol, rawHost, port, intent }));
+}
+
+/** A copy of a valid handshake frame that asks for a login instead of a transfer; every other byte stays as it was. */
+export function loginInsteadOfTransfer(handshake: Uint8Array): Uint8Array {
+  const packet = openFrame(handshake, 0, maxPayload);
+  packet.varInt();
+  packet.varInt();
+  packet.string(255);
+  packet.uint16();
+
+  // The intent need not be the last byte alone: a longer encoding keeps its length, and so the frame keeps its own.
+  const copy = new Uint8Array(handshake);
+  copy[packet.at] = ((copy[packet.at] ?? 0) & 0x80) | loginIntent;
+  return copy;
+}

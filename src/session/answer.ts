@@ -1,0 +1,81 @@
+import { type Conn, close, more, peek, send, take } from "../net/conn.ts";
+import type { Deadlines } from "../net/deadlines.ts";
+import { legacyDisconnect, legacyPingReply } from "../protocol/legacy-ping.ts";
+import { loginDisconnect } from "../protocol/login.ts";
+import type { Opening } from "../protocol/opening.ts";
+import { pong, readStatusPacket, type StatusPacket, statusResponse } from "../protocol/status.ts";
+import type { Answer } from "./outcome.ts";
+
+/** What a player reads instead of a world. Plain words: what is the matter, and what to do. */
+const kickTexts: Readonly<Record<Answer, string>> = {
+  asleep: "This server is asleep. Join to start it.",
+  waking: "This server is starting. Please join again in a moment.",
+  unreachable: "This server cannot be reached right now. Please try again in a moment.",
+  "wake-failed": "This server did not start in time. Please try again in a few minutes.",
+  mute: "The server is ready now. Please join again.",
+  full: "All places are taken right now. Please try again in a few minutes.",
+  stopping: "The network is being restarted. Please join again in a moment.",
+  "too-old": "This network needs Minecraft 1.7 or newer.",
+};
+
+/** How long a pinging client may take for its status request, and then for its ping, ms. */
+const requestMs = 3_000;
+const pingMs = 2_000;
+
+/** Ends a waiting login with words. The client is closed when they have been read. */
+export function kick(client: Conn, answer: Answer, deadlines: Deadlines): void {
+  send(client, loginDisconnect(kickTexts[answer]));
+  close(client, deadlines);
+}
+
+/** Ends the join of a client from before Minecraft 1.7 with words. */
+export function kickLegacy(client: Conn, answer: Answer, deadlines: Deadlines): void {
+  send(client, legacyDisconnect(kickTexts[answer]));
+  close(client, deadlines);
+}
+
+/** Answers a ping with an entry for the server list whose description is `text`, and the pong behind it. Closes the client. */
+export async function answerPing(
+  client: Conn,
+  opening: Opening,
+  text: string,
+  deadlines: Deadlines,
+): Promise<void> {
+  if (opening.kind === "legacy-ping") {
+    send(client, legacyPingReply(opening.form, text));
+  } else if (opening.kind === "status") {
+    await answerStatus(client, opening.handshake.protocol, text, deadlines);
+  }
+  close(client, deadlines);
+}
+
+async function answerStatus(
+  client: Conn,
+  protocol: number,
+  text: string,
+  deadlines: Deadlines,
+): Promise<void> {
+  const first = await readStatus(client, requestMs, deadlines);
+  // A client that asks for nothing gets its answer all the same, as from mc-router.
+  send(client, statusResponse({ protocol, text }));
+  const ping = first?.kind === "ping-request" ? first : await readStatus(client, pingMs, deadlines);
+  if (ping?.kind === "ping-request") send(client, pong(ping.payload));
+}
+
+async function readStatus(
+  client: Conn,
+  ms: number,
+  deadlines: Deadlines,
+): Promise<StatusPacket | null> {
+  const until = deadlines.now() + ms;
+  for (;;) {
+    const seen = readStatusPacket(peek(client), 0);
+    if (seen.kind === "bad") return null;
+    if (seen.kind === "ok") {
+      take(client, seen.end);
+      return seen.value;
+    }
+    const arrival = await more(client, deadlines, until - deadlines.now());
+    if (arrival !== "data") return null;
+  }
+}

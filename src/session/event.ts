@@ -1,0 +1,39 @@
+import type { Endpoint } from "../net/conn.ts";
+import type { Player } from "../protocol/login.ts";
+import type { Outcome } from "./outcome.ts";
+
+/** What a session is about, as far as it has become known. Client-supplied text is raw: whoever prints it escapes it. */
+export interface SessionFacts {
+  /** Counts up from 1 in each run. */
+  readonly id: number;
+  readonly client: Endpoint;
+  readonly intent: "status" | "login" | "transfer" | "legacy-ping" | "legacy-login" | null;
+  /** The protocol number that the client gave; null before that. */
+  readonly protocol: number | null;
+  readonly hostname: string | null;
+  /** The claim that matched, printed: `play.example.com`, `*.example.com` or `*`. */
+  readonly route: string | null;
+  /** The source's own name for the route, such as the name of a Postgres row. */
+  readonly row: string | null;
+  /** The address that was dialled last. */
+  readonly backend: string | null;
+  readonly player: Player | null;
+  /** How long the player waited for the backend to be up, ms; null when it did not wait. */
+  readonly waitedMs: number | null;
+}
+
+/** What a session tells about itself. */
+export type SessionEvent =
+  /** A login waits for its server. */
+  | { readonly kind: "session-holding"; readonly session: SessionFacts }
+  /** Client and backend are joined. */
+  | { readonly kind: "session-relaying"; readonly session: SessionFacts }
+  /** It is over; the one event that every session ends with. */
+  | {
+      readonly kind: "session-ended";
+      readonly session: SessionFacts;
+      readonly outcome: Outcome;
+      readonly durationMs: number;
+    }
+  /** Code of ours threw. The session concerned is cut; the others go on. */
+  | { readonly kind: "fault"; readonly error: Error };

@@ -1,0 +1,56 @@
+import type { RelayEnd } from "../net/relay.ts";
+
+/** Why the router spoke to a player itself instead of a backend. */
+export type Answer =
+  /** A ping of a server that sleeps, or of one that starts. */
+  | "asleep"
+  | "waking"
+  /** A known server that takes no connection. */
+  | "unreachable"
+  /** It was to be started and did not come up in time. */
+  | "wake-failed"
+  /** The player's client no longer answered while it waited. */
+  | "mute"
+  /** As many sessions as the router may hold. */
+  | "full"
+  /** The router is stopping. */
+  | "stopping"
+  /** A client from before Minecraft 1.7, which names no server when it joins. */
+  | "too-old";
+
+/** Why a connection was closed without a word. */
+export type Dropped =
+  /** Nothing but a TCP connection: a health check or a port scan. */
+  | "silent"
+  /** Not Minecraft, or not within its limits. */
+  | "not-minecraft"
+  /** Its opening was not complete in time. */
+  | "too-slow"
+  /** The client went away before it was served. */
+  | "left"
+  /** No route for the hostname. */
+  | "unknown-host"
+  /** A ping that nothing is configured to answer. */
+  | "no-answer"
+  /** Spoke out of turn while it waited. */
+  | "out-of-turn";
+
+/** How a session ended. Log line, metric label and webhook all derive from it. */
+export type Outcome =
+  | { readonly kind: "relayed"; readonly end: RelayEnd }
+  | { readonly kind: "answered"; readonly answer: Answer; readonly reason: string | null }
+  | { readonly kind: "dropped"; readonly why: Dropped; readonly reason: string | null };
+
+/** A session that ended with an answer of the router's own. */
+export const answered = (answer: Answer, reason: string | null = null): Outcome => ({
+  kind: "answered",
+  answer,
+  reason,
+});
+
+/** A session that ended without a word. */
+export const dropped = (why: Dropped, reason: string | null = null): Outcome => ({
+  kind: "dropped",
+  why,
+  reason,
+});

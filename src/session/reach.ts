@@ -1,0 +1,134 @@
+import type { Fleet } from "../backend/fleet.ts";
+import { abort, type Conn, more, send } from "../net/conn.ts";
+import type { Deadlines } from "../net/deadlines.ts";
+import type { Dialer } from "../net/dial.ts";
+import type { Address } from "../routing/address.ts";
+import type { Route, WakeTarget } from "../routing/route.ts";
+import { type Hold, type HoldEnd, holdLogin } from "./hold.ts";
+
+/** What came of the way to a backend. `reached` hands the connection over, with everything the client has said so far sent to it. */
+export type Reached =
+  | { readonly kind: "reached"; readonly backend: Conn; readonly waitedMs: number | null }
+  | { readonly kind: "asleep" }
+  | { readonly kind: "waking" }
+  | { readonly kind: "unreachable"; readonly reason: string }
+  | { readonly kind: "wake-failed"; readonly waitedMs: number }
+  | { readonly kind: "mute"; readonly waitedMs: number }
+  | { readonly kind: HoldEnd; readonly waitedMs: number | null };
+
+/** What the way to a backend needs. */
+export interface ReachDeps {
+  readonly deadlines: Deadlines;
+  readonly dialer: Dialer;
+  /** Null when nothing can be woken. */
+  readonly fleet: Fleet | null;
+  /** Keep waiting logins alive; false lets them wait in silence. */
+  readonly hold: boolean;
+  /** The longest wait for a wake, ms. */
+  readonly wakeTimeoutMs: number;
+  /** Aborts when the router stops. */
+  readonly stopping: AbortSignal;
+  /** True when there is something to tell pings of a server that starts. */
+  readonly hasLoadingText: boolean;
+}
+
+/** What the session learns on the way, for its one line in the log. */
+export interface ReachNotes {
+  dialling(address: Address): void;
+  holding(): void;
+}
+
+/** The way for a ping: whatever answers at the route's address. A ping never wakes anything. */
+export async function reachForPing(
+  route: Route,
+  opening: Uint8Array,
+  gone: AbortSignal,
+  deps: ReachDeps,
+  notes: ReachNotes,
+): Promise<Reached> {
+  const waking = route.wake !== null && deps.fleet?.isWaking(route.wake.server) === true;
+  if (waking && deps.hasLoadingText) return { kind: "waking" };
+  const reached = await reachDirectly(route.address, opening, gone, deps, notes);
+  if (reached.kind !== "unreachable" || route.wake === null) return reached;
+  return { kind: deps.fleet?.isWaking(route.wake.server) ? "waking" : "asleep" };
+}
+
+/** The way to a server that is simply there or not. */
+export async function reachDirectly(
+  address: Address,
+  opening: Uint8Array,
+  gone: AbortSignal,
+  deps: ReachDeps,
+  notes: ReachNotes,
+): Promise<Reached> {
+  notes.dialling(address);
+  const dialled = await deps.dialer.dial(address, gone);
+  if (!dialled.ok) {
+    if (gone.aborted) return { kind: "left", waitedMs: null };
+    return { kind: "unreachable", reason: dialled.error.message };
+  }
+  send(dialled.value, opening);
+  return { kind: "reached", backend: dialled.value, waitedMs: null };
+}
+
+/**
+ * The way for a login to a server that may have to be started. The client is held meanwhile, and the router commits late:
+ * until the backend's first byte is here, a dial that fails or is dropped just leads back to waiting.
+ */
+export async function reachByWaking(
+  client: Conn,
+  protocol: number,
+  route: Route,
+  wake: WakeTarget,
+  fleet: Fleet,
+  opening: Uint8Array,
+  deps: ReachDeps,
+  notes: ReachNotes,
+): Promise<Reached> {
+  const { deadlines } = deps;
+  const since = deadlines.now();
+  const hold = holdLogin(client, protocol, {
+    deadlines,
+    keepAlive: deps.hold,
+    limitMs: deps.wakeTimeoutMs,
+    stopping: deps.stopping,
+  });
+  const sleeper = { server: wake.server, address: route.address };
+  notes.holding();
+  for (;;) {
+    const woken = await fleet.wake(sleeper, hold.signal);
+    const waitedMs = deadlines.now() - since;
+    if (woken.kind !== "awake") {
+      hold.stop();
+      return { kind: hold.ended() ?? "wake-failed", waitedMs };
+    }
+    notes.dialling(woken.address);
+    const backend = await firstWord(woken.address, opening, hold, deps);
+    if (backend === null) {
+      if (!hold.signal.aborted) fleet.refused(sleeper, woken.address);
+      continue;
+    }
+    if (await hold.release()) {
+      return { kind: "reached", backend, waitedMs: deadlines.now() - since };
+    }
+    abort(backend);
+    return { kind: hold.ended() ?? "mute", waitedMs };
+  }
+}
+
+/** A backend that has answered the opening with at least one byte; null when it does not, or the hold ended first. */
+async function firstWord(
+  address: Address,
+  opening: Uint8Array,
+  hold: Hold,
+  deps: ReachDeps,
+): Promise<Conn | null> {
+  const dialled = await deps.dialer.dial(address, hold.signal);
+  if (!dialled.ok) return null;
+  const backend = dialled.value;
+  send(backend, opening);
+  const arrival = await more(backend, deps.deadlines, Number.POSITIVE_INFINITY, hold.signal);
+  if (arrival === "data") return backend;
+  abort(backend);
+  return null;
+}

@@ -1,0 +1,169 @@
+import { type Conn, peek, take } from "../net/conn.ts";
+import { relay } from "../net/relay.ts";
+import { loginInsteadOfTransfer } from "../protocol/handshake.ts";
+import type { Opening } from "../protocol/opening.ts";
+import { type Hostname, toHostname } from "../routing/hostname.ts";
+import { patternText } from "../routing/pattern.ts";
+import type { Claim, RouteTable } from "../routing/table.ts";
+import { answerPing, kick, kickLegacy } from "./answer.ts";
+import type { SessionEvent, SessionFacts } from "./event.ts";
+import { readOpening } from "./opening.ts";
+import { answered, dropped, type Outcome } from "./outcome.ts";
+import {
+  type ReachDeps,
+  type Reached,
+  type ReachNotes,
+  reachByWaking,
+  reachDirectly,
+  reachForPing,
+} from "./reach.ts";
+
+/** What every session needs. */
+export interface SessionDeps extends ReachDeps {
+  readonly table: RouteTable;
+  readonly simplifySrv: boolean;
+  /** What pings of a sleeping and of a starting server are told; empty: nothing. */
+  readonly asleepText: string;
+  readonly loadingText: string;
+  /** Hand a transfer over as a plain login. */
+  readonly transferAsLogin: boolean;
+  emit(event: SessionEvent): void;
+}
+
+/** One session while it lasts. */
+export interface Session {
+  readonly client: Conn;
+  /** Filled in as it becomes known. */
+  readonly facts: { -readonly [Key in keyof SessionFacts]: SessionFacts[Key] };
+  /** The router is full: only a word can be had. */
+  readonly isTooMany: boolean;
+  /** Aborts when the client is gone. */
+  readonly gone: AbortSignal;
+}
+
+/** One player's connection, from the first byte to the last. The client is closed, or about to be, when it resolves. */
+export async function serve(session: Session, deps: SessionDeps): Promise<Outcome> {
+  const { client } = session;
+  const opened = await readOpening(client, deps.deadlines);
+  if (opened.kind === "refused") return opened.outcome;
+
+  const { opening } = opened;
+  const hostname = recognise(session, opening, deps);
+  if (opening.kind === "legacy-login") return refuseLegacy(client, deps);
+
+  const claim = deps.table.resolve(hostname);
+  if (claim === null) return dropped("unknown-host");
+  session.facts.route = patternText(claim.pattern);
+  session.facts.row = claim.route.id;
+  if (session.isTooMany) return refuse(session, opening, { kind: "full" }, deps);
+
+  const reached = await reach(session, opening, opened.end, claim, deps);
+  if (reached.kind !== "reached") return refuse(session, opening, reached, deps);
+
+  session.facts.waitedMs = reached.waitedMs;
+  deps.emit({ kind: "session-relaying", session: session.facts });
+  return { kind: "relayed", end: await relay(client, reached.backend, deps.deadlines) };
+}
+
+/** Notes what the opening tells, and gives the hostname that it asks for; empty, which is the default route's, where it names none. */
+function recognise({ facts }: Session, opening: Opening, deps: SessionDeps): Hostname {
+  const { intent, protocol, rawHost } = inGeneral(opening);
+  facts.intent = intent;
+  facts.protocol = protocol;
+  facts.player = opening.kind === "login" ? opening.player : null;
+  const hostname = toHostname(rawHost ?? "", deps.simplifySrv);
+  facts.hostname = rawHost === null ? null : hostname;
+  return hostname;
+}
+
+/** What all openings have in common, as far as the client's version tells it. */
+function inGeneral(opening: Opening): {
+  readonly intent: SessionFacts["intent"];
+  readonly protocol: number | null;
+  readonly rawHost: string | null;
+} {
+  switch (opening.kind) {
+    case "status":
+    case "login":
+      return opening.handshake;
+    case "legacy-ping":
+      return { intent: opening.kind, protocol: opening.protocol, rawHost: opening.rawHost };
+    case "legacy-login":
+      return { intent: opening.kind, protocol: null, rawHost: null };
+  }
+}
+
+/** The way to the backend that the claim names, by what the client wants and by whether the backend can be woken. */
+function reach(
+  session: Session,
+  opening: Opening,
+  end: number,
+  claim: Claim,
+  deps: SessionDeps,
+): Promise<Reached> {
+  const { client, gone } = session;
+  const { route } = claim;
+  const bytes = bytesForBackend(client, opening, end, deps.transferAsLogin);
+  const notes: ReachNotes = {
+    dialling: (address) => {
+      session.facts.backend = address.text;
+    },
+    holding: () => deps.emit({ kind: "session-holding", session: session.facts }),
+  };
+  if (opening.kind !== "login") return reachForPing(route, bytes, gone, deps, notes);
+  if (route.wake === null || deps.fleet === null) {
+    return reachDirectly(route.address, bytes, gone, deps, notes);
+  }
+  const { protocol } = opening.handshake;
+  return reachByWaking(client, protocol, route, route.wake, deps.fleet, bytes, deps, notes);
+}
+
+/** Takes the opening out of the inbox as the backend shall see it: the client's own bytes, but for a transfer's intent where that is wanted. */
+function bytesForBackend(
+  client: Conn,
+  opening: Opening,
+  end: number,
+  transferAsLogin: boolean,
+): Uint8Array {
+  const bytes = peek(client).subarray(0, end);
+  take(client, end);
+  if (!transferAsLogin || opening.kind !== "login" || opening.handshake.intent !== "transfer") {
+    return bytes;
+  }
+  return loginInsteadOfTransfer(bytes);
+}
+
+/** Tells the client in its own terms why there is no backend, as far as it shall know. */
+async function refuse(
+  session: Session,
+  opening: Opening,
+  reached: Exclude<Reached, { kind: "reached" }> | { readonly kind: "full" },
+  deps: SessionDeps,
+): Promise<Outcome> {
+  const { client } = session;
+  if ("waitedMs" in reached) session.facts.waitedMs = reached.waitedMs;
+  if (reached.kind === "left" || reached.kind === "out-of-turn") return dropped(reached.kind);
+
+  const answer = reached.kind === "late" ? "wake-failed" : reached.kind;
+  const reason = reached.kind === "unreachable" ? reached.reason : null;
+  if (opening.kind === "login") {
+    kick(client, answer, deps.deadlines);
+    return answered(answer, reason);
+  }
+  const text = pingText(answer, deps);
+  if (text === "") return dropped("no-answer", reason);
+  await answerPing(client, opening, text, deps.deadlines);
+  return answered(answer, reason);
+}
+
+/** What the server list shows; empty for nothing. A starting server without a text of its own shows the sleeping one's. */
+function pingText(answer: string, deps: SessionDeps): string {
+  if (answer === "asleep") return deps.asleepText;
+  if (answer === "waking") return deps.loadingText || deps.asleepText;
+  return "";
+}
+
+function refuseLegacy(client: Conn, deps: SessionDeps): Outcome {
+  kickLegacy(client, "too-old", deps.deadlines);
+  return answered("too-old");
+}

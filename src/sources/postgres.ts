@@ -1,0 +1,174 @@
+import { ok } from "../result.ts";
+import type { Publish, RouteSource } from "../routing/source.ts";
+import { type Dsn, describeDsn } from "./dsn.ts";
+import type { SourceEvent } from "./event.ts";
+import type { LifeDeps } from "./postgres-life.ts";
+import { type LinkReport, runPostgresLink } from "./postgres-link.ts";
+import { publishChanges } from "./publish-changes.ts";
+import { createServerRows, type RowChanges, type ServerRows } from "./server-rows.ts";
+import { createSnapshotWriter, loadSnapshot } from "./snapshot.ts";
+import { defaultTimings, type PostgresTimings } from "./timings.ts";
+import { yieldToLoop } from "./wait.ts";
+
+/** What the Postgres source needs. */
+export interface PostgresSourceDeps {
+  readonly dsn: Dsn;
+  /** A direct connection for LISTEN, where `dsn` goes through a transaction pooler; null: `dsn` does both. */
+  readonly listenDsn: Dsn | null;
+  /** Everything is read again this often although the link is well, +-20 %. */
+  readonly resyncMs: number;
+  /** True: every route is woken through the control plane, by its row's name. */
+  readonly wakeable: boolean;
+  /** The one that look-ups use: SRV prefixes are cut off hostnames. */
+  readonly simplifySrv: boolean;
+  /** Where the last good rows are kept for a start without Postgres; null: nowhere. */
+  readonly snapshotPath: string | null;
+  readonly emit: (event: SourceEvent) => void;
+  /** Waits that differ from `defaultTimings`. */
+  readonly timings?: Partial<PostgresTimings>;
+}
+
+const source = "postgres";
+/** Up to so many lost routes are never held back. */
+const fewLosses = 10;
+/** Rows of a snapshot per piece: some milliseconds of work. */
+const pieceSize = 1_000;
+
+type Apply = (changes: RowChanges) => Promise<void>;
+
+/** The routes in the table `servers`, followed live. While Postgres is away, the last ones stay published. */
+export function createPostgresSource(deps: PostgresSourceDeps): RouteSource {
+  return { name: source, run: (publish, signal) => follow(deps, publish, signal) };
+}
+
+async function follow(
+  deps: PostgresSourceDeps,
+  publish: Publish,
+  signal: AbortSignal,
+): Promise<void> {
+  const { emit, snapshotPath: path } = deps;
+  const timings = { ...defaultTimings, ...deps.timings };
+  const rows = createServerRows({
+    wakeable: deps.wakeable,
+    simplifySrv: deps.simplifySrv,
+    onComplaint: (row, reason) => emit({ kind: "row-skipped", source, row, reason }),
+  });
+  if (path !== null) await startFromSnapshot(path, rows, publish, emit);
+  const writer =
+    path === null
+      ? null
+      : createSnapshotWriter({
+          path,
+          everyMs: timings.snapshotMs,
+          rows: rows.goodRows,
+          onFailure: (reason) => warn(emit, `the snapshot ${path} cannot be written: ${reason}`),
+        });
+  const apply: Apply = async (changes) => {
+    await publishChanges(publish, changes);
+    if (changes.upsert.length + changes.removed.length > 0) writer?.changed();
+  };
+  const refresh = createRefresh(rows, apply, timings.confirmMs, emit);
+  const report = createReporter(deps, rows, timings);
+  await runPostgresLink({ ...deps, timings, refresh, report }, signal);
+  await writer?.stop();
+}
+
+/** Publishes what the snapshot holds. The first read of the table then finds only the differences. */
+async function startFromSnapshot(
+  path: string,
+  rows: ServerRows,
+  publish: Publish,
+  emit: PostgresSourceDeps["emit"],
+): Promise<void> {
+  const loaded = await loadSnapshot(path);
+  if (!loaded.ok) warn(emit, `the snapshot ${path} cannot be used: ${loaded.error}`);
+  if (!loaded.ok || loaded.value === null) return;
+  const { rows: saved, savedAt } = loaded.value;
+  const full = rows.beginFull();
+  for (let from = 0; from < saved.length; from += pieceSize) {
+    full.add(saved.slice(from, from + pieceSize));
+    await yieldToLoop();
+  }
+  await publishChanges(publish, full.commit());
+  const ageMs = Math.max(0, Date.now() - savedAt.getTime());
+  emit({ kind: "snapshot-loaded", source, routes: rows.routeCount(), path, ageMs });
+}
+
+/**
+ * Reads what a hint names, or everything, and applies it. A table that has lost most of its routes is believed only
+ * when it still has after `confirmMs`: a TRUNCATE and a refill are often two transactions.
+ */
+function createRefresh(
+  rows: ServerRows,
+  apply: Apply,
+  confirmMs: number,
+  emit: PostgresSourceDeps["emit"],
+): LifeDeps["refresh"] {
+  let doubtedAt: number | null = null;
+  return async (reader, reread) => {
+    if (reread.kind === "names") {
+      const named = await reader.readNamed(reread.names);
+      if (named.ok) {
+        await apply(rows.applyNamed(reread.names, named.value));
+        return ok({ againMs: null });
+      }
+      // A refusal means that the payload was no name; the change it stands for is found by reading everything.
+      if (named.error.kind === "lost") return named;
+    }
+    const full = rows.beginFull();
+    const read = await reader.readAll(full.add);
+    if (!read.ok) return read;
+
+    const losses = full.losses();
+    if (losses > fewLosses && losses * 2 > rows.routeCount()) {
+      const now = performance.now();
+      if (doubtedAt === null) {
+        warn(
+          emit,
+          `${losses} of ${rows.routeCount()} routes are gone from the table; they stay until a second read in ${confirmMs / 1_000} s agrees`,
+        );
+      }
+      doubtedAt ??= now;
+      const leftMs = doubtedAt + confirmMs - now;
+      if (leftMs > 0) return ok({ againMs: leftMs });
+    }
+    doubtedAt = null;
+    await apply(full.commit());
+    return ok({ againMs: null });
+  };
+}
+
+/** Turns what the link says into events: an outage is told once, its further attempts one by one. */
+function createReporter(
+  deps: PostgresSourceDeps,
+  rows: ServerRows,
+  timings: PostgresTimings,
+): (report: LinkReport) => void {
+  const { emit } = deps;
+  let lostAt: number | null = null;
+  return (report) => {
+    const routes = rows.routeCount();
+    switch (report.kind) {
+      case "live": {
+        const awayMs = lostAt === null ? 0 : Math.round(performance.now() - lostAt);
+        lostAt = null;
+        emit({ kind: "source-live", source, routes, mode: report.mode, awayMs });
+        return;
+      }
+      case "down":
+        if (lostAt === null) emit({ kind: "source-lost", source, reason: report.reason, routes });
+        else emit({ kind: "source-retry", source, reason: report.reason, nextMs: report.nextMs });
+        lostAt ??= performance.now();
+        return;
+      case "deaf":
+        warn(
+          emit,
+          `LISTEN at ${describeDsn(deps.listenDsn ?? deps.dsn)} does not work, so the table is read every ${timings.pollMs / 1_000} s: ${report.reason}`,
+        );
+        return;
+    }
+  };
+}
+
+const warn = (emit: PostgresSourceDeps["emit"], message: string): void =>
+  emit({ kind: "source-warning", source, message });

@@ -1,0 +1,66 @@
+import type { SourceName } from "../routing/route.ts";
+import type { Publish, RouteSource } from "../routing/source.ts";
+import type { Changes, RouteTable } from "../routing/table.ts";
+
+/** The sources at work. */
+export interface Supervisor {
+  /** Resolves when each source has published for the first time, or when the signal aborts. */
+  firstRoutes(signal: AbortSignal): Promise<void>;
+  /** Ends the sources; resolves when all have ended. */
+  stop(): Promise<void>;
+}
+
+/** What supervising sources needs. */
+export interface SupervisorDeps {
+  readonly table: RouteTable;
+  /** A publication has changed the table, or brought claims that lost. */
+  changed(source: SourceName, changes: Changes): void;
+  /** A source's code threw: a defect. Its last routes stay. */
+  fault(error: Error): void;
+}
+
+/** Runs the sources and gives each its own way into the table. */
+export function superviseSources(
+  sources: readonly RouteSource[],
+  deps: SupervisorDeps,
+): Supervisor {
+  const stopping = new AbortController();
+  const silent = new Set(sources.map((source) => source.name));
+  let onFirst: (() => void) | null = null;
+
+  function publishFor({ name }: RouteSource): Publish {
+    const tell = (changes: Changes): void => {
+      const { added, removed, changed, conflicts } = changes;
+      if (added.length + removed.length + changed.length + conflicts.length > 0) {
+        deps.changed(name, changes);
+      }
+      silent.delete(name);
+      if (silent.size === 0) onFirst?.();
+    };
+    return {
+      replace: (routes) => tell(deps.table.replace(name, routes)),
+      patch: (delta) => tell(deps.table.patch(name, delta)),
+    };
+  }
+
+  const running = sources.map((source) =>
+    source.run(publishFor(source), stopping.signal).catch((thrown: unknown) => {
+      deps.fault(thrown instanceof Error ? thrown : new Error(String(thrown)));
+    }),
+  );
+
+  function firstRoutes(signal: AbortSignal): Promise<void> {
+    if (silent.size === 0 || signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      onFirst = resolve;
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+
+  async function stop(): Promise<void> {
+    stopping.abort();
+    await Promise.all(running);
+  }
+
+  return { firstRoutes, stop };
+}

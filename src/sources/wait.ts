@@ -1,0 +1,76 @@
+import { err, ok, type Result } from "../result.ts";
+
+/** Why a wait gave nothing: the promise rejected, the time was over, or the signal aborted. */
+export type WaitFailure =
+  | { readonly kind: "rejected"; readonly cause: unknown }
+  | { readonly kind: "late" }
+  | { readonly kind: "stopped" };
+
+/** Resolves after `ms`, or at once when the signal aborts; it never rejects. */
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const finish = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", finish);
+      resolve();
+    };
+    const timer = setTimeout(finish, ms);
+    signal.addEventListener("abort", finish);
+  });
+}
+
+/** The promise's outcome within `ms`. A promise that is left behind stays handled, so it can never become an unhandled rejection. */
+export function within<T>(
+  ms: number,
+  promise: PromiseLike<T>,
+  signal: AbortSignal,
+): Promise<Result<T, WaitFailure>> {
+  return new Promise((resolve) => {
+    const finish = (result: Result<T, WaitFailure>) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop);
+      resolve(result);
+    };
+    const stop = () => finish(err({ kind: "stopped" }));
+    const timer = setTimeout(() => finish(err({ kind: "late" })), ms);
+    signal.addEventListener("abort", stop);
+    promise.then(
+      (value) => finish(ok(value)),
+      (cause) => finish(err({ kind: "rejected", cause })),
+    );
+    if (signal.aborted) stop();
+  });
+}
+
+/** Lets everything else on the event loop run before it resolves. */
+export const yieldToLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A bell that one loop waits for and anybody may ring; a ring that nobody waits for is kept. */
+export interface Alarm {
+  ring(): void;
+  /** Resolves at the next ring, after `ms`, or when the signal aborts. */
+  wait(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+/** A bell that has not been rung. */
+export function createAlarm(): Alarm {
+  let hasRung = false;
+  let wake: (() => void) | null = null;
+  return {
+    ring() {
+      hasRung = true;
+      wake?.();
+    },
+    async wait(ms, signal) {
+      if (!hasRung) {
+        const rung = new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        await within(ms, rung, signal);
+        wake = null;
+      }
+      hasRung = false;
+    },
+  };
+}
