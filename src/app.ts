@@ -131,7 +131,10 @@ export function sourcesOf(config: Config, emit: Observer): readonly RouteSource[
   if (config.postgres !== null) {
     sources.push(
       createPostgresSource({
-        ...config.postgres,
+        dsn: config.postgres.dsn,
+        listenDsn: config.postgres.listenDsn,
+        resyncMs: config.postgres.resyncMs,
+        snapshotPath: config.postgres.snapshot,
         wakeable: config.waker !== null,
         simplifySrv: config.simplifySrv,
         emit,

@@ -1,12 +1,13 @@
 import { readFileSync } from "node:fs";
 import { start } from "./app.ts";
-import { type Config, type Issue, parseConfig } from "./config/config.ts";
+import { type Config, parseConfig } from "./config/config.ts";
+import { type Issue, issueText } from "./config/environment.ts";
 import { helpText, variableForFlag } from "./config/reference.ts";
 import { explain } from "./explain.ts";
 import { createBus, type Observer } from "./observe/bus.ts";
 import { logLine } from "./observe/line.ts";
 import { createLog } from "./observe/log.ts";
-import { createLineWriter, type LineWriter } from "./observe/writer.ts";
+import { createLineWriter, isJournal, type LineWriter } from "./observe/writer.ts";
 import { err, ok, type Result } from "./result.ts";
 import schema from "./sources/schema.sql" with { type: "text" };
 import { sessionLimit } from "./system/limits.ts";
@@ -80,7 +81,8 @@ async function run(): Promise<number> {
 
 /** The log, and the last resort for what is thrown where nobody expects it: it is logged, and the players stay. */
 function watch(config: Config): { readonly emit: Observer; readonly writer: LineWriter } {
-  const { level, format, journald } = config.log;
+  const { level, format } = config.log;
+  const journald = isJournal(2, process.env["JOURNAL_STREAM"] ?? "");
   const now = (): string => new Date().toISOString();
   const line = (message: string, fields: Readonly<Record<string, string | number>>): string =>
     logLine({ time: now(), level: "warn", message, fields }, format, journald);
@@ -145,9 +147,6 @@ function refuse(problems: readonly Issue[]): number {
   process.stderr.write(`${count} in the configuration; automc-router help lists every setting\n`);
   return exitCodes.configuration;
 }
-
-const issueText = ({ variable, value, expected }: Issue): string =>
-  value === null ? `${variable}: ${expected}` : `${variable}=${value}: ${expected}`;
 
 function misused(argument: string): number {
   const variable = variableForFlag(argument);

@@ -21,6 +21,7 @@ export type Ending = "fin" | "reset" | "aborted";
  */
 export interface Conn {
   readonly socket: Socket<Conn>;
+  readonly side: "client" | "backend";
   readonly remote: Endpoint;
   /** The other end of the relay; null before it. */
   peer: Conn | null;
@@ -47,7 +48,10 @@ export interface Conn {
   onClose: (() => void) | null;
 }
 
-/** The most that a client may send before its session is relayed; a client that sends more is dropped. */
+/**
+ * The most that is kept of what arrives before the relay, bytes. A client that sends more is cut: nothing in Minecraft does.
+ * A backend may well, as one chunk of what follows a login is larger; it is left waiting until the relay reads on.
+ */
 export const inboxLimit = 64 * 1024;
 
 const nothing = Buffer.alloc(0);
@@ -57,11 +61,12 @@ const farewellMs = 2_000;
 const farewellBytes = 64 * 1024;
 
 /** The Conn of a socket that has just opened. Null when the peer is gone already, which leaves the socket without an address. */
-export function createConn(socket: Socket<Conn>): Conn | null {
+export function createConn(socket: Socket<Conn>, side: Conn["side"]): Conn | null {
   const address: string | undefined = socket.remoteAddress;
   if (address === undefined) return null;
   return {
     socket,
+    side,
     remote: { ip: plainIp(address), port: socket.remotePort },
     peer: null,
     inbox: nothing,
@@ -176,7 +181,7 @@ export function close(conn: Conn, deadlines: Deadlines): void {
   if (!conn.closed) conn.socket.resume();
 }
 
-/** Closes the connection at once, without a goodbye. Only for one to which nothing was sent: bytes on their way may be lost. */
+/** Closes the connection at once. What the kernel has taken is still delivered, unless input is unread or the peer goes on sending: that makes it a reset. */
 export function drop(conn: Conn): void {
   if (conn.closed) return;
   conn.ending ??= "aborted";
@@ -199,8 +204,11 @@ export function receive(conn: Conn, chunk: Buffer): void {
   }
   conn.inbox = conn.inbox.length === 0 ? chunk : Buffer.concat([conn.inbox, chunk]);
   if (conn.inbox.length > inboxLimit) {
-    abort(conn);
-    return;
+    if (conn.side === "client") {
+      abort(conn);
+      return;
+    }
+    conn.socket.pause();
   }
   conn.waiting?.("data");
 }

@@ -60,7 +60,8 @@ export function createDeadlines(): Deadlines {
       if (entry.dueTick <= tick) due.push(entry);
       entry = entry.next;
     }
-    for (const each of due) {
+    // The newest heads the slot; the oldest goes first.
+    for (const each of due.reverse()) {
       // An earlier one of the same slot may have cancelled this one.
       if (each.slot < 0) continue;
       unlink(each);
@@ -71,8 +72,11 @@ export function createDeadlines(): Deadlines {
   function sweep(): void {
     const tick = tickOf(performance.now());
     const first = Math.max(swept + 1, tick - slots + 1);
-    swept = tick;
-    for (let at = first; at <= tick; at += 1) sweepSlot(at % slots, tick);
+    for (let at = first; at <= tick; at += 1) {
+      sweepSlot(at % slots, tick);
+      // Slot by slot, so that an `expire` that throws takes no other deadline with it.
+      swept = at;
+    }
   }
 
   function after(ms: number, expire: () => void): Deadline {

@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import type { Socket } from "bun";
 import { err, ok, type Result } from "../result.ts";
-import { type Conn, createConn } from "./conn.ts";
+import type { Conn } from "./conn.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { socketHandlers } from "./handlers.ts";
@@ -37,14 +37,20 @@ export interface DialerDeps {
   fault(error: Error): void;
 }
 
-/** How many connection attempts to one address may be under way at once. */
+/** How many connection attempts to one address may be under way at once, abandoned ones included. */
 const pendingLimit = 32;
+/** How many abandoned attempts give their place back, so that there are some left to find out when the address answers again. */
+const parkingLimit = 8;
+/** How many abandoned attempts there may be in all before every dial, wherever to, asks first. Each holds a file descriptor. */
+const abandonedLimit = 512;
 
 /** The attempts to one address that the kernel has not decided yet. */
 interface Line {
   readonly gate: Gate;
   /** Given up by us, but Bun cannot take a connect back: the kernel still tries. */
   abandoned: number;
+  /** Those of them that hold no place of the gate any more. */
+  parked: number;
 }
 
 /**
@@ -57,19 +63,20 @@ interface Line {
 export function createDialer(deps: DialerDeps): Dialer {
   const { deadlines } = deps;
   const lines = new Map<string, Line>();
-  const handlers = socketHandlers({ opened: createConn, fault: deps.fault });
+  const handlers = socketHandlers({ side: "backend", accept: () => true, fault: deps.fault });
+  let abandonedInAll = 0;
 
   function lineOf(key: string): Line {
     const known = lines.get(key);
     if (known !== undefined) return known;
-    const line: Line = { gate: createGate(pendingLimit, deadlines), abandoned: 0 };
+    const gate = createGate(pendingLimit - parkingLimit, deadlines);
+    const line: Line = { gate, abandoned: 0, parked: 0 };
     lines.set(key, line);
     return line;
   }
 
-  function leave(key: string, line: Line): void {
-    line.gate.leave();
-    if (line.gate.isEmpty()) lines.delete(key);
+  function forget(key: string, line: Line): void {
+    if (line.gate.isEmpty() && line.parked === 0) lines.delete(key);
   }
 
   async function dialAddress(
@@ -81,30 +88,31 @@ export function createDialer(deps: DialerDeps): Dialer {
     const until = deadlines.now() + ms;
     const key = `${ip} ${port}`;
     const line = lineOf(key);
-    if (!(await line.gate.enter(ms, signal))) {
-      if (signal.aborted) return err(aborted);
-      return err({ kind: "busy", message: `${pendingLimit} connects to it are pending already` });
-    }
+    if (!(await line.gate.enter(ms, signal))) return err(signal.aborted ? aborted : busy);
+
+    const isDoubtful = line.abandoned > 0 || abandonedInAll >= abandonedLimit;
+    const answered = !isDoubtful || (await answers(ip, port, until - deadlines.now(), signal));
     const left = until - deadlines.now();
-    if (line.abandoned > 0 && !(await answers(ip, port, left, signal))) {
-      leave(key, line);
-      if (signal.aborted) return err(aborted);
-      return err({ kind: "timeout", message: "does not answer" });
+    if (signal.aborted || !answered || left <= 0) {
+      line.gate.leave();
+      forget(key, line);
+      return err(signal.aborted ? aborted : silent);
     }
-    return connectTo(ip, port, until - deadlines.now(), signal, line, () => leave(key, line));
+    return connectTo(ip, port, left, signal, line, () => forget(key, line));
   }
 
-  /** One `Bun.connect` under a deadline. The place in the line is held until the kernel has decided. */
+  /** One `Bun.connect` under a deadline. Its place is held until the kernel has decided, or a parking place is free for it. */
   function connectTo(
     hostname: string,
     port: number,
     ms: number,
     signal: AbortSignal,
     line: Line,
-    decided: () => void,
+    whenDecided: () => void,
   ): Promise<Result<Conn, DialFailure>> {
     return new Promise((resolve) => {
       let waiting = true;
+      let parked = false;
       const settle = (result: Result<Conn, DialFailure>): void => {
         waiting = false;
         deadline.cancel();
@@ -113,21 +121,33 @@ export function createDialer(deps: DialerDeps): Dialer {
       };
       const abandon = (failure: DialFailure): void => {
         line.abandoned += 1;
+        abandonedInAll += 1;
+        if (line.parked < parkingLimit) {
+          parked = true;
+          line.parked += 1;
+          line.gate.leave();
+        }
         settle(err(failure));
       };
+      const decided = (): void => {
+        if (!waiting) {
+          line.abandoned -= 1;
+          abandonedInAll -= 1;
+        }
+        if (parked) line.parked -= 1;
+        else line.gate.leave();
+        whenDecided();
+      };
       const onAbort = (): void => abandon(aborted);
-      const deadline = deadlines.after(ms, () =>
-        abandon({ kind: "timeout", message: "no answer in time" }),
-      );
+      const deadline = deadlines.after(ms, () => abandon(silent));
       signal.addEventListener("abort", onAbort, { once: true });
 
       const opened = (socket: Socket<Conn>): void => {
         decided();
         const conn: Conn | undefined = socket.data;
         if (!waiting) {
-          line.abandoned -= 1;
           socket.terminate();
-        } else if (conn === undefined) {
+        } else if (conn === undefined || conn.closed) {
           settle(err({ kind: "refused", message: "closed at once" }));
         } else {
           settle(ok(conn));
@@ -136,8 +156,7 @@ export function createDialer(deps: DialerDeps): Dialer {
       const failed = (): void => {
         decided();
         // Bun reports every failure as ECONNREFUSED, so the code tells nothing more.
-        if (!waiting) line.abandoned -= 1;
-        else settle(err({ kind: "refused", message: "refuses connections" }));
+        if (waiting) settle(err({ kind: "refused", message: "refuses connections" }));
       };
       Bun.connect<Conn>({ hostname, port, allowHalfOpen: true, socket: handlers }).then(
         opened,
@@ -146,15 +165,30 @@ export function createDialer(deps: DialerDeps): Dialer {
     });
   }
 
+  async function addressesOf(
+    host: string,
+    signal: AbortSignal,
+  ): Promise<Result<readonly string[], DialFailure>> {
+    const late = Promise.withResolvers<null>();
+    const deadline = deadlines.after(deps.timeoutMs, () => late.resolve(null));
+    const resolved = await Promise.race([deps.resolver.resolve(host, signal), late.promise]);
+    deadline.cancel();
+    if (signal.aborted) return err(aborted);
+    if (resolved === null) return err(unknownInTime);
+    if (!resolved.ok) return err({ kind: "unresolved", message: resolved.error.message });
+    return resolved;
+  }
+
   async function dial(target: DialTarget, signal: AbortSignal): Promise<Result<Conn, DialFailure>> {
     const until = deadlines.now() + deps.timeoutMs;
-    const resolved = await deps.resolver.resolve(target.host, signal);
-    if (!resolved.ok) return err({ kind: "unresolved", message: resolved.error.message });
+    const resolved = await addressesOf(target.host, signal);
+    if (!resolved.ok) return resolved;
     let failure: DialFailure = { kind: "unresolved", message: "has no address" };
     for (const [index, ip] of resolved.value.entries()) {
       if (signal.aborted) return err(aborted);
       // The budget is shared out among the addresses that are left, so that a dead first one does not eat it.
       const share = (until - deadlines.now()) / (resolved.value.length - index);
+      if (share <= 0) break;
       const dialled = await dialAddress(ip, target.port, share, signal);
       if (dialled.ok) return dialled;
       failure = dialled.error;
@@ -163,10 +197,12 @@ export function createDialer(deps: DialerDeps): Dialer {
   }
 
   async function accepts(target: DialTarget, signal: AbortSignal): Promise<boolean> {
-    const resolved = await deps.resolver.resolve(target.host, signal);
+    const until = deadlines.now() + deps.timeoutMs;
+    const resolved = await addressesOf(target.host, signal);
     if (!resolved.ok) return false;
-    for (const ip of resolved.value) {
-      if (await answers(ip, target.port, deps.timeoutMs, signal)) return true;
+    for (const [index, ip] of resolved.value.entries()) {
+      const share = (until - deadlines.now()) / (resolved.value.length - index);
+      if (await answers(ip, target.port, share, signal)) return true;
     }
     return false;
   }
@@ -194,3 +230,12 @@ export function createDialer(deps: DialerDeps): Dialer {
 }
 
 const aborted: DialFailure = { kind: "aborted", message: "no longer wanted" };
+const silent: DialFailure = { kind: "timeout", message: "does not answer" };
+const busy: DialFailure = {
+  kind: "busy",
+  message: `${pendingLimit} connects to it are pending already`,
+};
+const unknownInTime: DialFailure = {
+  kind: "unresolved",
+  message: "no nameserver answered in time",
+};

@@ -1,14 +1,22 @@
-import type { Socket, SocketHandler } from "bun";
-import { type Conn, flush, receive } from "./conn.ts";
+import type { SocketHandler } from "bun";
+import { abort, type Conn, createConn, flush, receive } from "./conn.ts";
 import { drained, forward, relayClosed, relayEnded } from "./relay.ts";
 
 /** What the two kinds of sockets do differently. */
 export interface SocketHooks {
-  /** A connection is open. Returns the Conn to keep, or null to refuse it at once. */
-  opened(socket: Socket<Conn>): Conn | null;
+  /** Whom these connections lead to. */
+  readonly side: Conn["side"];
+  /** A connection is open; false refuses it at once. */
+  accept(conn: Conn): boolean;
   /** A handler threw: a defect. The connection it happened on is already cut, with its peer. */
   fault(error: Error): void;
 }
+
+/**
+ * The silence after which the kernel asks whether the other machine is still there, ms. Ten unanswered seconds later the
+ * connection is gone; otherwise two machines that vanish together would leave their relay behind for ever.
+ */
+const keepAliveMs = 30_000;
 
 /**
  * The callbacks of every socket, client or backend. No handler is async and none lets a throw escape, since either would end
@@ -17,9 +25,15 @@ export interface SocketHooks {
 export function socketHandlers(hooks: SocketHooks): SocketHandler<Conn> {
   return {
     open(socket) {
-      const conn = hooks.opened(socket);
-      if (conn === null) socket.terminate();
-      else socket.data = conn;
+      const conn = createConn(socket, hooks.side);
+      if (conn === null) {
+        socket.terminate();
+        return;
+      }
+      // Before `accept`, which may close the connection: the close handler finds it here.
+      socket.data = conn;
+      if (hooks.accept(conn)) socket.setKeepAlive(true, keepAliveMs);
+      else abort(conn);
     },
     data(socket, chunk) {
       const conn = socket.data;
@@ -52,8 +66,9 @@ export function socketHandlers(hooks: SocketHooks): SocketHandler<Conn> {
     },
     error(socket, error) {
       const conn: Conn | undefined = socket.data;
-      conn?.peer?.socket.terminate();
-      socket.terminate();
+      const peer = conn?.peer ?? null;
+      if (conn !== undefined) abort(conn);
+      if (peer !== null) abort(peer);
       hooks.fault(error);
     },
   };

@@ -1,6 +1,6 @@
 import type { TCPSocketListener } from "bun";
 import { err, ok, type Result } from "../result.ts";
-import { type Conn, createConn } from "./conn.ts";
+import type { Conn } from "./conn.ts";
 import { socketHandlers } from "./handlers.ts";
 
 /** What to listen on and whom to tell. */
@@ -40,10 +40,8 @@ function bindTo(
   options: ListenOptions,
 ): Result<TCPSocketListener<Conn>, BindFailure> {
   const socket = socketHandlers({
-    opened: (opened) => {
-      const conn = createConn(opened);
-      return conn !== null && options.accept(conn) ? conn : null;
-    },
+    side: "client",
+    accept: options.accept,
     fault: options.fault,
   });
   try {

@@ -1,4 +1,4 @@
-import { abort, type Conn, type Ending, finish, flush } from "./conn.ts";
+import { abort, type Conn, drop, type Ending, finish, flush, inboxLimit, take } from "./conn.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 
 /** How a relay went: bytes given to either side in the whole session, and which side ended first and how. */
@@ -9,9 +9,8 @@ export interface RelayEnd {
   readonly ending: Ending;
 }
 
-/** How long the relay waits without a byte moving: for one direction after the other has ended, and for a side whose peer is gone, ms. */
+/** How long what is left of a relay may stand still once one side has ended, ms. A slow reader frees the kernel's buffers in large steps. */
 const lingerMs = 30_000;
-const farewellMs = 2_000;
 
 /**
  * Joins client and backend until both are closed. Takes both over: from here on the socket handlers move the bytes, by the
@@ -25,16 +24,16 @@ export function relay(client: Conn, backend: Conn, deadlines: Deadlines): Promis
     let first: { endedBy: "client" | "backend"; ending: Ending } | null = null;
     let linger: Deadline | null = null;
 
-    function cutWhenStill(ms: number): void {
+    function cutWhenStill(): void {
       const moved = client.sent + backend.sent;
       linger?.cancel();
-      linger = deadlines.after(ms, () => {
+      linger = deadlines.after(lingerMs, () => {
         if (client.sent + backend.sent !== moved) {
-          cutWhenStill(ms);
+          cutWhenStill();
           return;
         }
-        abort(client);
-        abort(backend);
+        cut(client);
+        cut(backend);
       });
     }
 
@@ -44,7 +43,7 @@ export function relay(client: Conn, backend: Conn, deadlines: Deadlines): Promis
         ending: side.ending ?? "aborted",
       };
       if (!client.closed || !backend.closed) {
-        cutWhenStill(side.closed ? farewellMs : lingerMs);
+        cutWhenStill();
         return;
       }
       linger?.cancel();
@@ -60,12 +59,20 @@ export function relay(client: Conn, backend: Conn, deadlines: Deadlines): Promis
   });
 }
 
+/** Closes a side that stands still. What the kernel has taken for it may still arrive, so a reset is only for a side that is owed more. */
+function cut(side: Conn): void {
+  if (side.unsent === null) drop(side);
+  else abort(side);
+}
+
 /** Passes on what `from` had received before the relay, and the end that it may have come to. */
 function start(from: Conn, to: Conn): void {
   const waiting = from.inbox;
   if (waiting.length > 0) {
-    from.inbox = waiting.subarray(waiting.length);
+    take(from, waiting.length);
     forward(from, to, waiting);
+    // A backend that said more than the inbox holds was paused.
+    if (waiting.length > inboxLimit && to.unsent === null && !from.closed) from.socket.resume();
   }
   if (from.closed) relayClosed(from, to);
   else if (from.ending !== null) relayEnded(from, to);
@@ -99,16 +106,16 @@ export function drained(to: Conn, from: Conn): void {
 
 /** `from` sent FIN: pass it on behind the last byte. */
 export function relayEnded(from: Conn, to: Conn): void {
-  finish(to);
+  // Told first: the FIN may be the last thing that `to` waited for, and then it closes within the call.
   from.onEnd?.(from);
+  finish(to);
 }
 
 /** `from` is gone: the other side gets what it is still owed and then FIN, and what it sends has nowhere to go. */
 export function relayClosed(from: Conn, to: Conn): void {
-  finish(to);
-  if (!to.closed) {
-    // Without a reader on our side a paused socket would never see its peer's FIN.
-    to.socket.resume();
-  }
+  from.unsent = null;
   from.onEnd?.(from);
+  finish(to);
+  // Without a reader on our side a paused socket would never see its peer's FIN.
+  if (!to.closed) to.socket.resume();
 }

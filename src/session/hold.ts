@@ -1,6 +1,7 @@
 import { type Conn, more, peek, send, take } from "../net/conn.ts";
 import type { Deadline, Deadlines } from "../net/deadlines.ts";
 import {
+  canBeHeld,
   emptyFrame,
   keepAliveKind,
   loginPluginRequest,
@@ -66,7 +67,7 @@ export function holdLogin(client: Conn, protocol: number, deps: HoldDeps): Hold 
   const onStopping = (): void => finish("stopping");
   deps.stopping.addEventListener("abort", onStopping, { once: true });
   if (deps.stopping.aborted) finish("stopping");
-  if (deps.keepAlive) next = deadlines.after(firstMs, keepAlive);
+  if (deps.keepAlive && canBeHeld(protocol)) next = deadlines.after(firstMs, keepAlive);
   void watch();
 
   function quiet(): void {

@@ -46,7 +46,8 @@ export interface Dsn {
 export type ReadFile = (path: string) => Result<string, string>;
 
 const defaultPort = 5432;
-const shape = /^postgres(?:ql)?:\/\/(?:([^/?#]*)@)?([^/?#@]*)(?:\/([^?#/]*))?(?:\?([^#]*))?$/;
+/** A bare @ behind the hosts is refused: it belongs to a password with an unescaped / or ?, the rest of which would be printed. */
+const shape = /^postgres(?:ql)?:\/\/(?:([^/?#]*)@)?([^/?#@]*)(?:\/([^?#/@]*))?(?:\?([^#@]*))?$/;
 
 /** Settings of the server that may be given as parameters; any other goes into `options`. */
 const startupNames = new Set(["application_name", "options", "search_path", "statement_timeout"]);
@@ -80,7 +81,7 @@ export function parseDsn(text: string, readFile: ReadFile): Result<Dsn, string> 
   const parts = shape.exec(trimmed);
   if (parts === null) {
     return err(
-      "is not of the form postgres://user:password@host:port/database?name=value (in the password, percent-encode : / ? # @ and %)",
+      "is not of the form postgres://user:password@host:port/database?name=value (percent-encode / ? # @ and % in its parts)",
     );
   }
   const [, account = "", authority = "", path = "", search = ""] = parts;

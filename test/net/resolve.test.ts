@@ -164,6 +164,16 @@ describe("the cache", () => {
     { name: "1 s is kept for 5 s", record: { ttlSeconds: 1 }, keptMs: 5 * seconds },
     { name: "30 s are kept for 30 s", record: { ttlSeconds: 30 }, keptMs: 30 * seconds },
     { name: "a day is kept for 60 s", record: { ttlSeconds: 86_400 }, keptMs: 60 * seconds },
+    {
+      name: "the shorter one counts if it is that of IPv6",
+      record: { ttlSeconds: 50, aaaaTtlSeconds: 20 },
+      keptMs: 20 * seconds,
+    },
+    {
+      name: "the shorter one counts if it is that of IPv4",
+      record: { ttlSeconds: 20, aaaaTtlSeconds: 50 },
+      keptMs: 20 * seconds,
+    },
   ];
   test.each(rows)("$name", async ({ record, keptMs }) => {
     using it = await start({ "mc.test": { a: ["192.0.2.1"], aaaa: ["2001:db8::1"], ...record } });
@@ -188,15 +198,20 @@ describe("the cache", () => {
     expect(await it.resolve("new.test")).toBe("192.0.2.1");
   });
 
-  test("forgets the oldest of more than 4096 names", async () => {
-    using it = await start({ "*": { a: ["192.0.2.1"] } });
-    const names = Array.from({ length: 4_097 }, (_, number) => `${number}.test`);
-    for (const name of names) await it.resolve(name);
-    it.clock.ms += 2_000;
-    for (const kept of names.slice(1)) await it.resolve(kept);
-    expect(it.dns.questions.length).toBe(2 * names.length);
+  test("forgets the one that was asked for longest ago of more than 4096 names", async () => {
+    using it = await start({
+      "*": { a: ["192.0.2.1"], ttlSeconds: 60 },
+      "0.test": { a: ["192.0.2.2"], ttlSeconds: 5 },
+    });
+    for (let number = 0; number < 4_096; number += 1) await it.resolve(`${number}.test`);
+    it.clock.ms += 5_000;
     await it.resolve("0.test");
-    expect(it.questionsFor("0.test").length).toBe(4);
+    await it.answersToBeIn();
+    // The fence has added two names, so 1.test and 2.test had to go.
+    it.clock.ms += 2_000;
+    for (const number of [0, 3, 4_095, 1]) await it.resolve(`${number}.test`);
+    const asked = [0, 3, 4_095, 1].map((number) => it.questionsFor(`${number}.test`).length);
+    expect(asked).toEqual([4, 2, 2, 4]);
   });
 });
 
@@ -269,25 +284,30 @@ describe("look-ups", () => {
   });
 
   test("beyond 256 names at once fail immediately, and names that are known do not", async () => {
-    const { promise: held, resolve: release } = Promise.withResolvers<void>();
     using it = await start(
-      { "*": { a: ["192.0.2.1"], held }, "known.test": { a: ["192.0.2.5"], ttlSeconds: 10 } },
+      { "known.test": { a: ["192.0.2.5"], ttlSeconds: 10 } },
       { hosts: "192.0.2.4 listed.test" },
     );
     await it.resolve("known.test");
     it.clock.ms += 10_000;
-    const waiting: Promise<string>[] = [];
-    for (let number = 0; number < 256; number += 1) {
-      waiting.push(it.resolve(`${number}.test`));
-      // In portions, as the questions of all would not fit into the nameserver's receive buffer.
-      if (number % 32 === 31) await eventually(2, () => it.questionsFor(`${number}.test`).length);
+    // In portions, as neither end's receive buffer holds the datagrams of all 256.
+    const portions: { release: () => void; answers: Promise<string>[] }[] = [];
+    for (let portion = 0; portion < 8; portion += 1) {
+      const { promise: held, resolve: release } = Promise.withResolvers<void>();
+      it.dns.zone.set("*", { a: ["192.0.2.1"], held });
+      const names = Array.from({ length: 32 }, (_, number) => `${number}.${portion}.test`);
+      portions.push({ release, answers: names.map((name) => it.resolve(name)) });
+      await eventually(2, () => it.questionsFor(`31.${portion}.test`).length);
     }
     expect(await it.resolve("one-more.test")).toBe("busy");
     expect(await it.resolve("known.test")).toBe("192.0.2.5");
     expect(await it.resolve("listed.test")).toBe("192.0.2.4");
-    const shared = it.resolve("0.test");
-    release();
-    expect(new Set(await Promise.all([...waiting, shared]))).toEqual(new Set(["192.0.2.1"]));
+    const shared = it.resolve("0.7.test");
+    for (const { release, answers } of portions) {
+      release();
+      expect(new Set(await Promise.all(answers))).toEqual(new Set(["192.0.2.1"]));
+    }
+    expect(await shared).toBe("192.0.2.1");
     expect(await it.resolve("one-more.test")).toBe("192.0.2.1");
   });
 

@@ -2,7 +2,10 @@
 export interface DnsRecord {
   readonly a?: readonly string[];
   readonly aaaa?: readonly string[];
+  /** Of every address; 30 if not given. */
   readonly ttlSeconds?: number;
+  /** Of the IPv6 addresses, where it is another one. */
+  readonly aaaaTtlSeconds?: number;
   /** Families that get another answer than the addresses; both when a record has no address at all. */
   readonly failing?: { readonly family?: 4 | 6; readonly how: "silent" | ResponseCode };
   /** The answer leaves when this resolves. */
@@ -81,7 +84,9 @@ function answer(
   head.writeUInt16BE(0, 10);
   // An empty answer without the zone's SOA may not be cached (RFC 2308); c-ares does cache one with it.
   if (ips.length === 0) head.writeUInt16BE(1, 8);
-  const answers = ips.map((ip) => resourceRecord(type, record?.ttlSeconds ?? 30, packIp(ip)));
+  const ttlSeconds = record?.ttlSeconds ?? 30;
+  const ttl = type === "A" ? ttlSeconds : (record?.aaaaTtlSeconds ?? ttlSeconds);
+  const answers = ips.map((ip) => resourceRecord(type, ttl, packIp(ip)));
   return Buffer.concat([head, ...answers, ...(ips.length === 0 ? [startOfAuthority()] : [])]);
 }
 

@@ -33,6 +33,8 @@ export interface TestPostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** PEM texts; with them the server offers TLS. */
   readonly tls?: { readonly certificate: string; readonly key: string };
+  /** The server becomes a hot standby of this one, which must be up. */
+  readonly standbyOf?: TestPostgres;
 }
 
 /** The account that servers run as: PostgreSQL refuses to run as root. Empty for an ordinary user, who runs them himself. */
@@ -55,8 +57,12 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
   const clients: postgres.Sql[] = [];
   let databases = 0;
 
-  const initdb = "-A trust -U postgres -E UTF8 --locale=C.UTF-8 --no-sync --no-instructions";
-  await run(join(binaries, "initdb"), ["-D", data, ...initdb.split(" ")]);
+  const primary = options.standbyOf;
+  const [create, flagsOfCreate] =
+    primary === undefined
+      ? ["initdb", "-A trust -U postgres -E UTF8 --locale=C.UTF-8 --no-sync --no-instructions"]
+      : ["pg_basebackup", `-h 127.0.0.1 -p ${primary.port} -U postgres -R -c fast --no-sync`];
+  await run(join(binaries, create), ["-D", data, ...flagsOfCreate.split(" ")]);
   if (options.tls !== undefined) {
     settings["ssl"] = "on";
     settings["ssl_cert_file"] = writeOwned(join(folder, "server.pem"), options.tls.certificate);

@@ -17,6 +17,8 @@ export interface TcpGate {
   toClient: (chunk: Buffer) => Buffer | null;
   /** Answers new connections itself with these bytes and closes, until set to null. */
   answer: Buffer | null;
+  /** Ends all open connections. */
+  cut(): void;
   stop(): void;
 }
 
@@ -74,6 +76,9 @@ export async function openTcpGate(targetPort: number): Promise<TcpGate> {
     sent: (text) => said.join("").split(text).length - 1,
     toClient: (chunk) => chunk,
     answer: null,
+    cut() {
+      for (const socket of sockets) socket.destroy();
+    },
     stop() {
       server.close();
       for (const socket of sockets) socket.destroy();

@@ -1,0 +1,294 @@
+import { isIP } from "node:net";
+import { isAbsolute, join } from "node:path";
+import { err, ok, type Result } from "../result.ts";
+import { type Address, parseAddress } from "../routing/address.ts";
+import { type Pattern, parsePattern, patternText } from "../routing/pattern.ts";
+import type { Route } from "../routing/route.ts";
+import { type Dsn, parseDsn } from "../sources/dsn.ts";
+import {
+  createEnvironment,
+  type Environment,
+  type Issue,
+  masked,
+  type ReadFile,
+  type Variables,
+} from "./environment.ts";
+import {
+  formatDuration,
+  type LogLevel,
+  type Reader,
+  readBoolean,
+  readDuration,
+  readInteger,
+  readLevel,
+  readMap,
+} from "./setting.ts";
+import { noteDoubleNames, noteUnsupported, unknownNames } from "./unused.ts";
+
+/** Everything the operator decides, as plain data. It holds secrets: never print it whole. */
+export interface Config {
+  /** Print the version and end, as upstream does. */
+  readonly printVersion: boolean;
+  readonly listen: {
+    /** An IP literal. */
+    readonly bind: string;
+    /** 0 for any free port. */
+    readonly port: number;
+    readonly connectionsPerSecond: number;
+  };
+  readonly dialTimeoutMs: number;
+  readonly simplifySrv: boolean;
+  /** The fixed routes, by hostname; their source is "env" and their id the pattern's text. */
+  readonly routes: readonly Route[];
+  /** Server list texts; empty for none. */
+  readonly motd: { readonly asleep: string; readonly loading: string };
+  /** Null: no routes from Postgres, and nothing of the extension is on. */
+  readonly postgres: PostgresConfig | null;
+  /** Null: nobody is woken. */
+  readonly waker: WakerConfig | null;
+  /** Whether waiting logins are kept alive. */
+  readonly hold: boolean;
+  readonly transferAsLogin: boolean;
+  readonly drainTimeoutMs: number;
+  readonly log: {
+    readonly level: LogLevel;
+    readonly format: "logfmt" | "json";
+    /** systemd says that it connected our output to the journal. */
+    readonly journald: boolean;
+  };
+}
+
+/** Where the routes are read, and where they are kept. */
+export interface PostgresConfig {
+  readonly dsn: Dsn;
+  /** The same as `dsn` unless told otherwise. */
+  readonly listenDsn: Dsn;
+  readonly resyncMs: number;
+  /** Absolute path; null: no snapshot is kept. */
+  readonly snapshot: string | null;
+}
+
+/** The control plane. */
+export interface WakerConfig {
+  /** Without a slash at its end. */
+  readonly url: string;
+  readonly token: string | null;
+  readonly timeoutMs: number;
+  readonly pollIntervalMs: number;
+}
+
+/** A configuration that can be run, with what is odd about it. */
+export interface ParsedConfig {
+  readonly config: Config;
+  readonly warnings: readonly Issue[];
+}
+
+/** The configuration that the variables describe, or every problem with it at once. Variables that belong to nobody are left alone. */
+export function parseConfig(
+  variables: Variables,
+  readFile: ReadFile,
+): Result<ParsedConfig, readonly Issue[]> {
+  const env = createEnvironment(variables, readFile);
+  const simplifySrv = env.read("SIMPLIFY_SRV", readBoolean);
+  const postgres = readPostgres(env, variables, readFile);
+  const config: Config = {
+    printVersion: readVersion(env),
+    listen: readListen(env),
+    dialTimeoutMs: readDialTimeout(env),
+    simplifySrv,
+    routes: readRoutes(env, simplifySrv),
+    motd: {
+      asleep: env.text("AUTO_SCALE_ASLEEP_MOTD"),
+      loading: env.text("AUTO_SCALE_LOADING_MOTD"),
+    },
+    postgres,
+    waker: readWaker(env, postgres),
+    hold: env.read("AUTOMC_HOLD", readBoolean),
+    transferAsLogin: env.read("AUTOMC_TRANSFER_AS_LOGIN", readBoolean),
+    drainTimeoutMs: env.read("AUTOMC_DRAIN_TIMEOUT", durationWithin(0, dayMs)),
+    log: {
+      level: readLogLevel(env),
+      format: env.read("AUTOMC_LOG_FORMAT", readLogFormat),
+      journald: (variables["JOURNAL_STREAM"] ?? "") !== "",
+    },
+  };
+  noteUnsupported(env);
+  noteDoubleNames(env, variables);
+  const problems = [...env.problems, ...unknownNames(variables)];
+  return problems.length > 0 ? err(problems) : ok({ config, warnings: env.warnings });
+}
+
+/** Longest duration of our own settings; timers count milliseconds in 31 bits, which is 24 days. */
+const dayMs = 86_400_000;
+
+function readListen(env: Environment): Config["listen"] {
+  const rate = env.read("CONNECTION_RATE_LIMIT", readInteger);
+  return {
+    bind: env.read("AUTOMC_BIND", readIp),
+    port: env.read("PORT", readPort),
+    // Upstream's bucket knows no rate below one each second, and counts in whole nanoseconds.
+    connectionsPerSecond: Math.min(Math.max(rate, 1), 1_000_000_000),
+  };
+}
+
+function readDialTimeout(env: Environment): number {
+  const timeoutMs = env.read("BACKEND_DIAL_TIMEOUT", readDuration);
+  return timeoutMs <= 0 ? 2_000 : Math.min(timeoutMs, dayMs);
+}
+
+/** `VERSION` is what Minecraft images call the game's version, so anything but an exact boolean belongs to somebody else. */
+function readVersion(env: Environment): boolean {
+  const given = env.text("VERSION");
+  if (given === "") return false;
+  const version = readBoolean(given);
+  if (version.ok) return version.value;
+  env.warn("VERSION", "true or false; it is ignored");
+  return false;
+}
+
+function readLogLevel(env: Environment): LogLevel {
+  const level = env.read("LOG_LEVEL", readLevel);
+  const isDebug = env.read("DEBUG", readBoolean);
+  if (env.read("TRACE", readBoolean)) return "trace";
+  return isDebug ? "debug" : level;
+}
+
+function readRoutes(env: Environment, simplifySrv: boolean): readonly Route[] {
+  const routes = new Map<string, Route>();
+  for (const { key, value } of readMap(env.text("MAPPING"))) {
+    const entry = `${key}=${value}`;
+    const pattern = parsePattern(key, simplifySrv);
+    const address = parseAddress(value);
+    if (!pattern.ok)
+      env.problem("MAPPING", `hostname=host:port (the hostname ${pattern.error})`, entry);
+    if (!address.ok)
+      env.problem("MAPPING", `hostname=host:port (the address ${address.error})`, entry);
+    if (!pattern.ok || !address.ok) continue;
+
+    const route = envRoute(pattern.value, address.value);
+    if (routes.has(route.id)) env.warn("MAPPING", "each hostname once; the last one counts", entry);
+    routes.set(route.id, route);
+  }
+
+  const fallback = env.text("DEFAULT");
+  if (fallback === "") return [...routes.values()];
+  const address = parseAddress(fallback);
+  if (address.ok) return [...routes.values(), envRoute({ kind: "default" }, address.value)];
+  env.problem("DEFAULT", `host:port (the address ${address.error})`);
+  return [];
+}
+
+const envRoute = (pattern: Pattern, address: Address): Route => ({
+  source: "env",
+  id: patternText(pattern),
+  patterns: [pattern],
+  address,
+  wake: null,
+});
+
+function readPostgres(
+  env: Environment,
+  variables: Variables,
+  readFile: ReadFile,
+): PostgresConfig | null {
+  const dsn = readDsn(env, "AUTOMC_DSN", readFile);
+  const listenDsn = readDsn(env, "AUTOMC_LISTEN_DSN", readFile);
+  const resyncMs = env.read("AUTOMC_RESYNC_INTERVAL", durationWithin(1_000, dayMs));
+  const snapshot = readSnapshot(env, variables);
+  if (dsn !== null) return { dsn, listenDsn: listenDsn ?? dsn, resyncMs, snapshot };
+  if (listenDsn !== null)
+    env.warn("AUTOMC_LISTEN_DSN", "AUTOMC_DSN beside it; alone it does nothing");
+  return null;
+}
+
+function readDsn(
+  env: Environment,
+  name: "AUTOMC_DSN" | "AUTOMC_LISTEN_DSN",
+  readFile: ReadFile,
+): Dsn | null {
+  const text = env.secret(name);
+  if (text === null) return null;
+  const dsn = parseDsn(text, readFile);
+  if (dsn.ok) return dsn.value;
+  env.problem(name, `a Postgres URL (this one ${dsn.error})`);
+  return null;
+}
+
+function readSnapshot(env: Environment, variables: Variables): string | null {
+  const given = env.text("AUTOMC_SNAPSHOT");
+  if (given === "off") return null;
+  if (given !== "") {
+    if (!isAbsolute(given)) env.problem("AUTOMC_SNAPSHOT", "an absolute path, or off");
+    return given;
+  }
+  // A unit may have several state directories, separated by colons: systemd.exec(5).
+  const [directory = ""] = (variables["STATE_DIRECTORY"] ?? "").split(":");
+  return directory === "" ? null : join(directory, "routes.json");
+}
+
+function readWaker(env: Environment, postgres: PostgresConfig | null): WakerConfig | null {
+  const url = readWakerUrl(env);
+  const token = readWakerToken(env);
+  const timeoutMs = env.read("AUTOMC_WAKER_TIMEOUT", durationWithin(1_000, dayMs));
+  const pollIntervalMs = env.read("AUTOMC_WAKER_POLL_INTERVAL", durationWithin(100, dayMs));
+  if (url === null) {
+    if (token !== null)
+      env.warn("AUTOMC_WAKER_TOKEN", "AUTOMC_WAKER_URL beside it; alone it does nothing");
+    return null;
+  }
+  if (postgres === null) {
+    env.warn("AUTOMC_WAKER_URL", "AUTOMC_DSN beside it; only routes from Postgres are woken");
+    return null;
+  }
+  return { url, token, timeoutMs, pollIntervalMs };
+}
+
+function readWakerUrl(env: Environment): string | null {
+  const given = env.text("AUTOMC_WAKER_URL");
+  if (given === "") return null;
+  const url = /^https?:\/\//i.test(given) ? URL.parse(given) : null;
+  // A password may stand before an @, and a token behind a ?, also in a URL that is otherwise wrong.
+  const value = /[@?#]/.test(given) ? masked : given;
+  if (url === null) {
+    env.problem("AUTOMC_WAKER_URL", "a URL such as http://127.0.0.1:8080", value);
+    return null;
+  }
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+    const expected = "a URL without user, password, ? and #; a token goes into AUTOMC_WAKER_TOKEN";
+    env.problem("AUTOMC_WAKER_URL", expected, value);
+    return null;
+  }
+  return (url.origin + url.pathname).replace(/\/+$/, "");
+}
+
+/** What does not fit into an HTTP header (RFC 9110, 5.5) would fail each request instead of the start. */
+function readWakerToken(env: Environment): string | null {
+  const token = env.secret("AUTOMC_WAKER_TOKEN");
+  if (token === null || /^[\x21-\x7e]+(?: +[\x21-\x7e]+)*$/.test(token)) return token;
+  env.problem("AUTOMC_WAKER_TOKEN", "printable ASCII without spaces or line feeds around it");
+  return null;
+}
+
+const readIp: Reader<string> = (text) =>
+  isIP(text) === 0 ? err("an IP address such as ::, 0.0.0.0 or 127.0.0.1") : ok(text);
+
+const readPort: Reader<number> = (text) => {
+  const port = readInteger(text);
+  if (port.ok && port.value >= 0 && port.value <= 65_535) return port;
+  return err("an integer from 0 to 65535");
+};
+
+const readLogFormat: Reader<"logfmt" | "json"> = (text) => {
+  const format = text.toLowerCase();
+  return format === "logfmt" || format === "json" ? ok(format) : err("logfmt or json");
+};
+
+const durationWithin =
+  (leastMs: number, mostMs: number): Reader<number> =>
+  (text) => {
+    const duration = readDuration(text);
+    if (duration.ok && duration.value >= leastMs && duration.value <= mostMs) return duration;
+    return err(
+      `a duration such as 90s or 1h30m, from ${formatDuration(leastMs)} to ${formatDuration(mostMs)}`,
+    );
+  };

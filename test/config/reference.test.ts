@@ -1,0 +1,184 @@
+import { describe, expect, test } from "bun:test";
+import {
+  helpText,
+  namesOf,
+  settingGroups,
+  settings,
+  settingsTable,
+  variableForFlag,
+} from "../../src/config/reference.ts";
+
+/** Every variable of upstream mc-router. */
+const upstreamNames = [
+  "VERSION",
+  "DEBUG",
+  "TRACE",
+  "LOG_LEVEL",
+  "PORT",
+  "DEFAULT",
+  "MAPPING",
+  "API_BINDING",
+  "CPU_PROFILE",
+  "CONNECTION_RATE_LIMIT",
+  "BACKEND_DIAL_TIMEOUT",
+  "IN_KUBE_CLUSTER",
+  "KUBE_CONFIG",
+  "KUBE_NAMESPACE",
+  "IN_DOCKER",
+  "IN_DOCKER_SWARM",
+  "DOCKER_SOCKET",
+  "DOCKER_TIMEOUT",
+  "DOCKER_REFRESH_INTERVAL",
+  "DOCKER_API_VERSION",
+  "METRICS_BACKEND",
+  "METRICS_BACKEND_CONFIG_INFLUXDB_INTERVAL",
+  "METRICS_BACKEND_CONFIG_INFLUXDB_TAGS",
+  "METRICS_BACKEND_CONFIG_INFLUXDB_ADDR",
+  "METRICS_BACKEND_CONFIG_INFLUXDB_USERNAME",
+  "METRICS_BACKEND_CONFIG_INFLUXDB_PASSWORD",
+  "METRICS_BACKEND_CONFIG_INFLUXDB_DATABASE",
+  "METRICS_BACKEND_CONFIG_INFLUXDB_RETENTION_POLICY",
+  "METRICS_RATE_LIMIT_PERIOD",
+  "USE_PROXY_PROTOCOL",
+  "RECEIVE_PROXY_PROTOCOL",
+  "TRUSTED_PROXIES",
+  "RECORD_LOGINS",
+  "ROUTES_CONFIG",
+  "ROUTES_CONFIG_WATCH",
+  "NGROK_TOKEN",
+  "NGROK_REMOTE_ADDR",
+  "AUTO_SCALE_UP",
+  "AUTO_SCALE_DOWN",
+  "AUTO_SCALE_DOWN_AFTER",
+  "AUTO_SCALE_ALLOW_DENY",
+  "AUTO_SCALE_ASLEEP_MOTD",
+  "AUTO_SCALE_LOADING_MOTD",
+  "AUTO_SCALE_WEBHOOK_URL",
+  "AUTO_SCALE_WEBHOOK_HEADERS",
+  "AUTO_SCALE_WEBHOOK_TIMEOUT",
+  "AUTO_SCALE_WEBHOOK_WAKE_TIMEOUT",
+  "CLIENTS_TO_ALLOW",
+  "CLIENTS_TO_DENY",
+  "SIMPLIFY_SRV",
+  "WEBHOOK_URL",
+  "WEBHOOK_REQUIRE_USER",
+  "WEBHOOK_TIMEOUT",
+  "WEBHOOK_EVENTS",
+];
+
+/** Every variable that upstream does not have. */
+const ownNames = [
+  "AUTOMC_DSN",
+  "AUTOMC_DSN_FILE",
+  "AUTOMC_LISTEN_DSN",
+  "AUTOMC_LISTEN_DSN_FILE",
+  "AUTOMC_WAKER_URL",
+  "AUTOMC_WAKER_TOKEN",
+  "AUTOMC_WAKER_TOKEN_FILE",
+  "AUTOMC_WAKER_TIMEOUT",
+  "AUTOMC_WAKER_POLL_INTERVAL",
+  "AUTOMC_HOLD",
+  "AUTOMC_RESYNC_INTERVAL",
+  "AUTOMC_SNAPSHOT",
+  "AUTOMC_BIND",
+  "AUTOMC_DRAIN_TIMEOUT",
+  "AUTOMC_TRANSFER_AS_LOGIN",
+  "AUTOMC_LOG_FORMAT",
+  "USE_ASLEEP_MOTD",
+  "USE_LOADING_MOTD",
+];
+
+const supported = settings.filter((setting) => setting.status === "supported");
+
+test("the reference holds every variable of upstream and of ours, each once", () => {
+  const names = settings.flatMap(namesOf);
+  expect(names.toSorted()).toEqual([...upstreamNames, ...ownNames].toSorted());
+});
+
+test("every setting is described in one sentence that fits into a table", () => {
+  for (const { meaning, advice = "" } of settings) {
+    expect(meaning).toMatch(/^[A-Z][^|\n]*\.$/);
+    expect(advice).not.toMatch(/[|\n.]$/);
+  }
+});
+
+test("what is refused or ignored says what to do instead", () => {
+  const needing = settings.filter(
+    ({ status }) => status === "refused" || status === "accepted and ignored",
+  );
+  expect(needing.map(({ name }) => name)).toEqual([
+    "NGROK_TOKEN",
+    "NGROK_REMOTE_ADDR",
+    "CPU_PROFILE",
+    "DOCKER_REFRESH_INTERVAL",
+  ]);
+  for (const { advice } of needing) expect(advice).toMatch(/\w+ \w+/);
+});
+
+describe("the settings table", () => {
+  const table = settingsTable();
+
+  test("has one row for each supported setting, with every one of its names", () => {
+    const rows = table.split("\n").filter((line) => line.startsWith("| `"));
+    expect(rows).toHaveLength(supported.length);
+    for (const setting of supported) {
+      const row = rows.find((line) => line.startsWith(`| \`${setting.name}\``));
+      for (const name of namesOf(setting)) expect(row).toContain(`\`${name}\``);
+      expect(row).toContain(setting.meaning);
+    }
+  });
+
+  test("has a heading for each group that has something to show, and no other setting", () => {
+    const titles = table.split("\n").filter((line) => line.startsWith("### "));
+    const expected = settingGroups.filter((group) =>
+      group.settings.some(({ status }) => status === "supported"),
+    );
+    expect(titles).toEqual(expected.map(({ title }) => `### ${title}`));
+    expect(table).not.toContain("IN_DOCKER");
+  });
+
+  test("has four cells in every row", () => {
+    for (const line of table.split("\n").filter((each) => each.startsWith("|"))) {
+      expect(line.split("|")).toHaveLength(5);
+    }
+  });
+});
+
+test("the help names every supported setting with its meaning, and apart from them those that are not", () => {
+  const [known = "", missing = ""] = helpText().split("Not supported yet:");
+  for (const setting of supported) {
+    for (const name of namesOf(setting)) expect(known).toMatch(new RegExp(`\\b${name}\\b`));
+    expect(known).toContain(setting.meaning.replaceAll("`", ""));
+  }
+  for (const { name } of settings.filter(({ status }) => status === "not yet")) {
+    expect(missing).toContain(`  ${name}\n`);
+    expect(known).not.toMatch(new RegExp(`\\b${name}\\b`));
+  }
+});
+
+describe("a flag of upstream has a variable", () => {
+  const expected: readonly (readonly [string, string | null])[] = [
+    ["--in-docker", "IN_DOCKER=true"],
+    ["-in-docker", "IN_DOCKER=true"],
+    ["--in-docker=false", "IN_DOCKER=false"],
+    ["--mapping=a=b", "MAPPING=a=b"],
+    ["--mapping=a=b\nc=d", "MAPPING=a=b\nc=d"],
+    ["--port", "PORT=..."],
+    ["--port=", "PORT="],
+    ["-auto-scale-down-after=10m", "AUTO_SCALE_DOWN_AFTER=10m"],
+    ["--ngrok-token=hunter2", "NGROK_TOKEN=..."],
+    ["--automc-dsn=postgres://u:hunter2@h/d", "AUTOMC_DSN=..."],
+    ["--no-such-flag", null],
+    ["--constructor", null],
+    ["---port", null],
+    ["--PORT", null],
+    ["--", null],
+    ["-", null],
+    ["", null],
+    ["port", null],
+    ["run", null],
+  ];
+  test.each(expected)("%j is %j", (argument, variable) => {
+    expect(variableForFlag(argument)).toBe(variable);
+  });
+});
