@@ -1,4 +1,4 @@
-import type { Deadlines } from "../net/deadlines.ts";
+import type { Deadline, Deadlines } from "../net/deadlines.ts";
 import type { Dialer } from "../net/dial.ts";
 import { type Address, sameAddress } from "../routing/address.ts";
 import type { BackendEvent } from "./event.ts";
@@ -18,7 +18,10 @@ export interface Sleeper {
 
 /** The backends that can be woken. One wake per server, shared by everyone who waits for it. */
 export interface Fleet {
-  /** Waits until the server can be dialled. The first to wait starts the wake, later ones join it, and it ends early when the last one has left. */
+  /**
+   * Waits until the server can be dialled. The first to wait starts the wake, later ones join it, and it ends early when the last
+   * one has left. Rejects only with what code of ours threw on the way: everybody who waits gets it.
+   */
   wake(sleeper: Sleeper, signal: AbortSignal): Promise<Woken>;
   /** Tells that the address which `wake` gave did not take a player: running, but not ready yet. The next `wake` goes on from there. */
   refused(sleeper: Sleeper, address: Address): void;
@@ -42,13 +45,20 @@ export interface FleetDeps {
 const reuseMs = 5_000;
 /** The pause before an address that took no player is asked again, ms. */
 const retryMs = 500;
+/** For how long a control plane that has not accepted the start may keep silent before the row's own address is asked, ms. */
+const silenceMs = 500;
+
+interface Waiter {
+  settle(woken: Woken): void;
+  fault(thrown: unknown): void;
+}
 
 interface Wake {
   readonly server: string;
   readonly startedAt: number;
   /** Where the row says that it lives: asked when the control plane cannot be. */
   own: Address;
-  readonly waiters: Set<(woken: Woken) => void>;
+  readonly waiters: Set<Waiter>;
   /** The control plane has accepted the start. */
   accepted: boolean;
   /** Known not to be up: pings say so. */
@@ -59,6 +69,8 @@ interface Wake {
   result: Address | null;
   /** Ends the work that is under way; null while none is. */
   work: AbortController | null;
+  /** Set while nobody works on it: when it is forgotten. */
+  forgetting: Deadline | null;
   lastTrouble: string | null;
 }
 
@@ -74,6 +86,7 @@ export function createFleet(deps: FleetDeps): Fleet {
     const joined = known ?? begin(sleeper);
     joined.own = sleeper.address;
     const waiting = join(joined, signal);
+    // It never rejects: what it throws goes to those who wait.
     if (joined.work === null) void work(joined);
     return waiting;
   }
@@ -89,6 +102,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       doubtful: null,
       result: null,
       work: null,
+      forgetting: null,
       lastTrouble: null,
     };
     wakes.set(server, begun);
@@ -97,23 +111,33 @@ export function createFleet(deps: FleetDeps): Fleet {
   }
 
   function join(joined: Wake, signal: AbortSignal): Promise<Woken> {
-    return new Promise((resolve) => {
-      const settle = (woken: Woken): void => {
-        joined.waiters.delete(settle);
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        joined.waiters.delete(waiter);
         signal.removeEventListener("abort", leave);
-        resolve(woken);
+      };
+      const waiter: Waiter = {
+        settle: (woken) => {
+          end();
+          resolve(woken);
+        },
+        fault: (thrown) => {
+          end();
+          reject(thrown);
+        },
       };
       const leave = (): void => {
-        settle({ kind: "left" });
+        waiter.settle({ kind: "left" });
         if (joined.waiters.size === 0) abandon(joined);
       };
       signal.addEventListener("abort", leave, { once: true });
-      joined.waiters.add(settle);
+      joined.waiters.add(waiter);
     });
   }
 
   function abandon(left: Wake): void {
-    if (left.work === null) return;
+    // A wake whose time is over has failed, even if its last waiter leaves in the same moment.
+    if (left.work === null || left.work.signal.aborted) return;
     left.work.abort();
     left.work = null;
     wakes.delete(left.server);
@@ -128,30 +152,41 @@ export function createFleet(deps: FleetDeps): Fleet {
   async function work(on: Wake): Promise<void> {
     const control = new AbortController();
     on.work = control;
+    on.forgetting?.cancel();
     const left = on.startedAt + deps.timeoutMs - deadlines.now();
-    const deadline = deadlines.after(Math.max(0, left), () => control.abort("late"));
-    const found = await bringUp(on, control.signal);
-    deadline.cancel();
-    if (found !== null) return succeed(on, found);
-    if (control.signal.reason === "late") fail(on);
+    const deadline = deadlines.after(Math.max(0, left), () => control.abort());
+    try {
+      const found = await bringUp(on, control.signal);
+      // Abandoned, and told so already.
+      if (on.work !== control) return;
+      if (found === null) fail(on);
+      else succeed(on, found);
+    } catch (thrown) {
+      control.abort();
+      wakes.delete(on.server);
+      for (const waiter of on.waiters) waiter.fault(thrown);
+    } finally {
+      deadline.cancel();
+    }
   }
 
   function succeed(on: Wake, found: { address: Address; by: "control-plane" | "row" }): void {
     on.work = null;
     on.result = found.address;
     on.asleep = false;
-    emit({
-      kind: "wake-done",
-      server: on.server,
-      address: found.address.text,
-      by: found.by,
-      waiters: on.waiters.size,
-      tookMs: deadlines.now() - on.startedAt,
-    });
-    deadlines.after(reuseMs, () => {
-      if (wakes.get(on.server) === on && on.work === null) wakes.delete(on.server);
-    });
-    for (const settle of on.waiters) settle({ kind: "awake", address: found.address });
+    on.forgetting = deadlines.after(reuseMs, () => wakes.delete(on.server));
+    // A backend that takes connections and drops them is found again and again; once is news.
+    if (on.doubtful === null) {
+      emit({
+        kind: "wake-done",
+        server: on.server,
+        address: found.address.text,
+        by: found.by,
+        waiters: on.waiters.size,
+        tookMs: deadlines.now() - on.startedAt,
+      });
+    }
+    for (const waiter of on.waiters) waiter.settle({ kind: "awake", address: found.address });
   }
 
   function fail(on: Wake): void {
@@ -164,7 +199,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       waiters: on.waiters.size,
       tookMs: deadlines.now() - on.startedAt,
     });
-    for (const settle of on.waiters) settle({ kind: "failed" });
+    for (const waiter of on.waiters) waiter.settle({ kind: "failed" });
   }
 
   /** Where the server can be dialled; null when the signal aborted first. */
@@ -176,14 +211,20 @@ export function createFleet(deps: FleetDeps): Fleet {
     if (on.doubtful !== null) await deadlines.sleep(Math.min(retryMs, deps.pollMs), signal);
     while (!signal.aborted) {
       const nextRound = deadlines.sleep(deps.pollMs, signal);
+      let isRefused = false;
       if (!on.accepted) {
         starting ??= start(on, signal);
         // A start that takes its time is no reason not to look.
         const answered = await Promise.race([starting, nextRound.then(() => null)]);
         if (answered !== null) starting = null;
+        isRefused = answered === false;
       }
       const looking = waker.look(on.server, signal);
-      if (!on.accepted && (await dialer.accepts(on.own, signal))) {
+      if (
+        !on.accepted &&
+        (await isSilent(looking, signal)) &&
+        (await dialer.accepts(on.own, signal))
+      ) {
         return { address: on.own, by: "row" };
       }
       const seen = await looking;
@@ -191,14 +232,19 @@ export function createFleet(deps: FleetDeps): Fleet {
       if (seen.kind === "running" && (await isReady(on, seen.address, signal))) {
         return { address: seen.address, by: "control-plane" };
       }
-      if (seen.kind === "trouble") {
-        on.lastTrouble = seen.reason;
-        if (await dialer.accepts(on.own, signal)) return { address: on.own, by: "row" };
+      if (seen.kind === "trouble") on.lastTrouble = seen.reason;
+      if ((seen.kind === "trouble" || isRefused) && (await dialer.accepts(on.own, signal))) {
+        return { address: on.own, by: "row" };
       }
       on.asleep = true;
       await nextRound;
     }
     return null;
+  }
+
+  /** True when the answer takes its time. An answer comes first even so: the row may name a port that is another server's by now. */
+  function isSilent(looking: Promise<unknown>, signal: AbortSignal): Promise<boolean> {
+    return Promise.race([looking.then(() => false), deadlines.sleep(silenceMs, signal)]);
   }
 
   async function start(on: Wake, signal: AbortSignal): Promise<boolean> {

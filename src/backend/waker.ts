@@ -44,7 +44,7 @@ interface Answer {
 export function createWaker(deps: WakerDeps): Waker {
   const gate = createGate(requestLimit, deps.deadlines);
   // Bun sets its HTTP thread up at the first fetch, and ends the process if there are no file descriptors left for it then.
-  fetch("http://127.0.0.1:9/").catch(() => {
+  fetch("http://127.0.0.1:9/", { signal: AbortSignal.timeout(1_000) }).catch(() => {
     // Nothing listens there, and nothing is meant to.
   });
   let healthy = true;

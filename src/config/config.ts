@@ -53,8 +53,6 @@ export interface Config {
   readonly log: {
     readonly level: LogLevel;
     readonly format: "logfmt" | "json";
-    /** systemd says that it connected our output to the journal. */
-    readonly journald: boolean;
   };
 }
 
@@ -109,7 +107,6 @@ export function parseConfig(
     log: {
       level: readLogLevel(env),
       format: env.read("AUTOMC_LOG_FORMAT", readLogFormat),
-      journald: (variables["JOURNAL_STREAM"] ?? "") !== "",
     },
   };
   noteUnsupported(env);

@@ -2,7 +2,7 @@
 export function nearestName(name: string, known: readonly string[]): string | null {
   let nearest: string | null = null;
   // Half of the letters may be wrong: more would suggest names that share nothing.
-  let fewest = Math.floor(name.length / 2) + 1;
+  let fewest = Math.ceil(name.length / 2) + 1;
   for (const candidate of known) {
     const edits = editDistance(name, candidate);
     if (edits >= fewest) continue;

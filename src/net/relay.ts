@@ -106,16 +106,16 @@ export function drained(to: Conn, from: Conn): void {
 
 /** `from` sent FIN: pass it on behind the last byte. */
 export function relayEnded(from: Conn, to: Conn): void {
-  // Told first: the FIN may be the last thing that `to` waited for, and then it closes within the call.
-  from.onEnd?.(from);
   finish(to);
+  from.onEnd?.(from);
 }
 
 /** `from` is gone: the other side gets what it is still owed and then FIN, and what it sends has nowhere to go. */
 export function relayClosed(from: Conn, to: Conn): void {
+  // What it was still owed must not pile up with what `to` goes on sending.
   from.unsent = null;
-  from.onEnd?.(from);
   finish(to);
   // Without a reader on our side a paused socket would never see its peer's FIN.
   if (!to.closed) to.socket.resume();
+  from.onEnd?.(from);
 }

@@ -1,8 +1,10 @@
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import postgres from "postgres";
 import { err, ok, type Result } from "../result.ts";
 import type { DialBudget } from "./dial-budget.ts";
 import { type Dsn, type DsnHost, describeHost } from "./dsn.ts";
+import { guardSocket } from "./postgres-guard.ts";
 import {
   type DialTarget,
   openSocket,
@@ -106,7 +108,11 @@ function createClient(
     ended = failure;
     request.onEnd();
   });
-  const sql = postgres(clientOptions(request.dsn, host, socket));
+  const guarded = guardSocket(socket, (reason) => {
+    failure = reason;
+    ended = reason;
+  });
+  const sql = postgres(clientOptions(request.dsn, host, guarded));
 
   const tell = (waited: WaitFailure): PostgresFailure => {
     switch (waited.kind) {
@@ -121,7 +127,7 @@ function createClient(
   const abort = () => {
     // Ended first, so that postgres.js does not try to listen again when it sees the connection close.
     void sql.end({ timeout: 0 }).catch(() => undefined); // it has no connection left to fail on
-    socket.destroy();
+    guarded.destroy();
   };
   return {
     sql,
@@ -146,7 +152,7 @@ function createClient(
  * postgres.js 3.4.9 connects again by itself in several ways, some without any pause (a server that says FATAL, or
  * closes before it is ready). All of them ask the `socket` factory, and this one gives its socket once.
  */
-function clientOptions(dsn: Dsn, host: DsnHost, socket: Socket) {
+function clientOptions(dsn: Dsn, host: DsnHost, socket: Duplex) {
   let isTaken = false;
   return {
     // The two are only names for its messages: the socket is dialled already.

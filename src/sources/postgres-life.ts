@@ -26,6 +26,7 @@ export interface LifeDeps {
   readonly resyncMs: number;
   readonly timings: PostgresTimings;
   readonly budget: DialBudget;
+  readonly heartbeatChannel: string;
   /** Reads what is named and applies it. Never called again before it has ended. */
   readonly refresh: (
     reader: RowReader,
@@ -174,18 +175,24 @@ const undelivered =
   "notifications do not arrive (a transaction pooler, or another database): set AUTOMC_LISTEN_DSN to a direct connection";
 
 function listen(deps: LifeDeps, alarm: Alarm, hints: Hints, signal: AbortSignal) {
-  const { budget, timings } = deps;
-  const dsn = deps.listenDsn ?? deps.dsn;
-  const onHint = (payload: string) => {
-    if (hints.note(payload)) alarm.ring();
+  const { budget, timings, heartbeatChannel } = deps;
+  const request = {
+    dsn: deps.listenDsn ?? deps.dsn,
+    budget,
+    timings,
+    heartbeatChannel,
+    onEnd: alarm.ring,
+    onHint: (payload: string) => {
+      if (hints.note(payload)) alarm.ring();
+    },
   };
-  return openListener({ dsn, budget, timings, onEnd: () => alarm.ring(), onHint }, signal);
+  return openListener(request, signal);
 }
 
 function openReader(deps: LifeDeps, alarm: Alarm, signal: AbortSignal) {
   const { dsn, budget, timings } = deps;
   const greet = (client: PostgresClient) => checkServer(client, deps);
-  return openClient({ dsn, budget, timings, onEnd: () => alarm.ring(), greet }, signal);
+  return openClient({ dsn, budget, timings, onEnd: alarm.ring, greet }, signal);
 }
 
 /** One statement that shows the server is ready and, among several, the wanted one. */

@@ -29,6 +29,7 @@ export async function runPostgresLink(deps: LinkDeps, signal: AbortSignal): Prom
   const life: LifeDeps = {
     ...deps,
     budget: createDialBudget({ burst: timings.dialBurst, everyMs: timings.dialEveryMs }),
+    heartbeatChannel: `automc_router_heartbeat_${crypto.randomUUID().replaceAll("-", "")}`,
     onLive(mode) {
       failures = 0;
       if (mode === "notify") isKnownDeaf = false;

@@ -23,6 +23,8 @@ export interface Listener {
 
 /** What a listener needs besides a client's request. */
 export interface ListenerRequest extends Omit<ClientRequest, "greet"> {
+  /** The router's own channel. It stays the same, because a transaction pooler keeps what its sessions once listened to. */
+  readonly heartbeatChannel: string;
   /** Called with the payload of every notification about the table. */
   readonly onHint: (payload: string) => void;
 }
@@ -32,10 +34,8 @@ export async function openListener(
   request: ListenerRequest,
   signal: AbortSignal,
 ): Promise<Result<Listener, PostgresFailure>> {
-  const { timings } = request;
-  const heartbeat = `automc_router_heartbeat_${crypto.randomUUID().replaceAll("-", "")}`;
+  const { timings, heartbeatChannel } = request;
   const echo = createAlarm();
-  let beats = 0;
   let awaited: { readonly id: string; readonly overdueAt: number } | null = null;
 
   const hear = (id: string) => {
@@ -50,7 +50,7 @@ export async function openListener(
       sql.listen(routesChannel, request.onHint),
     );
     if (!routes.ok) return routes;
-    const beating = await client.settle(timings.handshakeMs, sql.listen(heartbeat, hear));
+    const beating = await client.settle(timings.handshakeMs, sql.listen(heartbeatChannel, hear));
     return beating.ok ? ok(undefined) : beating;
   };
   const opened = await openClient({ ...request, greet }, signal);
@@ -61,7 +61,7 @@ export async function openListener(
   const stir = async (): Promise<Result<void, PostgresFailure>> => {
     const listened = await client.settle(
       timings.echoMs,
-      client.sql.listen(`${heartbeat}_stir`, () => undefined),
+      client.sql.listen(`${heartbeatChannel}_stir`, () => undefined),
     );
     if (!listened.ok) return listened;
     const left = await client.settle(timings.echoMs, listened.value.unlisten());
@@ -73,10 +73,9 @@ export async function openListener(
     async beat(sender) {
       const stirred = await stir();
       if (!stirred.ok) return stirred;
-      beats += 1;
-      const id = String(beats);
+      const id = crypto.randomUUID();
       awaited = { id, overdueAt: performance.now() + timings.echoMs };
-      const sent = await sender.settle(timings.echoMs, sender.sql.notify(heartbeat, id));
+      const sent = await sender.settle(timings.echoMs, sender.sql.notify(heartbeatChannel, id));
       return sent.ok ? ok(undefined) : err(sent.error);
     },
     overdueAt: () => awaited?.overdueAt ?? null,

@@ -117,8 +117,8 @@ describe("a duration is what Go's time.ParseDuration takes, in milliseconds", ()
     "1\u03bcs": 1e-3,
     "1s1s": 2_000,
     "1m1h": 3_660_000,
-    "2562047h47m16.854775807s": 9_223_372_036_854.775807,
-    "-2562047h47m16.854775808s": -9_223_372_036_854.775808,
+    "2562047h47m16.854775807s": 2 ** 63 / 1e6,
+    "-2562047h47m16.854775808s": -(2 ** 63) / 1e6,
     "2562047h47m16.854775808s": undefined,
     "9223372036854775808ns": undefined,
     "99999999999999999999h": undefined,
@@ -193,7 +193,7 @@ describe("a duration is printed as Go prints it", () => {
   });
 
   test("and reads back as the same time", () => {
-    const wholeMs = fc.integer({ min: -(2 ** 40), max: 2 ** 40 });
+    const wholeMs = fc.integer({ min: -(2 ** 38), max: 2 ** 38 });
     fc.assert(
       fc.property(wholeMs, (ms) => {
         expect(readDuration(formatDuration(ms))).toEqual({ ok: true, value: ms });

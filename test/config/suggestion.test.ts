@@ -8,7 +8,7 @@ const rows: readonly (readonly [string, string | null])[] = [
   ["WAKER_TOKN", "WAKER_TOKEN"],
   ["SNAPHSOT", "SNAPSHOT"],
   ["HOLDS", "HOLD"],
-  ["DNS", null],
+  ["DNS", "DSN"],
   ["XYZ", null],
   ["", null],
 ];

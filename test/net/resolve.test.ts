@@ -30,8 +30,8 @@ async function start(
     const answer = await resolver.resolve(host, signal);
     return answer.ok ? answer.value.join(" ") : answer.error.kind;
   };
-  /** Returns once the answers to everything asked before are in: the nameserver answers in turn. */
   let fences = 0;
+  /** Resolves once the answers to everything asked before are in: the nameserver answers in turn. */
   const answersToBeIn = async (): Promise<void> => {
     // Two, as c-ares asks a second time after an error.
     for (const last = fences + 2; fences < last; fences += 1)

@@ -23,7 +23,12 @@ const plain: Dsn = {
 const local = "/var/run/postgresql";
 
 const accepted: readonly { name: string; text: string; dsn: Partial<Dsn>; described?: string }[] = [
-  { name: "only a host", text: "postgres://db.example.com", dsn: {}, described: "db.example.com:5432" },
+  {
+    name: "only a host",
+    text: "postgres://db.example.com",
+    dsn: {},
+    described: "db.example.com:5432",
+  },
   {
     name: "everything",
     text: "postgresql://me:p%40ss%3A%2F@db.example.com:6000/routes?sslmode=disable&application_name=edge%201",
@@ -111,18 +116,34 @@ const refused: readonly { name: string; text: string; says: string }[] = [
   { name: "another scheme", text: "mysql://db", says: "must begin with postgres://" },
   { name: "keywords and values", text: "host=db dbname=x", says: "must begin with postgres://" },
   { name: "no host", text: "postgres:///routes", says: "names no host" },
-  { name: "a port of 0", text: "postgres://db:0", says: "port that is not a number from 1 to 65535" },
+  {
+    name: "a port of 0",
+    text: "postgres://db:0",
+    says: "port that is not a number from 1 to 65535",
+  },
   { name: "a port of 70000", text: "postgres://db:70000", says: "port that is not a number" },
   { name: "a port in words", text: "postgres://db:pg", says: "port that is not a number" },
-  { name: "a bare IPv6 address", text: "postgres://2001:db8::1/x", says: "port that is not a number" },
+  {
+    name: "a bare IPv6 address",
+    text: "postgres://2001:db8::1/x",
+    says: "port that is not a number",
+  },
   { name: "no IPv6 address in brackets", text: "postgres://[::x]/x", says: "no IPv6 address" },
   { name: "a bad escape", text: "postgres://me:100%@db", says: "the password has a %" },
   { name: "a slash in the password", text: "postgres://me:se/cret@db/x", says: "percent-encode" },
-  { name: "sslmode=allow", text: "postgres://db?sslmode=allow", says: "sslmode may only be one of" },
+  {
+    name: "sslmode=allow",
+    text: "postgres://db?sslmode=allow",
+    says: "sslmode may only be one of",
+  },
   { name: "sslmode=no-verify", text: "postgres://db?sslmode=no-verify", says: "verify-full" },
   { name: "an empty sslmode", text: "postgres://db?sslmode=", says: "sslmode may only be one of" },
   { name: "verify-ca alone", text: "postgres://db?sslmode=verify-ca", says: "needs sslrootcert" },
-  { name: "an unused root certificate", text: "postgres://db?sslrootcert=/ca.pem", says: "needs sslmode=" },
+  {
+    name: "an unused root certificate",
+    text: "postgres://db?sslrootcert=/ca.pem",
+    says: "needs sslmode=",
+  },
   {
     name: "a root certificate that is not there",
     text: "postgres://db?sslmode=verify-full&sslrootcert=/none.pem",
@@ -133,12 +154,32 @@ const refused: readonly { name: string; text: string; says: string }[] = [
     text: "postgres://db?sslmode=verify-full&sslrootcert=/key.pem",
     says: "holds no PEM certificate",
   },
-  { name: "client certificates", text: "postgres://db?sslcert=/c.pem", says: "sslcert, which is not supported" },
-  { name: "channel binding", text: "postgres://db?channel_binding=require", says: "disable, prefer" },
-  { name: "a mistyped parameter", text: "postgres://db?sslmod=require", says: "sslmod, which is not" },
+  {
+    name: "client certificates",
+    text: "postgres://db?sslcert=/c.pem",
+    says: "sslcert, which is not supported",
+  },
+  {
+    name: "channel binding",
+    text: "postgres://db?channel_binding=require",
+    says: "disable, prefer",
+  },
+  {
+    name: "a mistyped parameter",
+    text: "postgres://db?sslmod=require",
+    says: "sslmod, which is not",
+  },
   { name: "a parameter without a value", text: "postgres://db?sslmode", says: "not name=value" },
-  { name: "a wanted standby", text: "postgres://db?target_session_attrs=standby", says: "any, read-write" },
-  { name: "a timeout in words", text: "postgres://db?connect_timeout=soon", says: "number of seconds" },
+  {
+    name: "a wanted standby",
+    text: "postgres://db?target_session_attrs=standby",
+    says: "any, read-write",
+  },
+  {
+    name: "a timeout in words",
+    text: "postgres://db?connect_timeout=soon",
+    says: "number of seconds",
+  },
 ];
 
 describe("a connection string", () => {

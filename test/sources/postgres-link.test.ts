@@ -78,7 +78,12 @@ const misbehaviours: readonly {
   answer: Buffer | null;
   says: string;
 }[] = [
-  { name: "accepts and closes", mode: "close", answer: null, says: "the server closed the connection" },
+  {
+    name: "accepts and closes",
+    mode: "close",
+    answer: null,
+    says: "the server closed the connection",
+  },
   { name: "accepts and is silent", mode: "mute", answer: null, says: "the server does not answer" },
   {
     name: "has no connection left",
@@ -96,7 +101,7 @@ const misbehaviours: readonly {
     name: "answers with something else",
     mode: "forward",
     answer: Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n"),
-    says: `127.0.0.1`,
+    says: "the server does not speak the PostgreSQL protocol",
   },
 ];
 
@@ -304,13 +309,16 @@ describe("a hot standby", () => {
     await settled(source, database);
   });
 
-  test.each(["primary", "read-write"])("is passed over when the wanted server is %s", async (wanted) => {
-    const text = `postgres://postgres@127.0.0.1:${standby.port},127.0.0.1:${server.port}/${database.name}`;
-    const dsn = dsnOf(`${text}?sslmode=disable&target_session_attrs=${wanted}`);
-    const source = follow({ dsn });
-    await source.live();
-    expect(source.last("source-live")?.mode).toBe("notify");
-  });
+  test.each(["primary", "read-write"])(
+    "is passed over when the wanted server is %s",
+    async (wanted) => {
+      const text = `postgres://postgres@127.0.0.1:${standby.port},127.0.0.1:${server.port}/${database.name}`;
+      const dsn = dsnOf(`${text}?sslmode=disable&target_session_attrs=${wanted}`);
+      const source = follow({ dsn });
+      await source.live();
+      expect(source.last("source-live")?.mode).toBe("notify");
+    },
+  );
 
   test("alone is no link when the wanted server is primary", async () => {
     const query = "sslmode=disable&target_session_attrs=primary";

@@ -23,14 +23,41 @@ async function makeCertificates(): Promise<{ certificate: string; key: string }>
     const [said, code] = await Promise.all([child.stderr.text(), child.exited]);
     if (code !== 0) throw new Error(`openssl ${words.join(" ")}: ${said}`);
   };
-  const fresh = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+  const fresh = [
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:prime256v1",
+    "-nodes",
+    "-days",
+    "2",
+  ];
   for (const name of ["ca", "other"]) {
     const subject = ["-subj", `/CN=${name}`, "-addext", "basicConstraints=critical,CA:true"];
-    await openssl("req", "-x509", ...fresh, ...subject, "-keyout", at(`${name}.key`), "-out", at(`${name}.pem`));
+    await openssl(
+      "req",
+      "-x509",
+      ...fresh,
+      ...subject,
+      "-keyout",
+      at(`${name}.key`),
+      "-out",
+      at(`${name}.pem`),
+    );
   }
   const signed = ["-CA", at("ca.pem"), "-CAkey", at("ca.key"), "-subj", "/CN=localhost"];
   const names = ["-addext", "subjectAltName=DNS:localhost"];
-  await openssl("req", "-x509", ...fresh, ...signed, ...names, "-keyout", at("key"), "-out", at("pem"));
+  await openssl(
+    "req",
+    "-x509",
+    ...fresh,
+    ...signed,
+    ...names,
+    "-keyout",
+    at("key"),
+    "-out",
+    at("pem"),
+  );
   return { certificate: readFileSync(at("pem"), "utf8"), key: readFileSync(at("key"), "utf8") };
 }
 
@@ -55,7 +82,11 @@ afterAll(async () => {
 
 function follow(database: TestDatabase, host: string, query: string): RunningSource {
   const text = database
-    .dsn({ query: query.replace("CA", join(folder, "ca.pem")).replace("OTHER", join(folder, "other.pem")) })
+    .dsn({
+      query: query
+        .replace("CA", join(folder, "ca.pem"))
+        .replace("OTHER", join(folder, "other.pem")),
+    })
     .replace("127.0.0.1", host);
   const dsn = parseDsn(text, (path) => {
     try {
@@ -77,11 +108,41 @@ const isEncrypted = async ({ sql, name }: TestDatabase) => {
   return rows.map(({ ssl }) => ssl);
 };
 
-const linked: readonly { name: string; tls: boolean; host: string; query: string; encrypted: boolean }[] = [
-  { name: "disable, on a server with TLS", tls: true, host: "localhost", query: "sslmode=disable", encrypted: false },
-  { name: "prefer, on a server with TLS", tls: true, host: "localhost", query: "sslmode=prefer", encrypted: true },
-  { name: "prefer, on a server without", tls: false, host: "localhost", query: "sslmode=prefer", encrypted: false },
-  { name: "nothing, on a server with TLS", tls: true, host: "127.0.0.1", query: "", encrypted: true },
+const linked: readonly {
+  name: string;
+  tls: boolean;
+  host: string;
+  query: string;
+  encrypted: boolean;
+}[] = [
+  {
+    name: "disable, on a server with TLS",
+    tls: true,
+    host: "localhost",
+    query: "sslmode=disable",
+    encrypted: false,
+  },
+  {
+    name: "prefer, on a server with TLS",
+    tls: true,
+    host: "localhost",
+    query: "sslmode=prefer",
+    encrypted: true,
+  },
+  {
+    name: "prefer, on a server without",
+    tls: false,
+    host: "localhost",
+    query: "sslmode=prefer",
+    encrypted: false,
+  },
+  {
+    name: "nothing, on a server with TLS",
+    tls: true,
+    host: "127.0.0.1",
+    query: "",
+    encrypted: true,
+  },
   { name: "require", tls: true, host: "127.0.0.1", query: "sslmode=require", encrypted: true },
   {
     name: "require with the right authority",
@@ -106,7 +167,13 @@ const linked: readonly { name: string; tls: boolean; host: string; query: string
   },
 ];
 
-const refused: readonly { name: string; tls: boolean; host: string; query: string; says: string }[] = [
+const refused: readonly {
+  name: string;
+  tls: boolean;
+  host: string;
+  query: string;
+  says: string;
+}[] = [
   {
     name: "verify-full by another name",
     tls: true,
@@ -168,7 +235,10 @@ const refused: readonly { name: string; tls: boolean; host: string; query: strin
 describe("sslmode", () => {
   test.each([...linked])("links: $name", async ({ tls, host, query, encrypted }) => {
     const database = tls ? withTls : withoutTls;
-    await until("the last test's sessions are gone", async () => (await isEncrypted(database)).length === 0);
+    await until(
+      "the last test's sessions are gone",
+      async () => (await isEncrypted(database)).length === 0,
+    );
     const source = follow(database, host, query);
     await source.live();
     await settled(source, database);
@@ -218,7 +288,10 @@ test("a server that asks for a password is told apart by its message", async () 
   await withTls.sql`SELECT pg_reload_conf()`;
   const as = (password: string) =>
     follow(
-      { ...withTls, dsn: (options) => withTls.dsn(options).replace("postgres@", `guarded:${password}@`) },
+      {
+        ...withTls,
+        dsn: (options) => withTls.dsn(options).replace("postgres@", `guarded:${password}@`),
+      },
       "127.0.0.1",
       "sslmode=require",
     );

@@ -62,11 +62,31 @@ const changes: readonly {
   upsert: readonly string[];
   remove: readonly string[];
 }[] = [
-  { name: "an insert", sql: "INSERT INTO servers VALUES ('d','d.x','h:4')", upsert: ["d"], remove: [] },
-  { name: "an update", sql: "UPDATE servers SET address = 'h:9' WHERE name = 'b'", upsert: ["b"], remove: [] },
+  {
+    name: "an insert",
+    sql: "INSERT INTO servers VALUES ('d','d.x','h:4')",
+    upsert: ["d"],
+    remove: [],
+  },
+  {
+    name: "an update",
+    sql: "UPDATE servers SET address = 'h:9' WHERE name = 'b'",
+    upsert: ["b"],
+    remove: [],
+  },
   { name: "a delete", sql: "DELETE FROM servers WHERE name = 'b'", upsert: [], remove: ["b"] },
-  { name: "an emptied address", sql: "UPDATE servers SET address = '' WHERE name = 'a'", upsert: [], remove: ["a"] },
-  { name: "an emptied domain", sql: "UPDATE servers SET domain = '' WHERE name = 'a'", upsert: [], remove: ["a"] },
+  {
+    name: "an emptied address",
+    sql: "UPDATE servers SET address = '' WHERE name = 'a'",
+    upsert: [],
+    remove: ["a"],
+  },
+  {
+    name: "an emptied domain",
+    sql: "UPDATE servers SET domain = '' WHERE name = 'a'",
+    upsert: [],
+    remove: ["a"],
+  },
   {
     name: "a rename with its row",
     sql: "UPDATE servers SET name = 'z', address = 'h:7' WHERE name = 'a'",
@@ -116,12 +136,15 @@ describe.each(triggers)("with $by", ({ script }) => {
     source.patches.length = 0;
     await sql.begin(async (transaction) => {
       await transaction`TRUNCATE servers`;
-      await insert({ sql: transaction as unknown as TestDatabase["sql"] }, [...many.slice(1), "new new.x h:1"]);
+      await insert({ sql: transaction as unknown as TestDatabase["sql"] }, [
+        ...many.slice(1),
+        "new new.x h:1",
+      ]);
     });
     await settled(source, database);
-    expect(source.patches.map(({ upsert, remove }) => [upsert.map(({ id }) => id), remove])).toEqual([
-      [["new"], ["n0"]],
-    ]);
+    expect(
+      source.patches.map(({ upsert, remove }) => [upsert.map(({ id }) => id), remove]),
+    ).toEqual([[["new"], ["n0"]]]);
   });
 
   test("truncate and refill in two transactions never loses a route that comes back", async () => {
@@ -180,7 +203,7 @@ describe("the source", () => {
     const { database, source, gate, sql } = await follow(schema, abc);
     const named = "AND name = ANY($1)";
     const [allBefore, namedBefore] = [gate.sent(reads), gate.sent(named)];
-    await insert(database, ['odd\\"n{a}me, odd.x h:1'.replace(" ", "_")].map((row) => row.replace("_", " ")));
+    await insert(database, ["plain plain.x h:1"]);
     await sql`INSERT INTO servers VALUES (${'odd\\ "n{a}me,'}, 'odder.x', 'h:2')`;
     await settled(source, database);
     expect(gate.sent(named) - namedBefore).toBeGreaterThan(0);
@@ -210,7 +233,11 @@ describe("the source", () => {
   });
 
   test("skips bad rows by name and keeps the last good version of a row that turned bad", async () => {
-    const { source, sql } = await follow(schema, [...abc, "bad bad.x h:0", "half ok.x,*,*.w.x h:5"]);
+    const { source, sql } = await follow(schema, [
+      ...abc,
+      "bad bad.x h:0",
+      "half ok.x,*,*.w.x h:5",
+    ]);
     const skipped = () =>
       source.events.flatMap((event) => (event.kind === "row-skipped" ? [event.row] : [])).sort();
     expect(skipped()).toEqual(["bad", "half"]);
@@ -274,9 +301,9 @@ describe("a snapshot", () => {
     again.patches.length = 0;
     gate.mode = "forward";
     await again.live();
-    expect(again.patches.map(({ upsert, remove }) => [upsert.map(({ id }) => id), remove])).toEqual([
-      [["b"], []],
-    ]);
+    expect(again.patches.map(({ upsert, remove }) => [upsert.map(({ id }) => id), remove])).toEqual(
+      [[["b"], []]],
+    );
   });
 
   test("that is damaged is a warning, and so is one that cannot be written", async () => {
@@ -318,7 +345,7 @@ test("100,000 rows are read and read again without holding the loop up", async (
   let startedAt = performance.now();
   await source.live(1, 30_000);
   const first = { ms: Math.round(performance.now() - startedAt), gapMs: gap() };
-  await until("the snapshot", async () => (await Bun.file(snapshotPath).exists()), 30_000);
+  await until("the snapshot", async () => await Bun.file(snapshotPath).exists(), 30_000);
   const snapshot = { gapMs: gap() };
   startedAt = performance.now();
   source.patches.length = 0;

@@ -1,7 +1,7 @@
 import { ok } from "../../src/result.ts";
 import { patternText } from "../../src/routing/pattern.ts";
-import { createRouteTable, type RouteTable } from "../../src/routing/table.ts";
 import type { Delta } from "../../src/routing/source.ts";
+import { createRouteTable, type RouteTable } from "../../src/routing/table.ts";
 import { type Dsn, parseDsn } from "../../src/sources/dsn.ts";
 import type { SourceEvent } from "../../src/sources/event.ts";
 import { createPostgresSource, type PostgresSourceDeps } from "../../src/sources/postgres.ts";

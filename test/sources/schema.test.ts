@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import schema from "../../src/sources/schema.sql" with { type: "text" };
-import { seedSchema } from "./seed-schema.ts";
 import { startPostgres, type TestDatabase, type TestPostgres, until } from "../support/postgres.ts";
+import { seedSchema } from "./seed-schema.ts";
 
 let server: TestPostgres;
 beforeAll(async () => {
@@ -31,10 +31,26 @@ const fill = "INSERT INTO servers VALUES ('a', 'a.x', 'h:1'), ('b', 'b.x', 'h:2'
 describe("the schema's triggers", () => {
   const long = "x".repeat(8_000);
   const rows: readonly { name: string; sql: string; payloads: readonly string[] }[] = [
-    { name: "an insert names the row", sql: "INSERT INTO servers VALUES ('c','c.x','')", payloads: ["c"] },
-    { name: "an update names the row", sql: "UPDATE servers SET address = 'h:3'", payloads: ["a", "b"] },
-    { name: "a state names the row", sql: "UPDATE servers SET state = 'x' WHERE name = 'a'", payloads: ["a"] },
-    { name: "a delete names the row", sql: "DELETE FROM servers WHERE name = 'b'", payloads: ["b"] },
+    {
+      name: "an insert names the row",
+      sql: "INSERT INTO servers VALUES ('c','c.x','')",
+      payloads: ["c"],
+    },
+    {
+      name: "an update names the row",
+      sql: "UPDATE servers SET address = 'h:3'",
+      payloads: ["a", "b"],
+    },
+    {
+      name: "a state names the row",
+      sql: "UPDATE servers SET state = 'x' WHERE name = 'a'",
+      payloads: ["a"],
+    },
+    {
+      name: "a delete names the row",
+      sql: "DELETE FROM servers WHERE name = 'b'",
+      payloads: ["b"],
+    },
     {
       name: "a rename names both",
       sql: "UPDATE servers SET name = 'z' WHERE name = 'a'",
@@ -51,7 +67,11 @@ describe("the schema's triggers", () => {
       sql: "BEGIN; UPDATE servers SET address = 'h:4'; UPDATE servers SET address = 'h:5'; COMMIT",
       payloads: ["a", "b"],
     },
-    { name: "what matches no row says nothing", sql: "DELETE FROM servers WHERE false", payloads: [] },
+    {
+      name: "what matches no row says nothing",
+      sql: "DELETE FROM servers WHERE false",
+      payloads: [],
+    },
   ];
   test.each([...rows])("$name", async ({ sql, payloads }) => {
     const { heard } = await hearing(schema, fill);
@@ -66,18 +86,7 @@ test("the schema may be applied again, keeps the rows, and does not double the t
 });
 
 test("applied over the seed's trigger, the schema names the trigger that is left", async () => {
-  const database = await server.createDatabase();
-  await database.sql.unsafe(seedSchema);
-  await database.sql.unsafe(fill);
-  const notices: string[] = [];
-  database.sql.options.onnotice = (notice) => notices.push(String(notice["message"]));
-  const { default: postgres } = await import("postgres");
-  const operator = postgres(database.dsn(), {
-    max: 1,
-    onnotice: (notice) => notices.push(String(notice["message"])),
-  });
-  await operator.unsafe(schema);
-  await operator.end();
+  const { notices } = await hearing(seedSchema, fill, schema);
   expect(notices.join("\n")).toContain("DROP TRIGGER routes_changed ON servers;");
 });
 

@@ -9,11 +9,14 @@ export interface Child extends Disposable {
 
 /** Starts `test/support/<name>.ts` with these arguments. */
 export function startChild(name: string, ...args: readonly (string | number)[]): Child {
-  const child = Bun.spawn([process.execPath, `${import.meta.dir}/${name}.ts`, ...args.map(String)], {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "inherit",
-  });
+  const child = Bun.spawn(
+    [process.execPath, `${import.meta.dir}/${name}.ts`, ...args.map(String)],
+    {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "inherit",
+    },
+  );
   const lines = linesOf(child.stdout);
   return {
     process: child,

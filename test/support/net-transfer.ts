@@ -1,6 +1,7 @@
 /**
  * One end of a transfer, as a process of its own: `net-transfer.ts listen 0 BYTES` or `net-transfer.ts connect PORT BYTES`.
  * Sends BYTES random bytes in chunks of 1 B to 1 MB and then FIN, and reads until the other side's FIN, with random pauses.
+ * The one that connects begins when it hears from the other: only then is the relay between them sure to be there.
  * Prints the port it listens on, if it does, and in the end what it sent and received.
  */
 import { connect, createServer, type Socket } from "node:net";
@@ -55,7 +56,8 @@ function transfer(socket: Socket): void {
   socket.on("error", (error) => {
     throw error;
   });
-  fill();
+  if (mode === "listen") fill();
+  else socket.once("data", fill);
 }
 
 if (mode === "listen") {
@@ -67,6 +69,5 @@ if (mode === "listen") {
     console.log(JSON.stringify(server.address()));
   });
 } else {
-  const socket = connect({ host: "127.0.0.1", port: Number(port), allowHalfOpen: true });
-  socket.on("connect", () => transfer(socket));
+  transfer(connect({ host: "127.0.0.1", port: Number(port), allowHalfOpen: true }));
 }

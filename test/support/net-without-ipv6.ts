@@ -6,7 +6,7 @@ import { dlopen, FFIType, ptr } from "bun:ffi";
 import { listen } from "../../src/net/listen.ts";
 
 const { i32, u64 } = FFIType;
-const libc = dlopen(process.platform === "linux" ? "libc.so.6" : "libSystem.dylib", {
+const libc = dlopen("libc.so.6", {
   prctl: { args: [i32, u64, u64, u64, u64], returns: i32 },
 });
 

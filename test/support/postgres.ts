@@ -1,14 +1,25 @@
 import { spawnSync } from "node:child_process";
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+// biome-ignore lint/correctness/noUndeclaredDependencies: the very package that src uses
 import postgres from "postgres";
 
 /** One database of a private server, with a client of its own for what the test does as operator. */
 export interface TestDatabase {
   readonly name: string;
   readonly sql: postgres.Sql;
+  /** What the server has said on the side (NOTICE, WARNING). */
+  readonly notices: readonly string[];
   /** Connection string of the database, as the router gets it; `port` may be that of a proxy in front. */
   dsn(options?: { readonly port?: number; readonly query?: string }): string;
   /** Process ids of the router's connections. */
@@ -73,10 +84,12 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
     run(join(binaries, "pg_ctl"), ["-D", data, "-w", "-s", ...words]);
   // -F: no fsync. A killed server loses nothing by it, only a killed machine would.
   const start = () => control("-l", join(folder, "log"), "-o", `-F ${flags.join(" ")}`, "start");
+  const abandon = () => abandonServer(data, folder);
+  process.once("exit", abandon);
   await start();
 
   const port = Number(settings["port"]);
-  const open = (database: string) => {
+  const open = (database: string, notices: string[] = []) => {
     const sql = postgres({
       host: "127.0.0.1",
       port,
@@ -85,7 +98,7 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
       ssl: false,
       max: 1,
       backoff: () => 0.05,
-      onnotice: () => undefined,
+      onnotice: (notice) => notices.push(String(notice["message"])),
     });
     clients.push(sql);
     return sql;
@@ -99,10 +112,12 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
       databases += 1;
       const name = `test_${databases}`;
       await admin.unsafe(`CREATE DATABASE ${name}`);
-      const sql = open(name);
+      const notices: string[] = [];
+      const sql = open(name, notices);
       return {
         name,
         sql,
+        notices,
         dsn: (to = {}) =>
           `postgres://postgres@127.0.0.1:${to.port ?? port}/${name}?${to.query ?? "sslmode=disable"}`,
         async routerPids() {
@@ -118,6 +133,7 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
       await Promise.all(clients.map((sql) => sql.end({ timeout: 0 })));
       // It may be down already: a test that kills it last need not start it again.
       await control("-m", "immediate", "stop").catch(() => undefined);
+      process.off("exit", abandon);
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -185,6 +201,13 @@ function findAccount(): { uid: number; gid: number } | { uid?: never; gid?: neve
     if (uid !== null && gid !== null) return { uid, gid };
   }
   throw new Error("as root, the tests need an account postgres or nobody to run PostgreSQL");
+}
+
+/** Ends a server whose test process ends without `stop`, so that none stays behind. */
+function abandonServer(data: string, folder: string): void {
+  const lock = join(data, "postmaster.pid");
+  if (existsSync(lock)) process.kill(Number(readFileSync(lock, "utf8").split("\n")[0]), "SIGQUIT");
+  rmSync(folder, { recursive: true, force: true });
 }
 
 /** The newest installation where Debian puts it, else whatever is on PATH. */

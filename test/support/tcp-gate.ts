@@ -1,4 +1,4 @@
-import { createServer, connect, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 
 /** What a gate does with connections. `mute`: accepts and says nothing. `freeze`: forwards nothing, also on open ones. */
 export type GateMode = "forward" | "close" | "mute" | "freeze";

@@ -1,0 +1,335 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { connect, type Socket } from "node:net";
+import { abort, type Conn, more, peek, send } from "../../src/net/conn.ts";
+import { createDeadlines } from "../../src/net/deadlines.ts";
+import { createDialer, type Dialer, type DialFailure } from "../../src/net/dial.ts";
+import type { Resolver } from "../../src/net/resolve.ts";
+import { err, type Result } from "../../src/result.ts";
+import { type Backend, echo, sending, startBackend } from "../support/backend.ts";
+import { type Child, startChild } from "../support/net-child.ts";
+import { fixedResolver, never, settled, until } from "../support/net-link.ts";
+import { countDescriptors, countSocketsTo } from "../support/net-proc.ts";
+import { reserveClosedPort } from "../support/ports.ts";
+
+const deadlines = createDeadlines();
+const dialled: Conn[] = [];
+const faults: Error[] = [];
+
+beforeEach(() => {
+  dialled.length = 0;
+  faults.length = 0;
+});
+afterEach(() => {
+  for (const conn of dialled) abort(conn);
+  expect(faults).toEqual([]);
+});
+
+/** A dialer that keeps what it opened for the end of the test. */
+function startDialer(timeoutMs: number, resolver: Resolver = fixedResolver()): Dialer {
+  const fault = (error: Error): void => void faults.push(error);
+  const dialer = createDialer({ resolver, deadlines, timeoutMs, fault });
+  return {
+    ...dialer,
+    async dial(target, signal) {
+      const result = await dialer.dial(target, signal);
+      if (result.ok) dialled.push(result.value);
+      return result;
+    },
+  };
+}
+
+const at = (port: number, host = "127.0.0.1") => ({ host, port });
+
+/** The kinds of the failures, `open` for a connection. */
+const kindsOf = (results: readonly Result<Conn, DialFailure>[]): string[] =>
+  results.map((result) => (result.ok ? "open" : result.error.kind));
+
+/** A backend that the kernel answers for no more: stopped, its backlog full. Connects to it stay without any answer. */
+interface DeafBackend extends Disposable {
+  readonly port: number;
+  /** Lets it accept again. */
+  wake(): void;
+}
+
+async function startDeafBackend(): Promise<DeafBackend> {
+  const child: Child = startChild("net-backend", 0);
+  const { port } = (await child.next()) as { port: number };
+  child.process.kill("SIGSTOP");
+  const fillers: Socket[] = [];
+  // The kernel of a loopback connect decides within the call: a connect that waits is one that found the backlog full.
+  while (countSocketsTo(port, "connecting") === 0) {
+    for (let each = 0; each < 64; each += 1) {
+      const filler = connect({ host: "127.0.0.1", port });
+      filler.on("error", () => {});
+      fillers.push(filler);
+    }
+    await Bun.sleep(1);
+  }
+  await until("the backlog", () => fillers.some((filler) => !filler.connecting));
+  for (const filler of fillers) if (filler.connecting) filler.destroy();
+  await until("only our own", () => countSocketsTo(port, "connecting") === 0);
+  return {
+    port,
+    wake() {
+      child.process.kill("SIGCONT");
+    },
+    [Symbol.dispose]() {
+      child[Symbol.dispose]();
+      for (const filler of fillers) filler.destroy();
+    },
+  };
+}
+
+describe("a dial", () => {
+  test("opens a connection that can be written and read", async () => {
+    using backend = startBackend(echo);
+    const result = await startDialer(5_000).dial(at(backend.port), never);
+    if (!result.ok) throw new Error(result.error.message);
+    const conn = result.value;
+    expect(conn.remote).toEqual({ ip: "127.0.0.1", port: backend.port });
+    send(conn, Buffer.from("hello"));
+    expect(await more(conn, deadlines, 10_000)).toBe("data");
+    expect(peek(conn).toString()).toBe("hello");
+  });
+
+  test("loses nothing of what the backend says at once", async () => {
+    using backend = startBackend(sending(Buffer.from("welcome")));
+    const result = await startDialer(5_000).dial(at(backend.port), never);
+    if (!result.ok) throw new Error(result.error.message);
+    await until("the words", () => peek(result.value).toString() === "welcome");
+  });
+
+  test("to a port that nobody listens on is refused", async () => {
+    using closed = await reserveClosedPort();
+    const result = await startDialer(5_000).dial(at(closed.port), never);
+    expect(result).toEqual(err({ kind: "refused", message: "refuses connections" }));
+  });
+
+  test("of a name that is not known says what the resolver said", async () => {
+    const resolver: Resolver = {
+      resolve: () =>
+        Promise.resolve(err({ kind: "not-found", message: "the name does not exist" } as const)),
+    };
+    const result = await startDialer(5_000, resolver).dial(at(25_565, "nowhere.test"), never);
+    expect(result).toEqual(err({ kind: "unresolved", message: "the name does not exist" }));
+  });
+
+  test("ends in time although the resolver does not", async () => {
+    const { promise } = Promise.withResolvers<never>();
+    const dialer = startDialer(100, { resolve: () => promise });
+    expect(kindsOf([await dialer.dial(at(25_565, "slow.test"), never)])).toEqual(["unresolved"]);
+    expect(await dialer.accepts(at(25_565, "slow.test"), never)).toBe(false);
+  });
+
+  test("that is no longer wanted fails without a connection", async () => {
+    using backend = startBackend(echo);
+    const result = await startDialer(5_000).dial(at(backend.port), AbortSignal.abort());
+    expect(kindsOf([result])).toEqual(["aborted"]);
+    expect(backend.connections).toHaveLength(0);
+  });
+
+  test("that the signal takes back while it opens leaves no connection behind", async () => {
+    using backend = startBackend(echo);
+    const dialer = startDialer(5_000);
+    const control = new AbortController();
+    const dialling = dialer.dial(at(backend.port), control.signal);
+    // The resolver's promise and the gate's have to settle before the connect begins.
+    await until("the connect", () => countSocketsTo(backend.port, "established") === 1);
+    control.abort();
+    const result = await dialling;
+    if (result.ok) abort(result.value);
+    const connection = await backend.waitForConnection(0);
+    expect(await connection.waitForEnd()).toBe("reset");
+    expect(kindsOf([await dialer.dial(at(backend.port), never)])).toEqual(["open"]);
+  });
+});
+
+describe("a name with several addresses", () => {
+  /** Backends on one port of 127.0.0.1 and of `::1`. */
+  function startTwo(): { v4: Backend; v6: { connections: number; stop(): void } } {
+    const v4 = startBackend(echo);
+    let connections = 0;
+    const listener = Bun.listen({
+      hostname: "::1",
+      port: v4.port,
+      socket: {
+        open: () => {
+          connections += 1;
+        },
+        data() {},
+      },
+    });
+    return {
+      v4,
+      v6: {
+        get connections() {
+          return connections;
+        },
+        stop: () => listener.stop(true),
+      },
+    };
+  }
+
+  test("is dialled at the first one that accepts, and nowhere else", async () => {
+    const { v4, v6 } = startTwo();
+    using _ = v4;
+    const dialer = startDialer(5_000, fixedResolver(["127.0.0.1", "::1", "127.0.0.1"]));
+    expect(kindsOf([await dialer.dial(at(v4.port, "many.test"), never)])).toEqual(["open"]);
+    // Connections to both would have been made at once.
+    const second = await startDialer(5_000).dial(at(v4.port, "::1"), never);
+    await until("the witness", () => second.ok && v6.connections > 0);
+    expect(v4.connections).toHaveLength(1);
+    expect(v6.connections).toBe(1);
+    v6.stop();
+  });
+
+  test("is dialled at the next one when the first refuses", async () => {
+    const { v4, v6 } = startTwo();
+    using _ = v4;
+    v6.stop();
+    const dialer = startDialer(5_000, fixedResolver(["::1", "127.0.0.1"]));
+    const result = await dialer.dial(at(v4.port, "many.test"), never);
+    expect(result.ok && result.value.remote.ip).toBe("127.0.0.1");
+  });
+
+  test("is dialled at the next one when the first does not answer, within one budget", async () => {
+    using deaf = await startDeafBackend();
+    const backend = Bun.listen({ hostname: "::1", port: deaf.port, socket: { data() {} } });
+    const dialer = startDialer(1_000, fixedResolver(["127.0.0.1", "::1"]));
+    const since = performance.now();
+    const result = await dialer.dial(at(deaf.port, "many.test"), never);
+    expect(result.ok && result.value.remote.ip).toBe("::1");
+    // Half of the budget went to the first address.
+    expect(performance.now() - since).toBeGreaterThanOrEqual(500);
+    backend.stop(true);
+  });
+
+  test("that all fail fails as the last one did", async () => {
+    using closed = await reserveClosedPort();
+    const dialer = startDialer(5_000, fixedResolver(["::1", "127.0.0.1"]));
+    const result = await dialer.dial(at(closed.port, "many.test"), never);
+    expect(kindsOf([result])).toEqual(["refused"]);
+  });
+});
+
+describe("a backend that does not answer", () => {
+  let deaf: DeafBackend;
+  beforeEach(async () => {
+    deaf = await startDeafBackend();
+  });
+  afterEach(() => {
+    deaf[Symbol.dispose]();
+  });
+
+  test("is given up after the timeout, and not before", async () => {
+    const dialer = startDialer(300);
+    const since = performance.now();
+    const result = await dialer.dial(at(deaf.port), never);
+    expect(result).toEqual(err({ kind: "timeout", message: "does not answer" }));
+    expect(performance.now() - since).toBeGreaterThanOrEqual(300);
+  });
+
+  test("costs at most 32 pending connects however many dial it, and other backends none", async () => {
+    using backend = startBackend(echo);
+    const dialer = startDialer(600);
+    const descriptors = countDescriptors();
+    let most = 0;
+    const watch = setInterval(() => {
+      most = Math.max(most, countSocketsTo(deaf.port, "connecting"));
+    }, 5);
+    const dials = Array.from({ length: 200 }, () => dialer.dial(at(deaf.port), never));
+    await until("the first", () => countSocketsTo(deaf.port, "connecting") > 0);
+    expect(kindsOf([await dialer.dial(at(backend.port), never)])).toEqual(["open"]);
+    const kinds = kindsOf(await Promise.all(dials));
+    expect(kinds.every((kind) => kind === "timeout" || kind === "busy")).toBe(true);
+    // The next ones ask before they dial, so it does not get more.
+    const again = Array.from({ length: 200 }, () => dialer.dial(at(deaf.port), never));
+    await Promise.all(again);
+    clearInterval(watch);
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThanOrEqual(32);
+    expect(countDescriptors()).toBeLessThanOrEqual(descriptors + 32 + 4);
+  });
+
+  test("is dialled again as soon as it answers, although the kernel still tries the old connects", async () => {
+    const dialer = startDialer(300);
+    const dials = Array.from({ length: 100 }, () => dialer.dial(at(deaf.port), never));
+    await Promise.all(dials);
+    expect(kindsOf([await dialer.dial(at(deaf.port), never)])).not.toEqual(["open"]);
+    deaf.wake();
+    // The child takes a moment to empty its backlog; a dial that finds it full is tried once more.
+    const results: string[] = [];
+    await until("the backlog to be empty", () => countSocketsTo(deaf.port, "established") > 0);
+    for (let each = 0; each < 20 && results.at(-1) !== "open"; each += 1) {
+      results.push(...kindsOf([await dialer.dial(at(deaf.port), never)]));
+    }
+    expect(results.at(-1)).toBe("open");
+    expect(countSocketsTo(deaf.port, "connecting")).toBeGreaterThan(0);
+  });
+
+  test("that answers late finds the connection cut", async () => {
+    const dialer = startDialer(300);
+    const own = countSocketsTo(deaf.port, "established");
+    const dials = Array.from({ length: 10 }, () => dialer.dial(at(deaf.port), never));
+    expect(kindsOf(await Promise.all(dials))).toEqual(Array(10).fill("timeout"));
+    expect(countSocketsTo(deaf.port, "connecting")).toBe(10);
+    deaf.wake();
+    // The kernel repeats a connect after 1 s, 3 s and 7 s.
+    await until("every connect", () => countSocketsTo(deaf.port, "connecting") === 0, 10_000);
+    await until("every cut", () => countSocketsTo(deaf.port, "established") === own);
+    expect(kindsOf([await dialer.dial(at(deaf.port), never)])).toEqual(["open"]);
+  }, 15_000);
+
+  test("frees a waiter whose signal aborts at once, in the line and behind it", async () => {
+    const dialer = startDialer(60_000);
+    const control = new AbortController();
+    const dials = Array.from({ length: 100 }, () => dialer.dial(at(deaf.port), control.signal));
+    const all = Promise.all(dials);
+    const isOver = settled(all);
+    await until("the line", () => countSocketsTo(deaf.port, "connecting") > 1);
+    expect(isOver()).toBe(false);
+    control.abort();
+    expect(kindsOf(await all)).toEqual(Array(100).fill("aborted"));
+  });
+
+  test("is not taken for one that accepts, and leaves nothing of the question behind", async () => {
+    const dialer = startDialer(200);
+    expect(await dialer.accepts(at(deaf.port), never)).toBe(false);
+    await until("nothing", () => countSocketsTo(deaf.port, "connecting") === 0);
+    const control = new AbortController();
+    const asking = startDialer(60_000).accepts(at(deaf.port), control.signal);
+    await until("the question", () => countSocketsTo(deaf.port, "connecting") === 1);
+    control.abort();
+    expect(await asking).toBe(false);
+    await until("nothing again", () => countSocketsTo(deaf.port, "connecting") === 0);
+  });
+});
+
+describe("asking whether something accepts", () => {
+  test("is true for a backend, which sees one short connection", async () => {
+    using backend = startBackend(echo);
+    expect(await startDialer(5_000).accepts(at(backend.port), never)).toBe(true);
+    const connection = await backend.waitForConnection(0);
+    await connection.waitForEnd();
+    expect(connection.receivedLength).toBe(0);
+    expect(backend.connections).toHaveLength(1);
+  });
+
+  test("is false for a closed port, an unknown name and an aborted signal", async () => {
+    using closed = await reserveClosedPort();
+    using backend = startBackend(echo);
+    const unknown: Resolver = {
+      resolve: () => Promise.resolve(err({ kind: "not-found", message: "unknown" } as const)),
+    };
+    expect(await startDialer(5_000).accepts(at(closed.port), never)).toBe(false);
+    expect(await startDialer(5_000, unknown).accepts(at(backend.port), never)).toBe(false);
+    expect(await startDialer(5_000).accepts(at(backend.port), AbortSignal.abort())).toBe(false);
+    expect(backend.connections).toHaveLength(0);
+  });
+
+  test("is true when one of several addresses accepts", async () => {
+    using backend = startBackend(echo);
+    const dialer = startDialer(5_000, fixedResolver(["::1", "127.0.0.1"]));
+    expect(await dialer.accepts(at(backend.port, "many.test"), never)).toBe(true);
+  });
+});

@@ -1,0 +1,262 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { type Conn, close, localEndpoint, more, peek, send } from "../../src/net/conn.ts";
+import { createDeadlines } from "../../src/net/deadlines.ts";
+import { type Listener, type ListenOptions, listen } from "../../src/net/listen.ts";
+import { relay } from "../../src/net/relay.ts";
+import { echo } from "../support/backend.ts";
+import { startChild } from "../support/net-child.ts";
+import { type Link, startLinkBench, until } from "../support/net-link.ts";
+import { countDescriptors } from "../support/net-proc.ts";
+import { connectPlayer } from "../support/player.ts";
+
+const opened: (Listener & { readonly clients: Conn[] })[] = [];
+afterEach(() => {
+  for (const { stop, clients } of opened.splice(0)) {
+    stop();
+    for (const client of clients) if (!client.closed) client.socket.terminate();
+  }
+});
+
+/** A listener that keeps its clients; whatever a test does not say is on 127.0.0.1 and without defects. */
+function open(options: Partial<ListenOptions> = {}) {
+  const clients: Conn[] = [];
+  const bound = listen({
+    bind: "127.0.0.1",
+    port: 0,
+    accept: (client) => {
+      clients.push(client);
+      return true;
+    },
+    fault: (error) => {
+      throw error;
+    },
+    ...options,
+  });
+  if (!bound.ok) throw new Error(bound.error);
+  const listener = { ...bound.value, clients };
+  opened.push(listener);
+  return listener;
+}
+
+describe("the address", () => {
+  test("`::` takes IPv4 and IPv6, and shows IPv4 players by their plain address", async () => {
+    const { port, clients } = open({ bind: "::" });
+    using v4 = await connectPlayer({ port, hostname: "127.0.0.1" });
+    using v6 = await connectPlayer({ port, hostname: "::1" });
+    await until("both", () => clients.length === 2);
+    const byPort = (local: number) => clients.find((client) => client.remote.port === local);
+    expect(byPort(v4.localPort)?.remote.ip).toBe("127.0.0.1");
+    expect(byPort(v6.localPort)?.remote.ip).toBe("::1");
+    expect(localEndpoint(byPort(v4.localPort) as Conn)).toEqual({ ip: "127.0.0.1", port });
+    expect(localEndpoint(byPort(v6.localPort) as Conn)).toEqual({ ip: "::1", port });
+  });
+
+  test("`::` stands for 0.0.0.0 on a host without IPv6; an IPv6 literal does not", async () => {
+    using child = startChild("net-without-ipv6");
+    expect(await child.next()).toEqual({
+      any: "0.0.0.0",
+      literal: "cannot listen on ::1 port 0: Failed to listen at ::1",
+    });
+  });
+
+  test.each(["127.0.0.1", "::"])("a port of %s that is taken is reported as that", (bind) => {
+    const { port } = open({ bind });
+    const second = listen({ bind, port, accept: () => true, fault: () => {} });
+    expect(second).toEqual({ ok: false, error: `port ${port} is in use by another program` });
+  });
+
+  test("an address that this machine does not have is named", () => {
+    const bound = listen({ bind: "192.0.2.1", port: 0, accept: () => true, fault: () => {} });
+    expect(bound).toEqual({
+      ok: false,
+      error: "cannot listen on 192.0.2.1 port 0: Failed to listen at 192.0.2.1",
+    });
+  });
+});
+
+describe("accepting", () => {
+  test("a client that is refused is cut at once, and the next one is not", async () => {
+    let isFull = true;
+    const { port } = open({ accept: () => !isFull });
+    using refused = await connectPlayer({ port });
+    expect(await refused.waitForEnd()).toBe("reset");
+    isFull = false;
+    using taken = await connectPlayer({ port });
+    await taken.send(Buffer.from("hello"));
+    expect(taken.ending).toBe("open");
+  });
+
+  test("a client that is closed within `accept` is closed for good", async () => {
+    const deadlines = createDeadlines();
+    const gone: number[] = [];
+    const { port } = open({
+      accept: (client) => {
+        client.onClose = () => gone.push(client.remote.port);
+        client.socket.terminate();
+        expect(client.closed).toBe(true);
+        close(client, deadlines);
+        return true;
+      },
+    });
+    using player = await connectPlayer({ port });
+    expect(await player.waitForEnd()).toBe("reset");
+    expect(gone).toEqual([player.localPort]);
+  });
+
+  test("stop refuses new clients and keeps those that are there", async () => {
+    const deadlines = createDeadlines();
+    const { port, clients, stop } = open();
+    using player = await connectPlayer({ port });
+    await until("the client", () => clients.length === 1);
+    stop();
+    expect(connectPlayer({ port })).rejects.toThrow();
+    const client = clients[0] as Conn;
+    await player.send(Buffer.from("still here?"));
+    expect(await more(client, deadlines, 10_000)).toBe("data");
+    expect(peek(client).toString()).toBe("still here?");
+    send(client, Buffer.from("yes"));
+    expect((await player.read(3)).toString()).toBe("yes");
+  });
+
+  test("two thousand clients that reset before they are accepted leave nothing behind", async () => {
+    const { port, clients } = open();
+    {
+      using before = await connectPlayer({ port });
+      await until("the first", () => clients.length === 1);
+      before.reset();
+      await until("the first is gone", () => clients.every((client) => client.closed));
+    }
+    // Runs to its end while nothing here is accepted: its dead connections wait in the backlog of 512.
+    const storm = (count: number): void => {
+      const program = `${import.meta.dir}/../support/net-reset-storm.ts`;
+      const child = Bun.spawnSync([process.execPath, program, String(port), String(count)]);
+      expect(child.exitCode).toBe(0);
+    };
+    // The first child process of a program leaves it some descriptors for the next ones.
+    storm(0);
+    const descriptors = countDescriptors();
+    for (let batch = 0; batch < 5; batch += 1) {
+      storm(400);
+      using after = await connectPlayer({ port });
+      // The backlog is a queue: when this one is here, so were all before it.
+      await until("the last", () =>
+        clients.some((client) => client.remote.port === after.localPort),
+      );
+    }
+    await until("all are gone", () => clients.every((client) => client.closed));
+    await until("no descriptor is left", () => countDescriptors() <= descriptors);
+    using player = await connectPlayer({ port });
+    await until("a good client", () => clients.at(-1)?.remote.port === player.localPort);
+  });
+});
+
+describe("a handler that throws", () => {
+  const throwing = (): never => {
+    throw new Error("a defect");
+  };
+
+  /** Makes the next read of a property throw, once. */
+  function trap(conn: Conn, property: "inbox" | "unsent"): void {
+    const value = conn[property];
+    const get = (): never => {
+      Object.defineProperty(conn, property, { value, writable: true });
+      return throwing();
+    };
+    Object.defineProperty(conn, property, { get, configurable: true });
+  }
+
+  /** Makes the relay throw the next time that this side has ended or closed, once. */
+  function trapEnd(conn: Conn): void {
+    conn.onEnd = () => {
+      conn.onEnd = null;
+      throwing();
+    };
+  }
+
+  interface Row {
+    readonly name: string;
+    readonly isRelaying: boolean;
+    readonly provoke: (link: Link) => void | Promise<void>;
+  }
+  const rows: Row[] = [
+    {
+      name: "data before the relay",
+      isRelaying: false,
+      provoke: ({ client, player }) => {
+        trap(client, "inbox");
+        return player.send(Buffer.from("x"));
+      },
+    },
+    {
+      name: "data in the relay",
+      isRelaying: true,
+      provoke: ({ server, player }) => {
+        trap(server, "unsent");
+        return player.send(Buffer.from("x"));
+      },
+    },
+    {
+      name: "drain",
+      isRelaying: true,
+      provoke: ({ client }) => {
+        trap(client, "unsent");
+        // Bun emits a drain for it.
+        client.socket.pause();
+      },
+    },
+    {
+      name: "end",
+      isRelaying: true,
+      provoke: ({ client, player }) => {
+        trapEnd(client);
+        player.finish();
+      },
+    },
+    {
+      name: "close",
+      isRelaying: true,
+      provoke: ({ client, player }) => {
+        trapEnd(client);
+        player.reset();
+      },
+    },
+    {
+      name: "close, in the listener of the session",
+      isRelaying: true,
+      provoke: ({ client, player }) => {
+        client.onClose = throwing;
+        player.reset();
+      },
+    },
+  ];
+  test.each(rows)("on $name ends its own pair and no other", async ({ isRelaying, provoke }) => {
+    using bench = startLinkBench(createDeadlines(), echo);
+    const hit = await bench.open();
+    const other = await bench.open();
+    const relaying = isRelaying ? [hit, other] : [other];
+    for (const { client, server } of relaying) void relay(client, server, bench.deadlines);
+    await provoke(hit);
+    await until("the fault", () => bench.faults.length > 0);
+    expect(bench.faults.map((error) => error.message)).toEqual(["a defect"]);
+    await until("the client is cut", () => hit.client.closed && hit.player.isClosed);
+    if (isRelaying) await until("the backend is cut", () => hit.server.closed);
+    await other.player.send(Buffer.from("echo"));
+    expect((await other.player.read(4)).toString()).toBe("echo");
+  });
+
+  test("on accept cuts that client only", async () => {
+    const faults: string[] = [];
+    let isBroken = true;
+    const { port } = open({
+      accept: () => (isBroken ? throwing() : true),
+      fault: (error) => faults.push(error.message),
+    });
+    using hit = await connectPlayer({ port });
+    expect(await hit.waitForEnd()).toBe("reset");
+    expect(faults).toEqual(["a defect"]);
+    isBroken = false;
+    using other = await connectPlayer({ port });
+    await other.send(Buffer.from("hello"));
+    expect(other.ending).toBe("open");
+  });
+});

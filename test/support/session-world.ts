@@ -1,0 +1,174 @@
+import type { BackendEvent } from "../../src/backend/event.ts";
+import { createFleet, type Fleet } from "../../src/backend/fleet.ts";
+import { createWaker } from "../../src/backend/waker.ts";
+import type { Deadlines } from "../../src/net/deadlines.ts";
+import { createDeadlines } from "../../src/net/deadlines.ts";
+import { createDialer, type Dialer } from "../../src/net/dial.ts";
+import { listen } from "../../src/net/listen.ts";
+import { type AcceptQueue, createAcceptQueue } from "../../src/net/rate.ts";
+import { createResolver } from "../../src/net/resolve.ts";
+import { parseAddress } from "../../src/routing/address.ts";
+import { type Pattern, parsePattern } from "../../src/routing/pattern.ts";
+import type { Route } from "../../src/routing/route.ts";
+import { createRouteTable, type RouteTable } from "../../src/routing/table.ts";
+import type { SessionEvent, SessionFacts } from "../../src/session/event.ts";
+import type { Outcome } from "../../src/session/outcome.ts";
+import { createSessions, type Sessions } from "../../src/session/sessions.ts";
+import type { ControlPlane } from "./control-plane.ts";
+import type { Peer } from "./peer.ts";
+import { connectPlayer } from "./player.ts";
+import { until } from "./session-clock.ts";
+
+/** A dialer that is at home on this machine. A handler that throws fails the test run. */
+export const realDialer = (deadlines: Deadlines, timeoutMs = 3_000): Dialer =>
+  createDialer({ resolver: createResolver({}), deadlines, timeoutMs, fault: rethrow });
+
+/** A fleet with a real control plane, polled every two seconds of the given clock. */
+export function realFleet(
+  plane: Pick<ControlPlane, "url">,
+  deadlines: Deadlines,
+  emit: (event: BackendEvent) => void,
+  scale: { readonly timeoutMs?: number; readonly pollMs?: number } = {},
+): Fleet {
+  const waker = createWaker({ url: plane.url, token: null, deadlines, emit });
+  const { timeoutMs = 90_000, pollMs = 2_000 } = scale;
+  return createFleet({ waker, dialer: realDialer(deadlines), deadlines, timeoutMs, pollMs, emit });
+}
+
+/** A route as Postgres gives it: `hostname` may be a wildcard, or null for the default route; `server` is the name it is woken by. */
+export function route(
+  hostname: string | null,
+  address: string,
+  server: string | null = null,
+): Route {
+  const parsedAddress = parseAddress(address);
+  if (!parsedAddress.ok) throw new Error(parsedAddress.error);
+  return {
+    source: "postgres",
+    id: server ?? hostname ?? "default",
+    patterns: [patternOf(hostname)],
+    address: parsedAddress.value,
+    wake: server === null ? null : { kind: "control-plane", server },
+  };
+}
+
+function patternOf(hostname: string | null): Pattern {
+  if (hostname === null) return { kind: "default" };
+  const pattern = parsePattern(hostname);
+  if (!pattern.ok) throw new Error(pattern.error);
+  return pattern.value;
+}
+
+/** How one session ended, as its last event tells it. */
+export interface Ended {
+  readonly session: SessionFacts;
+  readonly outcome: Outcome;
+  readonly durationMs: number;
+}
+
+/** What the sessions of a test are given; what is left out is as in production, but for a queue that lets everybody in. */
+export interface SessionWorldOptions {
+  readonly routes?: readonly Route[];
+  readonly plane?: ControlPlane;
+  readonly deadlines?: Deadlines;
+  readonly wake?: { readonly timeoutMs?: number; readonly pollMs?: number };
+  readonly hold?: boolean;
+  readonly asleepText?: string;
+  readonly loadingText?: string;
+  readonly transferAsLogin?: boolean;
+  readonly limit?: number;
+  readonly queue?: AcceptQueue;
+  readonly table?: RouteTable;
+  /** Runs before an event is kept; what it throws reaches whoever emitted. */
+  readonly onEvent?: (event: SessionEvent) => void;
+}
+
+/** Real sessions behind a real port, with everything they have said. Dispose cuts what is left. */
+export interface SessionWorld extends AsyncDisposable {
+  readonly port: number;
+  readonly table: RouteTable;
+  readonly sessions: Sessions;
+  readonly events: readonly (SessionEvent | BackendEvent)[];
+  /** Tells the sessions that the router stops. */
+  stop(): void;
+  /** A player's connection that has sent these bytes. */
+  player(opening?: Uint8Array): Promise<Peer>;
+  count(kind: (SessionEvent | BackendEvent)["kind"]): number;
+  waitForEvent(kind: (SessionEvent | BackendEvent)["kind"], times?: number): Promise<void>;
+  /** The end of the session that is the `index`-th to end (0 is the first). */
+  ended(index?: number): Promise<Ended>;
+}
+
+/** Opens a port of 127.0.0.1 behind which sessions are served. */
+export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
+  const {
+    deadlines = createDeadlines(),
+    table = createRouteTable(),
+    asleepText = "",
+    loadingText = "",
+  } = options;
+  const events: (SessionEvent | BackendEvent)[] = [];
+  const stopping = new AbortController();
+  const emit = (event: SessionEvent): void => {
+    options.onEvent?.(event);
+    events.push(event);
+  };
+  if (options.routes) table.replace("postgres", options.routes);
+
+  const sessions = createSessions({
+    table,
+    deadlines,
+    dialer: realDialer(deadlines),
+    fleet: options.plane
+      ? realFleet(options.plane, deadlines, (event) => events.push(event), options.wake)
+      : null,
+    queue: options.queue ?? createAcceptQueue({ perSecond: 100_000 }),
+    limit: options.limit ?? 10_000,
+    hold: options.hold ?? true,
+    wakeTimeoutMs: options.wake?.timeoutMs ?? 90_000,
+    stopping: stopping.signal,
+    asleepText,
+    loadingText,
+    hasLoadingText: (loadingText || asleepText) !== "",
+    simplifySrv: false,
+    transferAsLogin: options.transferAsLogin ?? false,
+    emit,
+  });
+  const listener = listen({ bind: "127.0.0.1", port: 0, accept: sessions.accept, fault: rethrow });
+  if (!listener.ok) throw new Error(listener.error);
+  const { port } = listener.value;
+  const players: Peer[] = [];
+  const count = (kind: (SessionEvent | BackendEvent)["kind"]): number =>
+    events.filter((event) => event.kind === kind).length;
+  const endings = (): Ended[] => events.filter((event) => event.kind === "session-ended");
+
+  return {
+    port,
+    table,
+    sessions,
+    events,
+    stop: () => stopping.abort(),
+    async player(opening) {
+      const player = await connectPlayer({ port });
+      players.push(player);
+      if (opening !== undefined) await player.send(opening);
+      return player;
+    },
+    count,
+    waitForEvent: (kind, times = 1) => until(`${times} ${kind}`, () => count(kind) >= times),
+    async ended(index = 0) {
+      await until(`${index + 1} sessions ended`, () => endings().length > index);
+      return endings()[index] as Ended;
+    },
+    async [Symbol.asyncDispose]() {
+      listener.value.stop();
+      stopping.abort();
+      await sessions.drain(0, AbortSignal.abort());
+      for (const player of players) player.reset();
+    },
+  };
+}
+
+function rethrow(error: Error): void {
+  throw error;
+}
