@@ -34,5 +34,17 @@ export type ProcessEvent =
     }
   | { readonly kind: "stopped"; readonly cut: number };
 
+/** What happens to those who watch. */
+export type ObserverEvent =
+  /** Notices to the operator's web server are lost. Emitted once until one arrives again. */
+  | { readonly kind: "notifier-lost"; readonly reason: string }
+  | { readonly kind: "notifier-back"; readonly missed: number };
+
 /** Everything that happens, for those who watch. */
-export type RouterEvent = SessionEvent | BackendEvent | SourceEvent | RouteEvent | ProcessEvent;
+export type RouterEvent =
+  | SessionEvent
+  | BackendEvent
+  | SourceEvent
+  | RouteEvent
+  | ProcessEvent
+  | ObserverEvent;

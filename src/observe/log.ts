@@ -171,6 +171,13 @@ function describe(event: RouterEvent): readonly Entry[] {
     case "control-plane-back":
       return [info("the control plane answers again", {})];
 
+    case "notifier-lost":
+      return [warn("notices to WEBHOOK_URL are lost", { reason: event.reason })];
+    case "notifier-back":
+      return [info("notices to WEBHOOK_URL arrive again", { missed: event.missed })];
+
+    case "session-accepted":
+      return [{ ...debug("accepted", { client: clientEndpoint(event.client) }), level: "trace" }];
     case "session-holding":
       return [info("a player waits for the server", sessionFields(event.session))];
     case "session-relaying":
@@ -207,6 +214,8 @@ const debug = (message: string, fields: Fields): Entry => ({ level: "debug", mes
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)}s`;
 
+const clientEndpoint = ({ ip, port }: SessionFacts["client"]): string => endpointText(ip, port);
+
 const endpointText = (ip: string, port: number): string =>
   ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
 
@@ -242,7 +251,7 @@ const claimFields = ({ pattern, route }: Claim): Fields => ({
 function sessionFields(session: SessionFacts): Fields {
   return {
     session: session.id,
-    client: endpointText(session.client.ip, session.client.port),
+    client: clientEndpoint(session.client),
     intent: session.intent,
     protocol: session.protocol,
     server: session.hostname === null ? null : clientText(session.hostname),

@@ -10,6 +10,8 @@ export interface SessionFacts {
   readonly intent: "status" | "login" | "transfer" | "legacy-ping" | "legacy-login" | null;
   /** The protocol number that the client gave; null before that. */
   readonly protocol: number | null;
+  /** The host as the client sent it, up to the first NUL, where mods and proxies begin. */
+  readonly rawHost: string | null;
   readonly hostname: string | null;
   /** The claim that matched, printed: `play.example.com`, `*.example.com` or `*`. */
   readonly route: string | null;
@@ -24,6 +26,8 @@ export interface SessionFacts {
 
 /** What a session tells about itself. */
 export type SessionEvent =
+  /** A client has connected; nothing is known about it yet. */
+  | { readonly kind: "session-accepted"; readonly client: Endpoint }
   /** A login waits for its server. */
   | { readonly kind: "session-holding"; readonly session: SessionFacts }
   /** Client and backend are joined. */

@@ -66,8 +66,8 @@ export function holdLogin(client: Conn, protocol: number, deps: HoldDeps): Hold 
   const limit = deadlines.after(deps.limitMs, () => finish("late"));
   const onStopping = (): void => finish("stopping");
   deps.stopping.addEventListener("abort", onStopping, { once: true });
-  if (deps.stopping.aborted) finish("stopping");
   if (deps.keepAlive && canBeHeld(protocol)) next = deadlines.after(firstMs, keepAlive);
+  if (deps.stopping.aborted) finish("stopping");
   void watch();
 
   function quiet(): void {

@@ -32,6 +32,9 @@ export interface ReachDeps {
   readonly hasLoadingText: boolean;
 }
 
+/** The wake's own end comes first, as it knows why; the hold's limit is for a backend that takes the login and never says a word, ms. */
+const graceMs = 1_000;
+
 /** What the session learns on the way, for its one line in the log. */
 export interface ReachNotes {
   dialling(address: Address): void;
@@ -90,7 +93,7 @@ export async function reachByWaking(
   const hold = holdLogin(client, protocol, {
     deadlines,
     keepAlive: deps.hold,
-    limitMs: deps.wakeTimeoutMs,
+    limitMs: deps.wakeTimeoutMs + graceMs,
     stopping: deps.stopping,
   });
   const sleeper = { server: wake.server, address: route.address };

@@ -71,6 +71,7 @@ function recognise({ facts }: Session, opening: Opening, deps: SessionDeps): Hos
   facts.intent = intent;
   facts.protocol = protocol;
   facts.player = opening.kind === "login" ? opening.player : null;
+  facts.rawHost = rawHost?.split("\0", 1)[0] ?? null;
   const hostname = toHostname(rawHost ?? "", deps.simplifySrv);
   facts.hostname = rawHost === null ? null : hostname;
   return hostname;

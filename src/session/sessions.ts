@@ -44,6 +44,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
       return false;
     }
     clients.add(client);
+    deps.emit({ kind: "session-accepted", client: client.remote });
     client.onClose = () => {
       leaveQueue();
       queued.delete(client);
@@ -66,6 +67,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
         client: client.remote,
         intent: null,
         protocol: null,
+        rawHost: null,
         hostname: null,
         route: null,
         row: null,

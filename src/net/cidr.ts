@@ -1,0 +1,154 @@
+import { isIP } from "node:net";
+import { err, ok, type Result } from "../result.ts";
+
+/**
+ * Neighbouring addresses, by their first and last place on one line for both families: IPv6 addresses have their value as
+ * their place, IPv4 addresses follow behind the last of them. So `::/0` holds no IPv4 address, as operators expect.
+ */
+export interface AddressRange {
+  readonly first: bigint;
+  readonly last: bigint;
+}
+
+/** The addresses of some ranges. */
+export interface AddressSet {
+  /** True when the IP literal is in one of the ranges; text that is none is in no range. */
+  has(ip: string): boolean;
+}
+
+/** Ranges of clients, as `CLIENTS_TO_ALLOW` and `CLIENTS_TO_DENY` hold them. */
+export interface ClientFilterRanges {
+  readonly allow: readonly AddressRange[];
+  readonly deny: readonly AddressRange[];
+}
+
+/** Decides by a client's address whether it is served. */
+export interface ClientFilter {
+  admits(ip: string): boolean;
+}
+
+const ipv4Bits = 32;
+const ipv6Bits = 128;
+
+/** Where IPv4 addresses begin on the line. */
+const behindIpv6 = 1n << 128n;
+
+/** What an IPv4-mapped address holds above its last 32 bits (RFC 4291 section 2.5.5.2). */
+const mappedHigh = 0xffffn;
+
+/**
+ * Range from an IP literal, which stands for itself, or from what `parseCidr` takes. A literal may have a zone, which is
+ * not compared: sockets do not tell a client's. The error completes "the entry ..." and never holds the input.
+ */
+export function parseAddressRange(text: string): Result<AddressRange, string> {
+  if (text.includes("/")) return parseCidr(text);
+  const place = placeOf(text, 0);
+  if (place === null) return err("is neither an IP address nor a range such as 10.0.0.0/8");
+  return ok({ first: place, last: place });
+}
+
+/**
+ * Range from `address/length`, strictly written, in which bits behind the prefix need not be zero. An IPv4-mapped prefix of
+ * at least 96 bits means the IPv4 addresses. The error completes "the entry ..." and never holds the input.
+ */
+export function parseCidr(text: string): Result<AddressRange, string> {
+  const slash = text.indexOf("/");
+  if (slash === -1) return err("has no prefix length, expected a range such as 10.0.0.0/8");
+  const ip = text.slice(0, slash);
+  const digits = text.slice(slash + 1);
+  const bits = ip.includes(":") ? ipv6Bits : ipv4Bits;
+  const length = /^(0|[1-9]\d{0,2})$/.test(digits) ? Number(digits) : Number.POSITIVE_INFINITY;
+  const hostBits = bits - length;
+
+  const place = placeOf(ip, hostBits);
+  if (place === null) return err("has no IP address before its slash");
+  if (ip.includes("%")) return err("has a zone, which only a single address may have");
+  if (length > bits) return err(`has no prefix length from 0 to ${bits} behind its slash`);
+
+  const hosts = (1n << BigInt(hostBits)) - 1n;
+  return ok({ first: place & ~hosts, last: place | hosts });
+}
+
+/** True when the IP literal is in the range; text that is none is not. */
+export function rangeContains(range: AddressRange, ip: string): boolean {
+  const place = placeOf(ip, 0);
+  return place !== null && range.first <= place && place <= range.last;
+}
+
+/** A set whose look-up is a binary search, however the ranges overlap. */
+export function createAddressSet(ranges: readonly AddressRange[]): AddressSet {
+  const apart = withoutOverlaps(ranges);
+
+  function has(ip: string): boolean {
+    const place = placeOf(ip, 0);
+    if (place === null) return false;
+
+    // Ranges before `low` end before the place, ranges from `high` on begin behind it.
+    let low = 0;
+    let high = apart.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const range = apart[middle];
+      if (range === undefined) return false;
+      if (place < range.first) high = middle;
+      else if (place > range.last) low = middle + 1;
+      else return true;
+    }
+    return false;
+  }
+
+  return { has };
+}
+
+/** The allow list decides alone unless it is empty; then whoever is not on the deny list is admitted. */
+export function createClientFilter({ allow, deny }: ClientFilterRanges): ClientFilter {
+  const allowed = createAddressSet(allow);
+  const denied = createAddressSet(deny);
+  return { admits: (ip) => (allow.length > 0 ? allowed.has(ip) : !denied.has(ip)) };
+}
+
+/** The same addresses in ascending ranges of which no two share one. */
+function withoutOverlaps(ranges: readonly AddressRange[]): readonly AddressRange[] {
+  const ascending = ranges.toSorted((a, b) => (a.first < b.first ? -1 : Number(a.first > b.first)));
+  const apart: AddressRange[] = [];
+  for (const range of ascending) {
+    const before = apart.at(-1);
+    if (before === undefined || range.first > before.last) apart.push(range);
+    else if (range.last > before.last) apart.splice(-1, 1, { ...before, last: range.last });
+  }
+  return apart;
+}
+
+/** Where an address is on the line, or where a prefix is that leaves so many bits to its hosts; null for what is no IP literal. */
+function placeOf(ip: string, hostBits: number): bigint | null {
+  switch (isIP(ip)) {
+    case 4:
+      return behindIpv6 + BigInt(`0x${ipv4Hex(ip)}`);
+    case 6: {
+      const value = BigInt(`0x${ipv6Hex(ip)}`);
+      const isMapped = value >> 32n === mappedHigh && hostBits <= ipv4Bits;
+      return isMapped ? behindIpv6 + BigInt.asUintN(ipv4Bits, value) : value;
+    }
+    default:
+      return null;
+  }
+}
+
+/** The 32 digits of a valid literal. */
+function ipv6Hex(ip: string): string {
+  const [head = "", tail = ""] = ip.replace(/%.*$/, "").split("::").map(groupsHex);
+  return head.padEnd(32 - tail.length, "0") + tail;
+}
+
+/** Nothing beside a `::` counts as a group of zeros, as `::` stands for at least one. */
+const groupsHex = (groups: string): string =>
+  groups
+    .split(":")
+    .map((group) => (group.includes(".") ? ipv4Hex(group) : group.padStart(4, "0")))
+    .join("");
+
+const ipv4Hex = (ip: string): string =>
+  ip
+    .split(".")
+    .map((octet) => Number(octet).toString(16).padStart(2, "0"))
+    .join("");
