@@ -38,7 +38,7 @@ const mappedHigh = 0xffffn;
 
 /**
  * Range from an IP literal, which stands for itself, or from what `parseCidr` takes. A literal may have a zone, which is
- * not compared: sockets do not tell a client's. The error completes "the entry ..." and never holds the input.
+ * not compared: a client's address need not come with its own. The error completes "the entry ..." and never holds the input.
  */
 export function parseAddressRange(text: string): Result<AddressRange, string> {
   if (text.includes("/")) return parseCidr(text);

@@ -111,6 +111,18 @@ describe("waiting for more", () => {
     expect(deadlines.pending()).toBe(0);
   });
 
+  test("is not disturbed by the signal of a wait before it", async () => {
+    const { player, client } = await bench.open();
+    const first = new AbortController();
+    const waiting = more(client, bench.deadlines, forever, first.signal);
+    await player.send(Buffer.from("a"));
+    expect(await waiting).toBe("data");
+    const next = more(client, bench.deadlines, forever);
+    first.abort();
+    await player.send(Buffer.from("b"));
+    expect(await next).toBe("data");
+  });
+
   test("is over at once without time, on an aborted signal, after FIN and on a closed connection", async () => {
     const { player, client } = await bench.open();
     expect(await more(client, bench.deadlines, 0)).toBe("late");

@@ -3,7 +3,7 @@ import { type Conn, close, localEndpoint, more, peek, send } from "../../src/net
 import { createDeadlines } from "../../src/net/deadlines.ts";
 import { type Listener, type ListenOptions, listen } from "../../src/net/listen.ts";
 import { relay } from "../../src/net/relay.ts";
-import { echo } from "../support/backend.ts";
+import type { Behaviour } from "../support/backend.ts";
 import { startChild } from "../support/net-child.ts";
 import { type Link, startLinkBench, until } from "../support/net-link.ts";
 import { countDescriptors } from "../support/net-proc.ts";
@@ -62,6 +62,12 @@ describe("the address", () => {
   test.each(["127.0.0.1", "::"])("a port of %s that is taken is reported as that", (bind) => {
     const { port } = open({ bind });
     const second = listen({ bind, port, accept: () => true, fault: () => {} });
+    expect(second).toEqual({ ok: false, error: `port ${port} is in use by another program` });
+  });
+
+  test("a port that is taken for IPv6 alone does not make `::` an IPv4 listener", () => {
+    const { port } = open({ bind: "::1" });
+    const second = listen({ bind: "::", port, accept: () => true, fault: () => {} });
     expect(second).toEqual({ ok: false, error: `port ${port} is in use by another program` });
   });
 
@@ -230,7 +236,9 @@ describe("a handler that throws", () => {
     },
   ];
   test.each(rows)("on $name ends its own pair and no other", async ({ isRelaying, provoke }) => {
-    using bench = startLinkBench(createDeadlines(), echo);
+    // It ends nothing by itself, so that it is the router that has to.
+    const answering: Behaviour = { data: (connection, bytes) => connection.send(bytes) };
+    using bench = startLinkBench(createDeadlines(), answering);
     const hit = await bench.open();
     const other = await bench.open();
     const relaying = isRelaying ? [hit, other] : [other];

@@ -2,9 +2,9 @@
  * One end of a transfer, as a process of its own: `net-transfer.ts listen 0 BYTES` or `net-transfer.ts connect PORT BYTES`.
  * Sends BYTES random bytes in chunks of 1 B to 1 MB and then FIN, and reads until the other side's FIN, with random pauses.
  * The one that connects begins when it hears from the other: only then is the relay between them sure to be there.
- * Prints the port it listens on, if it does, and in the end what it sent and received.
+ * Prints the port it listens on, if it does, and when the connection is gone what it sent and received.
  */
-import { connect, createServer, type Socket } from "node:net";
+import type { Socket, SocketHandler } from "bun";
 
 const [mode, port, byteCount] = process.argv.slice(2);
 const total = Number(byteCount);
@@ -14,60 +14,64 @@ for (let at = 0; at < pool.length; at += 65_536) {
   crypto.getRandomValues(pool.subarray(at, at + 65_536));
 }
 
-/** As many small chunks as large ones: the size's order of magnitude is what is random. */
-const chunkSize = (): number => Math.floor(largest ** Math.random());
+const sent = { length: 0, hash: new Bun.CryptoHasher("sha256") };
+const received = { length: 0, hash: new Bun.CryptoHasher("sha256") };
+let unsent = pool.subarray(0, 0);
+let untilPause = 0;
 
-function transfer(socket: Socket): void {
-  const sent = new Bun.CryptoHasher("sha256");
-  const received = new Bun.CryptoHasher("sha256");
-  let sentLength = 0;
-  let receivedLength = 0;
-  let untilPause = 0;
+/** The next random bytes. As many small chunks as large ones: the size's order of magnitude is what is random. */
+function nextChunk(): Uint8Array<ArrayBuffer> {
+  const size = Math.min(Math.floor(largest ** Math.random()), total - sent.length);
+  const from = Math.floor(Math.random() * (pool.length - size));
+  const chunk = pool.subarray(from, from + size);
+  sent.hash.update(chunk);
+  sent.length += size;
+  return chunk;
+}
 
-  function fill(): void {
-    while (sentLength < total) {
-      const size = Math.min(chunkSize(), total - sentLength);
-      const from = Math.floor(Math.random() * (pool.length - size));
-      const chunk = pool.subarray(from, from + size);
-      sent.update(chunk);
-      sentLength += size;
-      if (!socket.write(chunk)) return;
-    }
-    socket.end();
+/** Writes until the kernel takes no more; FIN behind the last byte. */
+function fill(socket: Socket<undefined>): void {
+  while (unsent.length > 0 || sent.length < total) {
+    if (unsent.length === 0) unsent = nextChunk();
+    const taken = socket.write(unsent);
+    if (taken < 0) throw new Error("the connection is gone");
+    unsent = unsent.subarray(taken);
+    if (unsent.length > 0) return;
   }
+  socket.shutdown();
+}
 
-  socket.on("drain", fill);
-  socket.on("data", (chunk: Buffer) => {
-    received.update(chunk);
-    receivedLength += chunk.length;
+const socket: SocketHandler<undefined> = {
+  open(opened) {
+    if (mode === "listen") fill(opened);
+  },
+  data(from, chunk) {
+    if (received.length === 0 && mode === "connect") fill(from);
+    received.hash.update(chunk);
+    received.length += chunk.length;
     untilPause -= chunk.length;
     if (untilPause > 0) return;
     untilPause = Math.random() * 16 * largest;
-    socket.pause();
-    setTimeout(() => socket.resume(), Math.random() * 20);
-  });
-  socket.on("end", () => {
+    from.pause();
+    setTimeout(() => from.resume(), Math.random() * 20);
+  },
+  drain(drained) {
+    // Bun emits it for each pause and resume as well.
+    if (unsent.length > 0) fill(drained);
+  },
+  // Without this one Bun closes at the other side's FIN, `allowHalfOpen` or not.
+  end() {},
+  close(_, error) {
     const result = {
-      sent: { length: sentLength, sha256: sent.digest("hex") },
-      received: { length: receivedLength, sha256: received.digest("hex") },
+      sent: { length: sent.length, sha256: sent.hash.digest("hex") },
+      received: { length: received.length, sha256: received.hash.digest("hex") },
+      error: error?.message ?? null,
     };
     console.log(JSON.stringify(result));
-  });
-  socket.on("error", (error) => {
-    throw error;
-  });
-  if (mode === "listen") fill();
-  else socket.once("data", fill);
-}
+    process.exit();
+  },
+};
 
-if (mode === "listen") {
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    server.close();
-    transfer(socket);
-  });
-  server.listen(Number(port), "127.0.0.1", () => {
-    console.log(JSON.stringify(server.address()));
-  });
-} else {
-  transfer(connect({ host: "127.0.0.1", port: Number(port), allowHalfOpen: true }));
-}
+const options = { hostname: "127.0.0.1", port: Number(port), allowHalfOpen: true, socket };
+if (mode === "listen") console.log(JSON.stringify({ port: Bun.listen(options).port }));
+else await Bun.connect(options);
