@@ -18,6 +18,7 @@ const root = import.meta.dir;
 const dist = join(root, "dist");
 
 function commit(): string {
+  if (Bun.which("git") === null) return "unknown";
   const git = Bun.spawnSync(["git", "rev-parse", "--short=12", "HEAD"], { cwd: root });
   return git.exitCode === 0 ? git.stdout.toString().trim() : "unknown";
 }

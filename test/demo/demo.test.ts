@@ -1,4 +1,4 @@
-import { afterAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
@@ -12,15 +12,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "../support/postgres.ts";
 
-/** The temporary folder of the demos of this file, which shows what they leave behind. */
-const folder = mkdtempSync(join(tmpdir(), "automc-demo-test-"));
-// The account that runs PostgreSQL has to get through.
-chmodSync(folder, 0o755);
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
 const storyMs = 120_000;
+/** For what ends long before the story does; far less than the story's own patience with a player who cannot join. */
+const interruptionMs = 45_000;
 
-interface Demo {
+interface Demo extends Disposable {
+  /** Its temporary folder, which shows what it leaves behind. */
+  readonly folder: string;
   readonly child: Bun.Subprocess;
   /** Everything it has written so far. */
   text(): string;
@@ -30,12 +28,18 @@ interface Demo {
 
 /** The demo as `bun run demo` runs it after the installation. */
 function startDemo(...flags: readonly string[]): Demo {
+  const folder = mkdtempSync(join(tmpdir(), "automc-demo-test-"));
+  // The account that runs PostgreSQL has to get through.
+  chmodSync(folder, 0o755);
   const child = Bun.spawn([process.execPath, join(import.meta.dir, "demo.ts"), ...flags], {
     env: { ...process.env, TMPDIR: folder },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
     timeout: storyMs,
+    killSignal: "SIGKILL",
+    // A process group of its own, as a terminal gives it.
+    detached: true,
   });
   let text = "";
   async function follow(stream: ReadableStream<Uint8Array>): Promise<void> {
@@ -43,11 +47,20 @@ function startDemo(...flags: readonly string[]): Demo {
     for await (const chunk of stream) text += decoder.decode(chunk, { stream: true });
   }
   const ended = Promise.all([follow(child.stdout), follow(child.stderr)]).then(() => child.exited);
-  return { child, text: () => text, ended };
+  return {
+    folder,
+    child,
+    text: () => text,
+    ended,
+    [Symbol.dispose]() {
+      child.kill("SIGKILL");
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
 }
 
 /** Process id of the PostgreSQL that the demo runs (the first line of postmaster.pid). */
-function postgresPid(): number {
+function postgresPid({ folder }: Demo): number {
   const [demo = ""] = readdirSync(folder).filter((name) => name.startsWith("automc-demo-"));
   const path = join(folder, demo, "postgres/data/postmaster.pid");
   return Number(readFileSync(path, "utf8").split("\n")[0]);
@@ -85,7 +98,7 @@ const milestones = [
 test(
   "the story is told to its end, as plain text, and nothing is left behind",
   async () => {
-    const demo = startDemo("--once");
+    using demo = startDemo("--once");
     const code = await demo.ended;
     const text = demo.text();
     expect(text).not.toContain("FAILED");
@@ -98,39 +111,55 @@ test(
     expect(text).not.toContain("\x1b");
     expect(text).not.toContain("Ctrl-C");
     expect(code).toBe(0);
-    expect(readdirSync(folder)).toEqual([]);
+    expect(readdirSync(demo.folder)).toEqual([]);
   },
   storyMs,
 );
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+const endings = [
+  { name: "SIGINT", end: ({ pid }: Bun.Subprocess) => process.kill(pid, "SIGINT") },
+  { name: "SIGTERM", end: ({ pid }: Bun.Subprocess) => process.kill(pid, "SIGTERM") },
+  { name: "SIGHUP", end: ({ pid }: Bun.Subprocess) => process.kill(pid, "SIGHUP") },
+  // A terminal sends it to the whole process group: the router, worlds and bots get it, too.
+  { name: "Ctrl-C in a terminal", end: ({ pid }: Bun.Subprocess) => process.kill(-pid, "SIGINT") },
+];
+
+for (const { name, end } of endings) {
   test(
-    `${signal} in the middle of the story stops everything and leaves nothing behind`,
+    `${name} in the middle of the story stops everything and leaves nothing behind`,
     async () => {
-      const demo = startDemo();
-      await until("the control plane starts a server", () => demo.text().includes("POST"), 60_000);
-      const pid = postgresPid();
-      demo.child.kill(signal);
+      using demo = startDemo();
+      await until(
+        "the control plane starts a server",
+        () => demo.text().includes("POST"),
+        interruptionMs,
+      );
+      const pid = postgresPid(demo);
+      end(demo.child);
       expect(await demo.ended).toBe(130);
       expect(demo.text()).not.toContain("FAILED");
-      expect(readdirSync(folder)).toEqual([]);
+      expect(readdirSync(demo.folder)).toEqual([]);
       await until("PostgreSQL has ended", () => !existsSync(`/proc/${pid}`));
     },
-    storyMs,
+    interruptionMs,
   );
 }
 
 test(
   "a step that fails is named, with the router's log, and nothing is left behind",
   async () => {
-    const demo = startDemo("--once");
-    await until("the control plane starts a server", () => demo.text().includes("POST"), 60_000);
+    using demo = startDemo("--once");
+    await until(
+      "the control plane starts a server",
+      () => demo.text().includes("POST"),
+      interruptionMs,
+    );
     process.kill(routerPid(demo), "SIGKILL");
     expect(await demo.ended).toBe(1);
     expect(demo.text()).toContain("The end of the router's log:");
     expect(demo.text()).toMatch(/FAILED: .+/);
     expect(demo.text()).toContain("event=wake-started row=survival");
-    expect(readdirSync(folder)).toEqual([]);
+    expect(readdirSync(demo.folder)).toEqual([]);
   },
-  storyMs,
+  interruptionMs,
 );

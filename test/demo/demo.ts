@@ -14,6 +14,9 @@ import {
 } from "./steps.ts";
 import { createTimeline, type Timeline } from "./timeline.ts";
 
+/** 130 is what a shell makes of SIGINT. */
+const exitCodes = { fine: 0, failed: 1, interrupted: 130 } as const;
+
 async function tellStory(stage: Stage): Promise<void> {
   const { timeline } = stage;
   const survival = { version: "1.20.4", hostname: "survival.localhost" };
@@ -90,9 +93,6 @@ async function perform(timeline: Timeline, once: boolean, end: Promise<"end">): 
   }
 }
 
-/** 130 is what a shell makes of SIGINT. */
-const exitCodes = { fine: 0, failed: 1, interrupted: 130 } as const;
-
 /** Resolves at the first signal that asks us to end; later ones do not cut the cleaning up short. Rejects with what is thrown where nobody expects it. */
 function untilEnd(): Promise<"end"> {
   const { promise, resolve, reject } = Promise.withResolvers<"end">();
@@ -107,15 +107,16 @@ async function main(): Promise<number> {
     colour: process.stdout.isTTY && !process.env["NO_COLOR"],
     now: () => performance.now(),
   });
-  let isEnding = false;
-  const end = untilEnd().finally(() => {
-    isEnding = true;
+  let isInterrupted = false;
+  const end = untilEnd().then((word) => {
+    isInterrupted = true;
+    return word;
   });
   try {
     return await perform(timeline, process.argv.includes("--once"), end);
   } catch (failure) {
     // Ctrl-C in a terminal also ends what we are just starting, and then starting fails.
-    if (isEnding) return exitCodes.interrupted;
+    if (isInterrupted) return exitCodes.interrupted;
     process.stderr.write(`\nFAILED: ${failure instanceof Error ? failure.message : failure}\n`);
     return exitCodes.failed;
   }

@@ -43,14 +43,21 @@ export async function startDemoPostgres(
     run(join(binaries, "pg_ctl"), ["-D", data, "-w", "-s", ...words]);
   // No sockets in the file system: their paths have a limit of about 100 bytes. -F, no fsync: nothing here outlives the demo.
   const settings = `-F -p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=`;
-  await control("-l", join(folder, "log"), "-o", settings, "start");
+  const stopServer = () => control("-m", "immediate", "stop");
+  try {
+    await control("-l", join(folder, "log"), "-o", settings, "start");
+  } catch (cause) {
+    // Ctrl-C may have ended pg_ctl but not the server that it had just started.
+    await stopServer().catch(() => undefined);
+    throw cause;
+  }
 
   const dsn = `postgres://automc:${password}@127.0.0.1:${port}/postgres?sslmode=disable`;
   // One connection, because the schema is a transaction of several statements.
   const sql = postgres(dsn, { max: 1, ssl: false, onnotice: () => undefined });
   const stop = async (): Promise<void> => {
     await sql.end({ timeout: 0 });
-    await control("-m", "immediate", "stop");
+    await stopServer();
   };
   try {
     const [row] = await sql<

@@ -39,19 +39,15 @@ export async function startDemoRouter(
     child.kill("SIGKILL");
     await child.exited;
   };
+  const listeningPort = (): number =>
+    Number(readFileSync(logPath, "utf8").match(/event=listening .*\bport=(\d+)/)?.[1] ?? 0);
   try {
-    let listening: RegExpMatchArray | null = null;
     await until("the router listens", () => {
-      if (child.exitCode !== null) throw new Error("the router has ended");
-      listening = readFileSync(logPath, "utf8").match(/event=listening .*\bport=(\d+)/);
-      return listening !== null;
+      const hasEnded = child.exitCode !== null || child.signalCode !== null;
+      if (hasEnded) throw new Error("the router has ended");
+      return listeningPort() > 0;
     });
-    return {
-      port: Number(listening?.[1]),
-      logPath,
-      logTail,
-      [Symbol.asyncDispose]: stop,
-    };
+    return { port: listeningPort(), logPath, logTail, [Symbol.asyncDispose]: stop };
   } catch (cause) {
     await stop();
     throw new Error(`the router did not start. Its log:\n${logTail()}`, { cause });

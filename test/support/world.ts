@@ -107,7 +107,9 @@ function startProcess(role: Role): Actor {
         if (index >= 0) return reports.splice(index, 1)[0] as Extract<Report, { kind: Kind }>;
         const failure = reports.find((report) => report.kind === "failed");
         if (failure) return await fail(failure.reason);
-        if (child.exitCode !== null) return await fail(`ended with ${child.exitCode}`);
+        if (child.exitCode !== null || child.signalCode !== null) {
+          return await fail(`ended with ${child.signalCode ?? child.exitCode}`);
+        }
         const leftMs = deadline - performance.now();
         if (leftMs <= 0) return await fail(`nothing ${kind} within ${timeoutMs} ms`);
         await withTimeout(Promise.race([changed.promise, child.exited]), leftMs);
