@@ -1,6 +1,7 @@
 import { createFleet } from "./backend/fleet.ts";
 import { createWaker } from "./backend/waker.ts";
 import type { Config } from "./config/config.ts";
+import { createAddressSet, createClientFilter } from "./net/cidr.ts";
 import { createDeadlines } from "./net/deadlines.ts";
 import { createDialer } from "./net/dial.ts";
 import { listen } from "./net/listen.ts";
@@ -67,6 +68,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
           emit,
         });
 
+  const { receive, send } = config.proxyProtocol;
   const sessions = createSessions({
     queue: createAcceptQueue({ perSecond: config.listen.connectionsPerSecond }),
     limit: sessionLimit,
@@ -75,6 +77,9 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     fleet,
     deadlines,
     emit,
+    proxies: receive && { trusted: receive.trusted && createAddressSet(receive.trusted) },
+    filter: createClientFilter(config.clients),
+    sendProxyProtocol: send,
     simplifySrv: config.simplifySrv,
     asleepText: config.motd.asleep,
     loadingText: config.motd.loading,

@@ -1,5 +1,11 @@
 import { isIP } from "node:net";
 import { isAbsolute, join } from "node:path";
+import {
+  type AddressRange,
+  type ClientFilterRanges,
+  parseAddressRange,
+  parseCidr,
+} from "../net/cidr.ts";
 import { err, ok, type Result } from "../result.ts";
 import { type Address, parseAddress } from "../routing/address.ts";
 import { type Pattern, parsePattern, patternText } from "../routing/pattern.ts";
@@ -21,6 +27,7 @@ import {
   readDuration,
   readInteger,
   readLevel,
+  readList,
   readMap,
 } from "./setting.ts";
 import { noteDoubleNames, noteUnsupported, unknownNames } from "./unused.ts";
@@ -35,6 +42,14 @@ export interface Config {
     /** 0 for any free port. */
     readonly port: number;
     readonly connectionsPerSecond: number;
+  };
+  /** Who may connect, by address. Nobody in it: everybody. */
+  readonly clients: ClientFilterRanges;
+  readonly proxyProtocol: {
+    /** Clients come through proxies; `trusted` null believes everybody. Null: they do not. */
+    readonly receive: { readonly trusted: readonly AddressRange[] | null } | null;
+    /** Backends get a header, unless their route says otherwise. */
+    readonly send: boolean;
   };
   readonly dialTimeoutMs: number;
   readonly simplifySrv: boolean;
@@ -92,6 +107,14 @@ export function parseConfig(
   const config: Config = {
     printVersion: readVersion(env),
     listen: readListen(env),
+    clients: {
+      allow: readRanges(env, "CLIENTS_TO_ALLOW", parseAddressRange, "IP addresses and networks"),
+      deny: readRanges(env, "CLIENTS_TO_DENY", parseAddressRange, "IP addresses and networks"),
+    },
+    proxyProtocol: {
+      receive: readProxies(env),
+      send: env.read("USE_PROXY_PROTOCOL", readBoolean),
+    },
     dialTimeoutMs: readDialTimeout(env),
     simplifySrv,
     routes: readRoutes(env, simplifySrv),
@@ -126,6 +149,33 @@ function readListen(env: Environment): Config["listen"] {
     // Upstream's bucket knows no rate below one each second, and counts in whole nanoseconds.
     connectionsPerSecond: Math.min(Math.max(rate, 1), 1_000_000_000),
   };
+}
+
+function readRanges(
+  env: Environment,
+  name: "CLIENTS_TO_ALLOW" | "CLIENTS_TO_DENY" | "TRUSTED_PROXIES",
+  parse: (text: string) => Result<AddressRange, string>,
+  what: string,
+): readonly AddressRange[] {
+  const ranges: AddressRange[] = [];
+  for (const entry of readList(env.text(name))) {
+    const range = parse(entry);
+    if (range.ok) ranges.push(range.value);
+    else env.problem(name, `${what} (the entry ${range.error})`, entry);
+  }
+  return ranges;
+}
+
+/** The list is of no use without the switch, and is read then only to be consistent: a mistake in it is one all the same. */
+function readProxies(env: Environment): Config["proxyProtocol"]["receive"] {
+  const trusted = readRanges(env, "TRUSTED_PROXIES", parseCidr, "networks such as 10.0.0.0/8");
+  if (!env.read("RECEIVE_PROXY_PROTOCOL", readBoolean)) return null;
+  if (trusted.length > 0) return { trusted };
+  env.warn(
+    "RECEIVE_PROXY_PROTOCOL",
+    "TRUSTED_PROXIES beside it; without it every client may say that it is somebody else",
+  );
+  return { trusted: null };
 }
 
 function readDialTimeout(env: Environment): number {

@@ -298,6 +298,8 @@ const answerMessages: Readonly<Record<Answer, string>> = {
 
 const droppedMessages: Readonly<Record<Dropped, string>> = {
   silent: "closed: nothing was sent",
+  filtered: "closed: the client's address may not connect",
+  "bad-proxy-header": "closed: the PROXY protocol header is wrong",
   "not-minecraft": "closed: not Minecraft",
   "too-slow": "closed: no complete opening in time",
   left: "closed: the client left",

@@ -27,13 +27,16 @@ export interface Route {
   readonly address: Address;
   /** Null: the router cannot wake it. */
   readonly wake: WakeTarget | null;
+  /** Whether the backend wants a PROXY protocol header; left out, the router's setting decides. */
+  readonly proxyProtocol?: boolean;
 }
 
 /** True when both lead to the same backend, woken the same way. */
 export const sameTarget = (a: Route, b: Route): boolean =>
   sameAddress(a.address, b.address) &&
   a.wake?.kind === b.wake?.kind &&
-  a.wake?.server === b.wake?.server;
+  a.wake?.server === b.wake?.server &&
+  a.proxyProtocol === b.proxyProtocol;
 
 /** True when a client could not tell the two routes apart (id and source aside). */
 export const sameRoute = (a: Route, b: Route): boolean =>

@@ -8,14 +8,17 @@ export type Opened =
   | { readonly kind: "opened"; readonly opening: Opening; readonly end: number }
   | { readonly kind: "refused"; readonly outcome: Outcome };
 
-/** How long a client may take for its opening, ms, however it spreads the bytes. */
-const openingMs = 5_000;
+/** How long a client may take for everything before it is served, ms, however it spreads the bytes. */
+export const openingMs = 5_000;
 /** The silence after which a ping is taken for the oldest kind, whose bytes are the beginning of newer ones, ms. */
 const quietMs = 300;
 
-/** Reads what a client wants: its handshake and, for a login, the Login Start behind it. */
-export async function readOpening(client: Conn, deadlines: Deadlines): Promise<Opened> {
-  const until = deadlines.now() + openingMs;
+/** Reads what a client wants: its handshake and, for a login, the Login Start behind it. `until` is on the deadlines' clock. */
+export async function readOpening(
+  client: Conn,
+  until: number,
+  deadlines: Deadlines,
+): Promise<Opened> {
   for (;;) {
     const seen = parseOpening(peek(client));
     if (seen.kind === "ok") return { kind: "opened", opening: seen.value, end: seen.end };

@@ -22,6 +22,10 @@ export type Answer =
 export type Dropped =
   /** Nothing but a TCP connection: a health check or a port scan. */
   | "silent"
+  /** Its address may not connect. */
+  | "filtered"
+  /** It began like a PROXY protocol header, and was none. */
+  | "bad-proxy-header"
   /** Not Minecraft, or not within its limits. */
   | "not-minecraft"
   /** Its opening was not complete in time. */

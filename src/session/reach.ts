@@ -1,5 +1,5 @@
 import type { Fleet } from "../backend/fleet.ts";
-import { abort, type Conn, more, send } from "../net/conn.ts";
+import { abort, type Conn, more, peek, send } from "../net/conn.ts";
 import type { Deadlines } from "../net/deadlines.ts";
 import type { Dialer } from "../net/dial.ts";
 import type { Address } from "../routing/address.ts";
@@ -130,6 +130,8 @@ async function firstWord(
   if (!dialled.ok) return null;
   const backend = dialled.value;
   send(backend, opening);
+  // The connection may have been open for a moment before it was handed over.
+  if (peek(backend).length > 0) return backend;
   const arrival = await more(backend, deps.deadlines, Number.POSITIVE_INFINITY, hold.signal);
   if (arrival === "data") return backend;
   abort(backend);

@@ -1,13 +1,16 @@
-import { type Conn, peek, take } from "../net/conn.ts";
+import { type Conn, localEndpoint, peek, take } from "../net/conn.ts";
 import { relay } from "../net/relay.ts";
 import { loginInsteadOfTransfer } from "../protocol/handshake.ts";
 import type { Opening } from "../protocol/opening.ts";
+import { proxyHeaderV2 } from "../protocol/proxy-header.ts";
 import { type Hostname, toHostname } from "../routing/hostname.ts";
 import { patternText } from "../routing/pattern.ts";
+import type { Route } from "../routing/route.ts";
 import type { Claim, RouteTable } from "../routing/table.ts";
+import { type AdmissionDeps, admit, type Ends } from "./admission.ts";
 import { answerPing, kick, kickLegacy } from "./answer.ts";
 import type { SessionEvent, SessionFacts } from "./event.ts";
-import { readOpening } from "./opening.ts";
+import { type Opened, openingMs, readOpening } from "./opening.ts";
 import { answered, dropped, type Outcome } from "./outcome.ts";
 import {
   type ReachDeps,
@@ -19,12 +22,14 @@ import {
 } from "./reach.ts";
 
 /** What every session needs. */
-export interface SessionDeps extends ReachDeps {
+export interface SessionDeps extends ReachDeps, AdmissionDeps {
   readonly table: RouteTable;
   readonly simplifySrv: boolean;
   /** What pings of a sleeping and of a starting server are told; empty: nothing. */
   readonly asleepText: string;
   readonly loadingText: string;
+  /** Begin with a PROXY protocol header towards backends whose route does not say otherwise. */
+  readonly sendProxyProtocol: boolean;
   /** Hand a transfer over as a plain login. */
   readonly transferAsLogin: boolean;
   emit(event: SessionEvent): void;
@@ -44,7 +49,12 @@ export interface Session {
 /** One player's connection, from the first byte to the last. The client is closed, or about to be, when it resolves. */
 export async function serve(session: Session, deps: SessionDeps): Promise<Outcome> {
   const { client } = session;
-  const opened = await readOpening(client, deps.deadlines);
+  const until = deps.deadlines.now() + openingMs;
+  const admission = await admit(client, until, deps);
+  if (admission.kind === "refused") return admission.outcome;
+  session.facts.client = admission.ends.client;
+
+  const opened = await readOpening(client, until, deps.deadlines);
   if (opened.kind === "refused") return opened.outcome;
 
   const { opening } = opened;
@@ -56,12 +66,16 @@ export async function serve(session: Session, deps: SessionDeps): Promise<Outcom
   session.facts.route = patternText(claim.pattern);
   session.facts.row = claim.route.id;
   if (session.isTooMany) return refuse(session, opening, { kind: "full" }, deps);
+  if (deps.stopping.aborted) {
+    return refuse(session, opening, { kind: "stopping", waitedMs: null }, deps);
+  }
 
-  const reached = await reach(session, opening, opened.end, claim, deps);
+  const bytes = bytesForBackend(client, opened, admission.ends, claim.route, deps);
+  const reached = await reach(session, opening, bytes, claim, deps);
   if (reached.kind !== "reached") return refuse(session, opening, reached, deps);
 
   session.facts.waitedMs = reached.waitedMs;
-  deps.emit({ kind: "session-relaying", session: session.facts });
+  deps.emit({ kind: "session-relaying", session: { ...session.facts } });
   return { kind: "relayed", end: await relay(client, reached.backend, deps.deadlines) };
 }
 
@@ -98,18 +112,17 @@ function inGeneral(opening: Opening): {
 function reach(
   session: Session,
   opening: Opening,
-  end: number,
+  bytes: Uint8Array,
   claim: Claim,
   deps: SessionDeps,
 ): Promise<Reached> {
   const { client, gone } = session;
   const { route } = claim;
-  const bytes = bytesForBackend(client, opening, end, deps.transferAsLogin);
   const notes: ReachNotes = {
     dialling: (address) => {
       session.facts.backend = address.text;
     },
-    holding: () => deps.emit({ kind: "session-holding", session: session.facts }),
+    holding: () => deps.emit({ kind: "session-holding", session: { ...session.facts } }),
   };
   if (opening.kind !== "login") return reachForPing(route, bytes, gone, deps, notes);
   if (route.wake === null || deps.fleet === null) {
@@ -119,19 +132,23 @@ function reach(
   return reachByWaking(client, protocol, route, route.wake, deps.fleet, bytes, deps, notes);
 }
 
-/** Takes the opening out of the inbox as the backend shall see it: the client's own bytes, but for a transfer's intent where that is wanted. */
+/**
+ * Takes the opening out of the inbox as the backend shall see it: the client's own bytes, behind a PROXY protocol header where
+ * the backend wants one, and with a transfer's intent changed where that is wanted.
+ */
 function bytesForBackend(
   client: Conn,
-  opening: Opening,
-  end: number,
-  transferAsLogin: boolean,
+  { opening, end }: Opened & { readonly kind: "opened" },
+  ends: Ends,
+  route: Route,
+  deps: SessionDeps,
 ): Uint8Array {
-  const bytes = peek(client).subarray(0, end);
+  const own = peek(client).subarray(0, end);
   take(client, end);
-  if (!transferAsLogin || opening.kind !== "login" || opening.handshake.intent !== "transfer") {
-    return bytes;
-  }
-  return loginInsteadOfTransfer(bytes);
+  const isTransfer = opening.kind === "login" && opening.handshake.intent === "transfer";
+  const bytes = isTransfer && deps.transferAsLogin ? loginInsteadOfTransfer(own) : own;
+  if (!(route.proxyProtocol ?? deps.sendProxyProtocol)) return bytes;
+  return Buffer.concat([proxyHeaderV2(ends.client, ends.local ?? localEndpoint(client)), bytes]);
 }
 
 /** Tells the client in its own terms why there is no backend, as far as it shall know. */

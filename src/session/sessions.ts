@@ -33,6 +33,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
   function accept(client: Conn): boolean {
     if (clients.size >= deps.limit + overflow) return false;
     const isTooMany = clients.size >= deps.limit;
+    // First, so that a throw leaves nothing behind: the client is not kept yet.
+    deps.emit({ kind: "session-accepted", client: client.remote });
     const gone = new AbortController();
     queued.add(client);
     const leaveQueue = deps.queue.enter(() => {
@@ -44,7 +46,6 @@ export function createSessions(deps: SessionsDeps): Sessions {
       return false;
     }
     clients.add(client);
-    deps.emit({ kind: "session-accepted", client: client.remote });
     client.onClose = () => {
       leaveQueue();
       queued.delete(client);
@@ -80,7 +81,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
       const outcome = await serve(session, deps);
       const durationMs = deps.deadlines.now() - startedAt;
       if (outcome.kind === "dropped") drop(client);
-      deps.emit({ kind: "session-ended", session: session.facts, outcome, durationMs });
+      deps.emit({ kind: "session-ended", session: { ...session.facts }, outcome, durationMs });
     } catch (thrown) {
       abort(client);
       const error = thrown instanceof Error ? thrown : new Error(String(thrown));

@@ -44,6 +44,8 @@ function warningsOf(variables: Variables): readonly Issue[] {
 const standard: Config = {
   printVersion: false,
   listen: { bind: "::", port: 25565, connectionsPerSecond: 1 },
+  clients: { allow: [], deny: [] },
+  proxyProtocol: { receive: null, send: false },
   dialTimeoutMs: 2_000,
   simplifySrv: false,
   routes: [],

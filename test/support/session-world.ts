@@ -1,6 +1,7 @@
 import type { BackendEvent } from "../../src/backend/event.ts";
 import { createFleet, type Fleet } from "../../src/backend/fleet.ts";
 import { createWaker } from "../../src/backend/waker.ts";
+import { createClientFilter } from "../../src/net/cidr.ts";
 import type { Deadlines } from "../../src/net/deadlines.ts";
 import { createDeadlines } from "../../src/net/deadlines.ts";
 import { createDialer, type Dialer } from "../../src/net/dial.ts";
@@ -14,6 +15,7 @@ import { createRouteTable, type RouteTable } from "../../src/routing/table.ts";
 import type { SessionEvent, SessionFacts } from "../../src/session/event.ts";
 import type { Outcome } from "../../src/session/outcome.ts";
 import { createSessions, type Sessions } from "../../src/session/sessions.ts";
+import { reserveBackend, type SleepingBackend, silent } from "./backend.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Peer } from "./peer.ts";
 import { connectPlayer } from "./player.ts";
@@ -22,6 +24,20 @@ import { until } from "./session-clock.ts";
 /** A dialer that is at home on this machine. A handler that throws fails the test run. */
 export const realDialer = (deadlines: Deadlines, timeoutMs = 3_000): Dialer =>
   createDialer({ resolver: createResolver({}), deadlines, timeoutMs, fault: rethrow });
+
+/** A backend that is not up yet, on a port that can be listened on: a connection of somebody else's may linger on a reserved one for a minute. */
+export async function sleepingBackend(): Promise<SleepingBackend> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const sleeping = await reserveBackend();
+    try {
+      sleeping.listen(silent).stop();
+      return sleeping;
+    } catch {
+      sleeping[Symbol.dispose]();
+    }
+  }
+  throw new Error("no port can be listened on");
+}
 
 /** A fleet with a real control plane, polled every two seconds of the given clock. */
 export function realFleet(
@@ -79,6 +95,7 @@ export interface SessionWorldOptions {
   readonly limit?: number;
   readonly queue?: AcceptQueue;
   readonly table?: RouteTable;
+  readonly dialer?: Dialer;
   /** Runs before an event is kept; what it throws reaches whoever emitted. */
   readonly onEvent?: (event: SessionEvent) => void;
 }
@@ -88,6 +105,8 @@ export interface SessionWorld extends AsyncDisposable {
   readonly port: number;
   readonly table: RouteTable;
   readonly sessions: Sessions;
+  /** Null without a control plane. */
+  readonly fleet: Fleet | null;
   readonly events: readonly (SessionEvent | BackendEvent)[];
   /** Tells the sessions that the router stops. */
   stop(): void;
@@ -115,13 +134,14 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
   };
   if (options.routes) table.replace("postgres", options.routes);
 
+  const fleet = options.plane
+    ? realFleet(options.plane, deadlines, (event) => events.push(event), options.wake)
+    : null;
   const sessions = createSessions({
     table,
     deadlines,
-    dialer: realDialer(deadlines),
-    fleet: options.plane
-      ? realFleet(options.plane, deadlines, (event) => events.push(event), options.wake)
-      : null,
+    dialer: options.dialer ?? realDialer(deadlines),
+    fleet,
     queue: options.queue ?? createAcceptQueue({ perSecond: 100_000 }),
     limit: options.limit ?? 10_000,
     hold: options.hold ?? true,
@@ -131,10 +151,18 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     loadingText,
     hasLoadingText: (loadingText || asleepText) !== "",
     simplifySrv: false,
+    proxies: null,
+    filter: createClientFilter({ allow: [], deny: [] }),
+    sendProxyProtocol: false,
     transferAsLogin: options.transferAsLogin ?? false,
     emit,
   });
-  const listener = listen({ bind: "127.0.0.1", port: 0, accept: sessions.accept, fault: rethrow });
+  const listener = listen({
+    bind: "127.0.0.1",
+    port: 0,
+    accept: sessions.accept,
+    fault: (error) => events.push({ kind: "fault", error }),
+  });
   if (!listener.ok) throw new Error(listener.error);
   const { port } = listener.value;
   const players: Peer[] = [];
@@ -146,6 +174,7 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     port,
     table,
     sessions,
+    fleet,
     events,
     stop: () => stopping.abort(),
     async player(opening) {

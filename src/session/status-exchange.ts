@@ -1,0 +1,70 @@
+import { type Conn, inboxLimit, more, peek, send, take } from "../net/conn.ts";
+import type { Deadlines } from "../net/deadlines.ts";
+import { readStatusPacket, readStatusResponse, statusRequest } from "../protocol/status.ts";
+
+/** What a backend said about itself: the frame as it came, for a client to read, and the text in it. */
+export interface StatusAnswer {
+  readonly frame: Uint8Array;
+  readonly json: string;
+}
+
+/** How long a client may take to ask, and a backend to answer, ms. */
+const requestMs = 3_000;
+const answerMs = 3_000;
+
+/** Asks a backend that has been sent a handshake for its status. Null when no valid answer comes in time. The connection is left open. */
+export function askStatus(
+  backend: Conn,
+  deadlines: Deadlines,
+  signal: AbortSignal,
+): Promise<StatusAnswer | null> {
+  if (!send(backend, statusRequest)) return Promise.resolve(null);
+  return awaitAnswer(backend, deadlines, signal);
+}
+
+/**
+ * Passes a client's status request on and waits for the answer, which stays where it is: the relay that follows hands it over
+ * like everything else. Null when the client asks for something else or nothing, or no valid answer comes in time; the relay
+ * then goes on from there.
+ */
+export async function overhearStatus(
+  client: Conn,
+  backend: Conn,
+  deadlines: Deadlines,
+  signal: AbortSignal,
+): Promise<StatusAnswer | null> {
+  const until = deadlines.now() + requestMs;
+  for (;;) {
+    const request = readStatusPacket(peek(client), 0);
+    if (request.kind === "bad") return null;
+    if (request.kind === "ok") {
+      if (request.value.kind !== "status-request") return null;
+      const asked = send(backend, peek(client).subarray(0, request.end));
+      take(client, request.end);
+      return asked ? awaitAnswer(backend, deadlines, signal) : null;
+    }
+    const arrival = await more(client, deadlines, until - deadlines.now(), signal);
+    if (arrival !== "data") return null;
+  }
+}
+
+async function awaitAnswer(
+  backend: Conn,
+  deadlines: Deadlines,
+  signal: AbortSignal,
+): Promise<StatusAnswer | null> {
+  const until = deadlines.now() + answerMs;
+  for (;;) {
+    const bytes = peek(backend);
+    const response = readStatusResponse(bytes, 0);
+    if (response.kind === "bad") return null;
+    // A copy: the bytes that came may be many more, and the answer may be kept for long.
+    if (response.kind === "ok") {
+      return { frame: new Uint8Array(bytes.subarray(0, response.end)), json: response.value };
+    }
+    // Beyond this nothing is read before the relay.
+    if (bytes.length > inboxLimit) return null;
+    const arrival = await more(backend, deadlines, until - deadlines.now(), signal);
+    if (arrival !== "data") return null;
+  }
+}
