@@ -60,21 +60,30 @@ async function run(): Promise<number> {
   emit({ kind: "started", version: build.version, commit: build.commit });
   for (const warning of warnings) emit({ kind: "setting-warning", message: issueText(warning) });
 
-  const started = await start(config, { emit, sessionLimit: sessionLimit() });
+  // Before anything else that takes time: until then, SIGHUP would end the process.
+  const now = new AbortController();
+  const asked = Promise.withResolvers<string>();
+  handleSignals({
+    stop: asked.resolve,
+    stopNow: () => now.abort(),
+    reload: () => emit({ kind: "reloading" }),
+  });
+
+  const starting = start(config, { emit, sessionLimit: sessionLimit() });
+  const started = await Promise.race([starting, asked.promise.then(() => null)]);
+  if (started === null) {
+    // The port is not open yet, so there is nobody to wait for.
+    emit({ kind: "stopped", cut: 0 });
+    await flush(writer);
+    return exitCodes.fine;
+  }
   if (!started.ok) {
     emit({ kind: "failed", reason: started.error });
     await flush(writer);
     return exitCodes.failed;
   }
 
-  const now = new AbortController();
-  await new Promise<void>((resolve) => {
-    handleSignals({
-      stop: (signal) => resolve(started.value.stop(signal, now.signal)),
-      stopNow: () => now.abort(),
-      reload: () => emit({ kind: "reloading" }),
-    });
-  });
+  await started.value.stop(await asked.promise, now.signal);
   await flush(writer);
   return exitCodes.fine;
 }

@@ -42,9 +42,12 @@ export interface ClientRequest {
   readonly timings: PostgresTimings;
   /** The first statements: they prove that the server is ready and the right one. A text refuses this host, and the next one is tried. */
   readonly greet: (client: PostgresClient) => Promise<Result<void, PostgresFailure>>;
-  /** Called once, when an opened connection ends for whatever reason. */
+  /** Called when an opened connection ends for whatever reason. */
   readonly onEnd: () => void;
 }
+
+const closedByServer = "the server closed the connection";
+const isGone = Symbol("the connection has ended");
 
 /** How long a polite goodbye may take. */
 const goodbyeMs = 500;
@@ -100,18 +103,22 @@ function createClient(
   signal: AbortSignal,
 ): PostgresClient {
   let ended: string | null = null;
-  let failure = "the server closed the connection";
+  let failure = closedByServer;
+  const waiting = new Set<() => void>();
+  const end = () => {
+    ended ??= failure;
+    for (const wake of waiting) wake();
+    request.onEnd();
+  };
   socket.once("error", (error) => {
     failure = socketFailure(error);
   });
-  socket.once("close", () => {
-    ended = failure;
-    request.onEnd();
-  });
+  socket.once("close", end);
   const guarded = guardSocket(socket, (reason) => {
     failure = reason;
-    ended = reason;
+    end();
   });
+  if (socket.destroyed) end();
   const sql = postgres(clientOptions(request.dsn, host, guarded));
 
   const tell = (waited: WaitFailure): PostgresFailure => {
@@ -133,8 +140,16 @@ function createClient(
     sql,
     endedBecause: () => ended,
     async settle(ms, promise) {
-      const settled = await within(ms, promise, signal);
-      return settled.ok ? settled : err(tell(settled.error));
+      // postgres.js never learns of a connection that ended before it was handed over.
+      const gone = Promise.withResolvers<typeof isGone>();
+      const wake = () => gone.resolve(isGone);
+      waiting.add(wake);
+      if (ended !== null) wake();
+      const settled = await within(ms, Promise.race([promise, gone.promise]), signal);
+      waiting.delete(wake);
+      if (!settled.ok) return err(tell(settled.error));
+      if (settled.value === isGone) return err({ kind: "lost", reason: ended ?? closedByServer });
+      return ok(settled.value);
     },
     async close() {
       if (ended === null) {
@@ -162,7 +177,7 @@ function clientOptions(dsn: Dsn, host: DsnHost, socket: Duplex) {
     ...(dsn.password === null ? {} : { password: dsn.password }),
     ...(dsn.database === null ? {} : { database: dsn.database }),
     socket: () => {
-      if (isTaken) throw new Error("the server closed the connection");
+      if (isTaken) throw new Error(closedByServer);
       isTaken = true;
       return socket;
     },

@@ -4,8 +4,8 @@ import { type Dsn, describeDsn } from "./dsn.ts";
 import type { SourceEvent } from "./event.ts";
 import type { LifeDeps } from "./postgres-life.ts";
 import { type LinkReport, runPostgresLink } from "./postgres-link.ts";
-import { publishChanges } from "./publish-changes.ts";
-import { createServerRows, type RowChanges, type ServerRows } from "./server-rows.ts";
+import { createChangePublisher, type PublishChanges } from "./publish-changes.ts";
+import { createServerRows, type ServerRows } from "./server-rows.ts";
 import { createSnapshotWriter, loadSnapshot } from "./snapshot.ts";
 import { defaultTimings, type PostgresTimings } from "./timings.ts";
 import { yieldToLoop } from "./wait.ts";
@@ -34,8 +34,6 @@ const fewLosses = 10;
 /** Rows of a snapshot per piece: some milliseconds of work. */
 const pieceSize = 1_000;
 
-type Apply = (changes: RowChanges) => Promise<void>;
-
 /** The routes in the table `servers`, followed live. While Postgres is away, the last ones stay published. */
 export function createPostgresSource(deps: PostgresSourceDeps): RouteSource {
   return { name: source, run: (publish, signal) => follow(deps, publish, signal) };
@@ -53,7 +51,8 @@ async function follow(
     simplifySrv: deps.simplifySrv,
     onComplaint: (row, reason) => emit({ kind: "row-skipped", source, row, reason }),
   });
-  if (path !== null) await startFromSnapshot(path, rows, publish, emit);
+  const publishChanges = createChangePublisher(publish);
+  if (path !== null) await startFromSnapshot(path, rows, publishChanges, emit);
   const writer =
     path === null
       ? null
@@ -63,8 +62,8 @@ async function follow(
           rows: rows.goodRows,
           onFailure: (reason) => warn(emit, `the snapshot ${path} cannot be written: ${reason}`),
         });
-  const apply: Apply = async (changes) => {
-    await publishChanges(publish, changes);
+  const apply: PublishChanges = async (changes) => {
+    await publishChanges(changes);
     if (changes.upsert.length + changes.removed.length > 0) writer?.changed();
   };
   const refresh = createRefresh(rows, apply, timings.confirmMs, emit);
@@ -77,7 +76,7 @@ async function follow(
 async function startFromSnapshot(
   path: string,
   rows: ServerRows,
-  publish: Publish,
+  publishChanges: PublishChanges,
   emit: PostgresSourceDeps["emit"],
 ): Promise<void> {
   const loaded = await loadSnapshot(path);
@@ -89,7 +88,7 @@ async function startFromSnapshot(
     full.add(saved.slice(from, from + pieceSize));
     await yieldToLoop();
   }
-  await publishChanges(publish, full.commit());
+  await publishChanges(full.commit());
   const ageMs = Math.max(0, Date.now() - savedAt.getTime());
   emit({ kind: "snapshot-loaded", source, routes: rows.routeCount(), path, ageMs });
 }
@@ -100,7 +99,7 @@ async function startFromSnapshot(
  */
 function createRefresh(
   rows: ServerRows,
-  apply: Apply,
+  apply: PublishChanges,
   confirmMs: number,
   emit: PostgresSourceDeps["emit"],
 ): LifeDeps["refresh"] {

@@ -8,17 +8,27 @@ const largestPatch = 5_000;
 /** Routes per patch of larger changes: some milliseconds of work. */
 const sliceSize = 1_000;
 
+/** Publishes changes, one call after the other. */
+export type PublishChanges = (changes: RowChanges) => Promise<void>;
+
 /**
- * Publishes changes: as one patch, or, when they are so many that they would hold up every session, in slices.
- * In slices, a route that takes its hostname over from a removed one still does so within one patch.
+ * The first changes are the whole set, even when it is empty: whoever waits for the source's routes then has all of
+ * them. Later ones are one patch, or, when they are so many that they would hold up every session, come in slices.
  */
-export async function publishChanges(publish: Publish, changes: RowChanges): Promise<void> {
-  const { upsert, removed } = changes;
-  if (upsert.length + removed.length === 0) return;
-  if (upsert.length + removed.length <= largestPatch) {
-    publish.patch({ upsert, remove: removed.map(({ id }) => id) });
-    return;
-  }
+export function createChangePublisher(publish: Publish): PublishChanges {
+  let isFirst = true;
+  return async (changes) => {
+    const { upsert, removed } = changes;
+    const count = upsert.length + removed.length;
+    if (isFirst) publish.replace(upsert);
+    else if (count > largestPatch) await publishSlices(publish, changes);
+    else if (count > 0) publish.patch({ upsert, remove: removed.map(({ id }) => id) });
+    isFirst = false;
+  };
+}
+
+/** A route that takes its hostname over from a removed one still does so within one patch. */
+async function publishSlices(publish: Publish, { upsert, removed }: RowChanges): Promise<void> {
   const leaving = new Map<string, string>();
   for (const { id, patterns } of removed) {
     for (const pattern of patterns) leaving.set(patternText(pattern), id);

@@ -1,4 +1,12 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  describe,
+  expect,
+  setDefaultTimeout,
+  test,
+} from "bun:test";
 import { readdirSync } from "node:fs";
 import type { PostgresSourceDeps } from "../../src/sources/postgres.ts";
 import schema from "../../src/sources/schema.sql" with { type: "text" };
@@ -10,7 +18,17 @@ import {
   until,
 } from "../support/postgres.ts";
 import { type GateMode, openTcpGate, type TcpGate } from "../support/tcp-gate.ts";
-import { dsnOf, type RunningSource, runSource, scaledTimings, settled } from "./run-source.ts";
+import {
+  dsnOf,
+  patientTimings,
+  type RunningSource,
+  runSource,
+  scaledTimings,
+  settled,
+} from "./run-source.ts";
+
+// For a machine that is busy with something else.
+setDefaultTimeout(60_000);
 
 let server: TestPostgres;
 let database: TestDatabase;
@@ -38,6 +56,8 @@ afterAll(async () => {
 /** Ten times faster than in life: what may happen 15 times in 30 s may happen 15 times in 3 s here. */
 const timings = scaledTimings(10);
 const spanMs = 3_000;
+/** For what a slow machine must not fail at. */
+const patient = patientTimings(10);
 
 function follow(deps: Partial<PostgresSourceDeps> = {}): RunningSource {
   const dsn = dsnOf(database.dsn({ port: gate.port }));
@@ -167,7 +187,7 @@ describe.concurrent("dials are bounded and the cause is told, while the server",
 
 describe("the link", () => {
   test("comes back after a crash of the server with what changed meanwhile", async () => {
-    const source = follow();
+    const source = follow({ timings: patient });
     await source.live();
     await server.kill();
     await until("the outage", () => source.count("source-lost") === 1);
@@ -210,7 +230,7 @@ describe("the link", () => {
 
   test("leaves no descriptor behind, however often it has to begin anew", async () => {
     const fds = () => readdirSync("/proc/self/fd").length;
-    const source = follow({ timings: { ...timings, backoffMs: 1, dialBurst: 1_000 } });
+    const source = follow({ timings: { ...patient, backoffMs: 1, dialBurst: 1_000 } });
     await source.live();
     await until("the first life is settled", () => gate.open() === 2);
     const before = fds();
@@ -226,16 +246,23 @@ describe("the link", () => {
     await settled(source, database);
   });
 
+  test("sees at once that the server closes, however early it does", async () => {
+    gate.mode = "close";
+    const source = follow({ timings: { ...patient, handshakeMs: 3_600_000, dialBurst: 1_000 } });
+    await until("five attempts", () => source.count("source-retry") >= 4);
+    expect(source.last("source-retry")?.reason).toContain("the server closed the connection");
+  });
+
   test("tries the next host when one does not answer", async () => {
     const text = `postgres://postgres@127.0.0.1:${await freePort()},127.0.0.1:${gate.port}/${database.name}?sslmode=disable`;
-    const source = follow({ dsn: dsnOf(text) });
+    const source = follow({ dsn: dsnOf(text), timings: patient });
     await source.live();
     await settled(source, database);
   });
 
   test("works over a unix socket", async () => {
     const text = `postgres:///${database.name}?host=${server.folder}&port=${server.port}&user=postgres`;
-    const source = follow({ dsn: dsnOf(text) });
+    const source = follow({ dsn: dsnOf(text), timings: patient });
     await source.live();
     await settled(source, database);
   });
@@ -243,7 +270,7 @@ describe("the link", () => {
   test("survives a session limit for idle clients", async () => {
     const query = "sslmode=disable&options=-c%20idle_session_timeout%3D250";
     const dsn = dsnOf(database.dsn({ port: gate.port, query }));
-    const source = follow({ dsn, timings: { ...timings, heartbeatMs: 50 } });
+    const source = follow({ dsn, timings: { ...patient, heartbeatMs: 50 } });
     await source.live();
     const dials = gate.dials();
     await Bun.sleep(1_000);
@@ -301,7 +328,7 @@ describe("a hot standby", () => {
   afterAll(() => standby.stop());
 
   test("is read by polling, because it refuses LISTEN", async () => {
-    const source = follow({ dsn: dsnOf(database.dsn({ port: standby.port })) });
+    const source = follow({ dsn: dsnOf(database.dsn({ port: standby.port })), timings: patient });
     await source.live();
     expect(source.last("source-live")?.mode).toBe("poll");
     expect(source.last("source-warning")?.message).toContain("during recovery (25006)");
@@ -314,7 +341,7 @@ describe("a hot standby", () => {
     async (wanted) => {
       const text = `postgres://postgres@127.0.0.1:${standby.port},127.0.0.1:${server.port}/${database.name}`;
       const dsn = dsnOf(`${text}?sslmode=disable&target_session_attrs=${wanted}`);
-      const source = follow({ dsn });
+      const source = follow({ dsn, timings: patient });
       await source.live();
       expect(source.last("source-live")?.mode).toBe("notify");
     },
@@ -322,7 +349,10 @@ describe("a hot standby", () => {
 
   test("alone is no link when the wanted server is primary", async () => {
     const query = "sslmode=disable&target_session_attrs=primary";
-    const source = follow({ dsn: dsnOf(database.dsn({ port: standby.port, query })) });
+    const source = follow({
+      dsn: dsnOf(database.dsn({ port: standby.port, query })),
+      timings: patient,
+    });
     await until("the outage", () => source.count("source-lost") === 1);
     expect(source.last("source-lost")?.reason).toContain("the server is a standby");
   });

@@ -1,4 +1,12 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  describe,
+  expect,
+  setDefaultTimeout,
+  test,
+} from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +15,10 @@ import { parseDsn } from "../../src/sources/dsn.ts";
 import schema from "../../src/sources/schema.sql" with { type: "text" };
 import { startPostgres, type TestDatabase, type TestPostgres, until } from "../support/postgres.ts";
 import { openTcpGate } from "../support/tcp-gate.ts";
-import { type RunningSource, runSource, scaledTimings, settled } from "./run-source.ts";
+import { patientTimings, type RunningSource, runSource, settled } from "./run-source.ts";
+
+// For a machine that is busy with something else.
+setDefaultTimeout(60_000);
 
 const folder = mkdtempSync(join(tmpdir(), "automc-tls-"));
 const running: RunningSource[] = [];
@@ -96,7 +107,7 @@ function follow(database: TestDatabase, host: string, query: string): RunningSou
     }
   });
   if (!dsn.ok) throw new Error(dsn.error);
-  const source = runSource({ dsn: dsn.value, timings: scaledTimings(10) });
+  const source = runSource({ dsn: dsn.value, timings: patientTimings(10) });
   running.push(source);
   return source;
 }

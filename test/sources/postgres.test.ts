@@ -1,14 +1,25 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  describe,
+  expect,
+  setDefaultTimeout,
+  test,
+} from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PostgresSourceDeps } from "../../src/sources/postgres.ts";
 import schema from "../../src/sources/schema.sql" with { type: "text" };
 import { loadSnapshot } from "../../src/sources/snapshot.ts";
-import { startPostgres, type TestDatabase, type TestPostgres, until } from "../support/postgres.ts";
+import { startPostgres, type TestPostgres, type TestSql, until } from "../support/postgres.ts";
 import { openTcpGate, type TcpGate } from "../support/tcp-gate.ts";
-import { dsnOf, type RunningSource, runSource, scaledTimings, settled } from "./run-source.ts";
+import { dsnOf, patientTimings, type RunningSource, runSource, settled } from "./run-source.ts";
 import { seedSchema } from "./seed-schema.ts";
+
+// For a machine that is busy with something else.
+setDefaultTimeout(60_000);
 
 let server: TestPostgres;
 const folder = mkdtempSync(join(tmpdir(), "automc-source-"));
@@ -26,7 +37,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const timings = scaledTimings(10);
+const timings = patientTimings(10);
 const reads = "SELECT name, domain, address FROM servers";
 
 /** A source on a fresh database, behind a gate that sees its queries. */
@@ -47,7 +58,7 @@ async function follow(
 }
 
 /** Rows written as `name domain address`. */
-async function insert({ sql }: Pick<TestDatabase, "sql">, rows: readonly string[]) {
+async function insert({ sql }: { readonly sql: TestSql }, rows: readonly string[]) {
   for (const row of rows) {
     const [name = "", domain = "", address = ""] = row.split(" ");
     await sql`INSERT INTO servers VALUES (${name}, ${domain}, ${address})`;
@@ -136,10 +147,7 @@ describe.each(triggers)("with $by", ({ script }) => {
     source.patches.length = 0;
     await sql.begin(async (transaction) => {
       await transaction`TRUNCATE servers`;
-      await insert({ sql: transaction as unknown as TestDatabase["sql"] }, [
-        ...many.slice(1),
-        "new new.x h:1",
-      ]);
+      await insert({ sql: transaction }, [...many.slice(1), "new new.x h:1"]);
     });
     await settled(source, database);
     expect(
@@ -152,13 +160,14 @@ describe.each(triggers)("with $by", ({ script }) => {
     const { database, source, sql, gate } = await follow(script, many, {
       // The seed has no trigger on TRUNCATE: there, only a full read finds it.
       resyncMs: 100,
+      timings: { ...timings, confirmMs: 10_000 },
     });
     source.patches.length = 0;
     await sql`TRUNCATE servers`;
     const before = gate.sent(reads);
     await until("the empty table is seen", () => source.count("source-warning") > 0);
     expect(gate.sent(reads)).toBeGreaterThan(before);
-    await insert(database, many);
+    await sql.begin((transaction) => insert({ sql: transaction }, many));
     await settled(source, database);
     expect(source.patches).toEqual([]);
     expect(source.last("source-warning")?.message).toContain("30 of 30 routes are gone");
@@ -177,7 +186,7 @@ describe.each(triggers)("with $by", ({ script }) => {
     expect(gate.sent(reads) - before).toBeLessThanOrEqual(mostReads);
     expect(source.table.size().claims).toBe(5_001);
     expect(source.count("source-lost")).toBe(0);
-  }, 30_000);
+  });
 });
 
 describe("the source", () => {
@@ -358,4 +367,4 @@ test("100,000 rows are read and read again without holding the loop up", async (
   expect(source.patches.map(({ upsert }) => upsert.map(({ id }) => id))).toEqual([["s500"]]);
   expect(source.table.size().claims).toBe(100_000);
   expect(Math.max(first.gapMs, snapshot.gapMs, again.gapMs)).toBeLessThan(1_000);
-}, 90_000);
+});

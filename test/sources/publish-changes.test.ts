@@ -3,7 +3,7 @@ import { makeAddress } from "../../src/routing/address.ts";
 import { toHostname } from "../../src/routing/hostname.ts";
 import type { Route } from "../../src/routing/route.ts";
 import type { Delta } from "../../src/routing/source.ts";
-import { publishChanges } from "../../src/sources/publish-changes.ts";
+import { createChangePublisher } from "../../src/sources/publish-changes.ts";
 
 const route = (id: string, hostname: string): Route => ({
   source: "postgres",
@@ -15,19 +15,32 @@ const route = (id: string, hostname: string): Route => ({
 const many = (count: number, prefix: string) =>
   Array.from({ length: count }, (_, i) => route(`${prefix}-${i}`, `${i}.example.com`));
 
+/** The patches of changes that are not the first. */
 async function publish(upsert: readonly Route[], removed: readonly Route[]) {
   const patches: Delta[] = [];
-  const refuse = () => {
-    throw new Error("it never replaces");
-  };
-  await publishChanges(
-    { replace: refuse, patch: (delta) => patches.push(delta) },
-    { upsert, removed },
-  );
+  const publishChanges = createChangePublisher({
+    replace: () => undefined,
+    patch: (delta) => patches.push(delta),
+  });
+  await publishChanges({ upsert: [], removed: [] });
+  await publishChanges({ upsert, removed });
   return patches;
 }
 
 describe("changes", () => {
+  test.each([0, 1, 12_000])("that are the first are published whole: %d", async (count) => {
+    const sets: (readonly Route[])[] = [];
+    const patches: Delta[] = [];
+    const publishChanges = createChangePublisher({
+      replace: (routes) => sets.push(routes),
+      patch: (delta) => patches.push(delta),
+    });
+    const upsert = many(count, "new");
+    await publishChanges({ upsert, removed: [] });
+    expect(sets).toEqual([upsert]);
+    expect(patches).toEqual([]);
+  });
+
   test("that are none are not published", async () => {
     expect(await publish([], [])).toEqual([]);
   });

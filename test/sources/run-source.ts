@@ -30,6 +30,12 @@ export function scaledTimings(factor: number): PostgresTimings {
   return { ...defaultTimings, ...Object.fromEntries(scaled), dialBurst };
 }
 
+/** The pauses, `factor` times shorter; what a slow machine needs time for has as long as in life. */
+export function patientTimings(factor: number): PostgresTimings {
+  const { dialMs, handshakeMs, readMs, echoMs } = defaultTimings;
+  return { ...scaledTimings(factor), dialMs, handshakeMs, readMs, echoMs };
+}
+
 /** A connection string that must be right. */
 export function dsnOf(text: string): Dsn {
   const dsn = parseDsn(text, () => ok(""));

@@ -1,7 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import schema from "../../src/sources/schema.sql" with { type: "text" };
 import { startPostgres, type TestDatabase, type TestPostgres, until } from "../support/postgres.ts";
 import { seedSchema } from "./seed-schema.ts";
+
+// For a machine that is busy with something else.
+setDefaultTimeout(60_000);
 
 let server: TestPostgres;
 beforeAll(async () => {

@@ -1,18 +1,13 @@
 import { spawnSync } from "node:child_process";
-import {
-  chownSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chownSync, existsSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 // biome-ignore lint/correctness/noUndeclaredDependencies: the very package that src uses
 import postgres from "postgres";
+
+/** A client, or one transaction of it. */
+export type TestSql = postgres.Sql | postgres.TransactionSql;
 
 /** One database of a private server, with a client of its own for what the test does as operator. */
 export interface TestDatabase {
@@ -84,8 +79,7 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
     run(join(binaries, "pg_ctl"), ["-D", data, "-w", "-s", ...words]);
   // -F: no fsync. A killed server loses nothing by it, only a killed machine would.
   const start = () => control("-l", join(folder, "log"), "-o", `-F ${flags.join(" ")}`, "start");
-  const abandon = () => abandonServer(data, folder);
-  process.once("exit", abandon);
+  const undertaker = startUndertaker(binaries, folder);
   await start();
 
   const port = Number(settings["port"]);
@@ -131,10 +125,8 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
     kill: () => control("-m", "immediate", "stop"),
     async stop() {
       await Promise.all(clients.map((sql) => sql.end({ timeout: 0 })));
-      // It may be down already: a test that kills it last need not start it again.
-      await control("-m", "immediate", "stop").catch(() => undefined);
-      process.off("exit", abandon);
-      rmSync(folder, { recursive: true, force: true });
+      await undertaker.stdin.end();
+      await undertaker.exited;
     },
   };
 }
@@ -203,11 +195,21 @@ function findAccount(): { uid: number; gid: number } | { uid?: never; gid?: neve
   throw new Error("as root, the tests need an account postgres or nobody to run PostgreSQL");
 }
 
-/** Ends a server whose test process ends without `stop`, so that none stays behind. */
-function abandonServer(data: string, folder: string): void {
-  const lock = join(data, "postmaster.pid");
-  if (existsSync(lock)) process.kill(Number(readFileSync(lock, "utf8").split("\n")[0]), "SIGQUIT");
-  rmSync(folder, { recursive: true, force: true });
+/**
+ * Waits until its standard input closes, by `stop` or because the test process is gone in whatever way; then it ends
+ * the server and deletes the folder. So no server stays behind.
+ */
+function startUndertaker(binaries: string, folder: string) {
+  const script = `trap "" INT TERM HUP; cat; "$0/pg_ctl" -D "$1/data" -m immediate -w -s stop; rm -rf "$1"`;
+  const undertaker = Bun.spawn(["sh", "-c", script, binaries, folder], {
+    ...serverAccount,
+    cwd: tmpdir(),
+    stdin: "pipe",
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  undertaker.unref();
+  return undertaker;
 }
 
 /** The newest installation where Debian puts it, else whatever is on PATH. */

@@ -24,6 +24,8 @@ export interface Router extends AsyncDisposable {
   waitForLine(wanted: (line: LogLine) => boolean, timeoutMs?: number): Promise<LogLine>;
   /** Sends a signal and leaves the rest to the router. */
   signal(signal: NodeJS.Signals): void;
+  /** Resolves with the exit code once the router has ended by itself; rejects when it has not in time. */
+  waitForExit(timeoutMs?: number): Promise<number>;
   /** Sends the signal and resolves with the exit code, or with 128 plus the number of the signal that killed it. */
   stop(signal?: NodeJS.Signals, timeoutMs?: number): Promise<number>;
   /** Resident memory in bytes. */
@@ -111,6 +113,14 @@ export async function startRouter(options: RouterOptions = {}): Promise<Router> 
     rmSync(directory, { recursive: true, force: true });
   }
 
+  async function waitForExit(timeoutMs = defaultTimeoutMs): Promise<number> {
+    await withTimeout(ended, timeoutMs);
+    if (child.exitCode === null && child.signalCode === null) {
+      throw new Error(`still running after ${timeoutMs} ms:\n${text}`);
+    }
+    return await ended;
+  }
+
   let port: number;
   try {
     const listening = await waitForLine((line) => line["event"] === "listening", options.timeoutMs);
@@ -129,13 +139,10 @@ export async function startRouter(options: RouterOptions = {}): Promise<Router> 
     log: () => text,
     waitForLine,
     signal: (signal) => child.kill(signal),
-    async stop(signal = "SIGTERM", timeoutMs = defaultTimeoutMs) {
+    waitForExit,
+    stop(signal = "SIGTERM", timeoutMs = defaultTimeoutMs) {
       child.kill(signal);
-      await withTimeout(ended, timeoutMs);
-      if (child.exitCode === null && child.signalCode === null) {
-        throw new Error(`still running ${timeoutMs} ms after ${signal}:\n${text}`);
-      }
-      return await ended;
+      return waitForExit(timeoutMs);
     },
     rss: () => procNumber(child.pid, "status", /VmRSS:\s+(\d+) kB/) * 1024,
     // Fields 14 and 15 of /proc/pid/stat, in ticks of 10 ms; the name in field 2 may hold spaces.
