@@ -9,15 +9,19 @@ export interface RelayEnd {
   readonly ending: Ending;
 }
 
-/** How long what is left of a relay may stand still once one side has ended, ms. A slow reader frees the kernel's buffers in large steps. */
+/**
+ * How long what is left of a relay may stand still once one side has ended, ms. A slow reader frees the kernel's buffers in
+ * large steps; but nobody is left to read what a backend still says when its client is gone.
+ */
 const lingerMs = 30_000;
+const afterClientMs = 5_000;
 
 /**
  * Joins client and backend until both are closed. Takes both over: from here on the socket handlers move the bytes, by the
  * functions below, and nobody else reads or writes.
  *
  * Bytes stay in order and none is dropped: a direction that ends passes its FIN on behind its last byte and the other one
- * goes on, for as long as something moves at least every 30 s.
+ * goes on, for as long as something moves at least every 30 s (5 s when the client is gone).
  */
 export function relay(client: Conn, backend: Conn, deadlines: Deadlines): Promise<RelayEnd> {
   return new Promise((resolve) => {
@@ -27,7 +31,7 @@ export function relay(client: Conn, backend: Conn, deadlines: Deadlines): Promis
     function cutWhenStill(): void {
       const moved = client.sent + backend.sent;
       linger?.cancel();
-      linger = deadlines.after(lingerMs, () => {
+      linger = deadlines.after(client.closed ? afterClientMs : lingerMs, () => {
         if (client.sent + backend.sent !== moved) {
           cutWhenStill();
           return;

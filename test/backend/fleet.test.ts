@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { BackendEvent } from "../../src/backend/event.ts";
 import type { Sleeper, Woken } from "../../src/backend/fleet.ts";
 import { parseAddress } from "../../src/routing/address.ts";
-import { reserveBackend, silent, startBackend } from "../support/backend.ts";
+import { silent, startBackend } from "../support/backend.ts";
 import {
   type Misbehaviour,
   type PlannedServer,
@@ -10,7 +10,7 @@ import {
 } from "../support/control-plane.ts";
 import { reserveClosedPort } from "../support/ports.ts";
 import { manualDeadlines, until } from "../support/session-clock.ts";
-import { realFleet } from "../support/session-world.ts";
+import { realFleet, sleepingBackend } from "../support/session-world.ts";
 
 const never = new AbortController().signal;
 const pollMs = 2_000;
@@ -319,7 +319,7 @@ describe("a control plane that is dead locks nobody out", () => {
   });
 
   test("the row's address refuses: it is asked again with each poll, and lets players in when it opens", async () => {
-    using sleeping = await reserveBackend();
+    using sleeping = await sleepingBackend();
     await using town = bench();
     town.plane.misbehave({ kind: "answer", status: 500 });
     const woken = town.fleet.wake(sleeper(sleeping.address), never);
@@ -347,6 +347,31 @@ describe("a control plane that is dead locks nobody out", () => {
     await town.idle();
   });
 
+  test("a row that names another address meanwhile is believed", async () => {
+    using backend = startBackend(silent);
+    await using town = bench();
+    town.plane.misbehave({ kind: "answer", status: 500 });
+    const first = town.fleet.wake(sleeper("127.0.0.1:1"), never);
+    await until("the first look", () => town.polls() === 1);
+    const second = town.fleet.wake(sleeper(backend.address), never);
+    town.clock.advance(pollMs);
+    expect(await Promise.all([first, second])).toEqual([
+      awakeAt(backend.address),
+      awakeAt(backend.address),
+    ]);
+  });
+
+  test("it refuses the start and answers looks: failed when the time is over, and the reason names the refusal", async () => {
+    await using town = bench({ timeoutMs: 3_000 });
+    town.plane.misbehave({ kind: "answer", status: 402 }, { request: "start" });
+    const woken = town.fleet.wake(sleeper(), never);
+    await until("the first look", () => town.polls() === 1);
+    await town.nextPoll();
+    town.clock.advance(1_000);
+    expect(await woken).toEqual({ kind: "failed" });
+    expect(town.events.at(-1)).toMatchObject({ reason: "POST /servers/a/start: status 402" });
+  });
+
   test("it comes back: the server is started after all, at the address that it gives", async () => {
     await using town = bench();
     town.plane.misbehave({ kind: "answer", status: 500 });
@@ -367,7 +392,7 @@ describe("a control plane that is dead locks nobody out", () => {
 
 describe("running, but no player gets in", () => {
   test("a closed port is not yet: no second start, no word before it opens, and then in", async () => {
-    using sleeping = await reserveBackend();
+    using sleeping = await sleepingBackend();
     await using town = bench({
       servers: [{ name: "a", state: "running", address: sleeping.address }],
     });

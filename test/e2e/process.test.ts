@@ -14,11 +14,11 @@ import { join } from "node:path";
 import { echo, startBackend } from "../support/backend.ts";
 import { startControlPlane } from "../support/control-plane.ts";
 import { linesOf, noQueue, sessionEnd, startNetwork } from "../support/e2e-network.ts";
-import { laterPort } from "../support/e2e-port.ts";
+
 import { openPipe, startBareRouter, untilOpen } from "../support/e2e-process.ts";
 import type { Peer } from "../support/peer.ts";
 import { connectPlayer, disconnectText, waitThroughHold } from "../support/player.ts";
-import { reserveClosedPort } from "../support/ports.ts";
+import { laterPort, reserveClosedPort } from "../support/ports.ts";
 import { startPostgres, type TestPostgres, until } from "../support/postgres.ts";
 import { type Router, runRouter, startRouter } from "../support/router.ts";
 import { openTcpGate } from "../support/tcp-gate.ts";

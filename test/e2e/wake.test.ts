@@ -10,11 +10,11 @@ import {
   sessionEnd,
   startNetwork,
 } from "../support/e2e-network.ts";
-import { laterPort } from "../support/e2e-port.ts";
+
 import { join, pingServer, protocolOf, startMinecraftServer } from "../support/minecraft.ts";
 import type { Peer } from "../support/peer.ts";
 import { connectPlayer, disconnectText, waitThroughHold } from "../support/player.ts";
-import { reserveClosedPort } from "../support/ports.ts";
+import { laterPort, reserveClosedPort } from "../support/ports.ts";
 import { startPostgres, type TestPostgres, until } from "../support/postgres.ts";
 import {
   handshake,

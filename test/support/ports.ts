@@ -1,24 +1,41 @@
-/** A port of 127.0.0.1 that refuses connections and that nobody else can get. Dispose gives it back. */
+import { readFileSync } from "node:fs";
+
+/** A port of 127.0.0.1 that refuses connections for as long as nobody here listens on it. Dispose gives it back. */
 export interface ClosedPort extends Disposable {
   readonly port: number;
 }
 
+/** Ports that were given out by this process; none is given out twice. */
+const given = new Set<number>();
+
 /**
- * Reserves a closed port. It is the local end of a connection that stays open, so the kernel hands it to no listener;
- * ending that connection with a RST leaves no TIME_WAIT, and the port can be listened on at once.
+ * A port of 127.0.0.1 that refuses connections and can be listened on later. It lies below the range that the kernel takes the
+ * client's end of connections from: one of those, even one that waits out its TIME_WAIT, would keep a port of that range taken.
  */
-export async function reserveClosedPort(): Promise<ClosedPort> {
-  const holder = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const connection = await Bun.connect({
-    hostname: "127.0.0.1",
-    port: holder.port,
-    socket: { data() {} },
-  });
-  return {
-    port: connection.localPort,
-    [Symbol.dispose]() {
-      connection.terminate();
-      holder.stop(true);
-    },
-  };
+export function laterPort(): number {
+  const [lowest = 32_768] = readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8")
+    .split(/\s+/)
+    .map(Number);
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = 10_000 + Math.floor(Math.random() * (lowest - 10_000));
+    if (given.has(port) || !isFree(port)) continue;
+    given.add(port);
+    return port;
+  }
+  throw new Error("no free port below the range of the kernel's own");
+}
+
+function isFree(port: number): boolean {
+  try {
+    Bun.listen({ hostname: "127.0.0.1", port, socket: { data() {} } }).stop();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A port for something that is down, perhaps for good. */
+export function reserveClosedPort(): Promise<ClosedPort> {
+  const port = laterPort();
+  return Promise.resolve({ port, [Symbol.dispose]: () => void given.delete(port) });
 }

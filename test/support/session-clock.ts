@@ -71,3 +71,18 @@ export async function until(what: string, holds: () => boolean, limitMs = 10_000
     await Bun.sleep(2);
   }
 }
+
+/** Moves the clock in small steps until the condition holds, and lets the sockets have their say after each; rejects when it has moved by `limitMs` in vain. */
+export async function advanceUntil(
+  clock: ManualDeadlines,
+  what: string,
+  holds: () => boolean,
+  limitMs = 120_000,
+): Promise<void> {
+  const untilMs = clock.now() + limitMs;
+  while (!holds()) {
+    if (clock.now() > untilMs) throw new Error(`not within ${limitMs} ms of the clock: ${what}`);
+    clock.advance(100);
+    await Bun.sleep(2);
+  }
+}

@@ -1,0 +1,403 @@
+import { describe, expect, test } from "bun:test";
+import { type Conn, peek } from "../../src/net/conn.ts";
+import { createDeadlines, type Deadlines } from "../../src/net/deadlines.ts";
+import { listen } from "../../src/net/listen.ts";
+import { type HoldEnd, holdLogin } from "../../src/session/hold.ts";
+import type { Peer } from "../support/peer.ts";
+import { connectPlayer } from "../support/player.ts";
+import { manualDeadlines, until } from "../support/session-clock.ts";
+import { frame, pluginNotUnderstood, pluginRequest, readVarint, varint } from "../support/wire.ts";
+
+const firstId = 0x4000_0000;
+const channel = "automc:hold";
+const limitMs = 90_000;
+
+/** A client and the server's end of its connection, both open. */
+async function connection(): Promise<{ player: Peer; client: Conn } & Disposable> {
+  const accepted = Promise.withResolvers<Conn>();
+  const listener = listen({
+    bind: "127.0.0.1",
+    port: 0,
+    accept(client) {
+      accepted.resolve(client);
+      return true;
+    },
+    fault: accepted.reject,
+  });
+  if (!listener.ok) throw new Error(listener.error);
+  const player = await connectPlayer({ port: listener.value.port });
+  const client = await accepted.promise;
+  listener.value.stop();
+  return {
+    player,
+    client,
+    [Symbol.dispose]() {
+      player.reset();
+      if (!client.closed) client.socket.terminate();
+    },
+  };
+}
+
+interface HeldOptions {
+  readonly protocol?: number;
+  readonly keepAlive?: boolean;
+  readonly stopping?: AbortController;
+  /** What the client has sent before the hold begins. */
+  readonly pipelined?: Uint8Array;
+}
+
+/** A login that is held, on a clock that the test moves. Dispose cuts the connection. */
+async function held(options: HeldOptions = {}) {
+  const { protocol = 774, keepAlive = true, stopping = new AbortController() } = options;
+  const ends = await connection();
+  const { player, client } = ends;
+  if (options.pipelined) {
+    const { length } = options.pipelined;
+    await player.send(options.pipelined);
+    await until("the pipelined bytes", () => peek(client).length === length);
+  }
+  const clock = manualDeadlines();
+  const hold = holdLogin(client, protocol, {
+    deadlines: clock,
+    keepAlive,
+    limitMs,
+    stopping: stopping.signal,
+  });
+  return {
+    player,
+    client,
+    clock,
+    hold,
+    stopping,
+    /** Sends, and resolves when the hold has looked at it and waits for more. */
+    async sendSeen(bytes: Uint8Array): Promise<void> {
+      const before = client.waiting;
+      await player.send(bytes);
+      await until(
+        "the hold has read it",
+        () => hold.ended() !== null || (client.waiting !== null && client.waiting !== before),
+      );
+    },
+    /** The next request's id, as the client reads it. */
+    async request(): Promise<number> {
+      const request = await player.readFrame();
+      const id = readVarint(request.body, 0)?.value ?? -1;
+      expect(request.raw).toEqual(pluginRequest(id, channel, Buffer.alloc(0)));
+      return id;
+    },
+    /** Resolves with why the hold has ended. */
+    async ended(): Promise<HoldEnd | null> {
+      await until("the hold ends", () => hold.signal.aborted);
+      return hold.ended();
+    },
+    [Symbol.dispose]: () => ends[Symbol.dispose](),
+  };
+}
+
+/** Times on the clock at which the client was sent something, up to `untilMs`. */
+function sendTimes(
+  client: Conn,
+  clock: ReturnType<typeof manualDeadlines>,
+  untilMs: number,
+): number[] {
+  const times: number[] = [];
+  while (clock.now() < untilMs) {
+    const before = client.sent;
+    clock.advance(10);
+    if (client.sent > before) times.push(clock.now());
+  }
+  return times;
+}
+
+describe("what a waiting client hears", () => {
+  const rows: readonly { name: string; protocol: number; kind: "request" | "empty" | "nothing" }[] =
+    [
+      { name: "1.7.2", protocol: 4, kind: "empty" },
+      { name: "1.8.9", protocol: 47, kind: "empty" },
+      { name: "1.12.2", protocol: 340, kind: "empty" },
+      { name: "the last snapshot before 1.13", protocol: 392, kind: "empty" },
+      { name: "protocol 0", protocol: 0, kind: "empty" },
+      { name: "1.13", protocol: 393, kind: "request" },
+      { name: "1.20.4", protocol: 765, kind: "request" },
+      { name: "26.1", protocol: 775, kind: "request" },
+      { name: "a release of the future", protocol: 5_000, kind: "request" },
+      { name: "a snapshot", protocol: 0x4000_0001, kind: "request" },
+      { name: "the largest number", protocol: 0x7fff_ffff, kind: "request" },
+      { name: "-1", protocol: -1, kind: "nothing" },
+      { name: "the smallest number", protocol: -0x8000_0000, kind: "nothing" },
+    ];
+  for (const { name, protocol, kind } of rows) {
+    test(`${name}: ${kind} after 2 s, not sooner`, async () => {
+      using waiting = await held({ protocol });
+      waiting.clock.advance(1_999);
+      expect(waiting.client.sent).toBe(0);
+      waiting.clock.advance(1);
+      if (kind === "request") expect(await waiting.request()).toBe(firstId);
+      if (kind === "empty") expect(await waiting.player.read(1)).toEqual(Buffer.of(0));
+      if (kind === "nothing") waiting.clock.advance(60_000);
+      expect(waiting.client.sent).toBe(waiting.player.receivedLength);
+    });
+  }
+
+  test("then something every 8 s, give or take half a second and not always the same", async () => {
+    using waiting = await held({ protocol: 47 });
+    const times = sendTimes(waiting.client, waiting.clock, limitMs - 1_000);
+    expect(times[0]).toBe(2_000);
+    expect(times.length).toBeGreaterThanOrEqual(11);
+    const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0));
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(7_500);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(8_510);
+    expect(new Set(gaps).size).toBeGreaterThan(1);
+  });
+
+  test("a client that answers is asked to the end of its wait, with a new id each time", async () => {
+    using waiting = await held();
+    const ids: number[] = [];
+    waiting.clock.advance(2_000);
+    for (let asked = 0; asked < 10; asked++) {
+      const id = await waiting.request();
+      ids.push(id);
+      await waiting.sendSeen(pluginNotUnderstood(id));
+      waiting.clock.advance(8_500);
+    }
+    expect(ids).toEqual(Array.from({ length: 10 }, (_, index) => firstId + index));
+    expect(waiting.hold.ended()).toBeNull();
+  });
+
+  test("a client that does not answer is asked twice and then left alone", async () => {
+    using waiting = await held();
+    const times = sendTimes(waiting.client, waiting.clock, limitMs - 1_000);
+    expect(times.length).toBe(2);
+    expect(waiting.hold.ended()).toBeNull();
+  });
+
+  test("with keepalives off it hears nothing, and its leaving is noticed all the same", async () => {
+    using waiting = await held({ keepAlive: false });
+    waiting.clock.advance(60_000);
+    expect(waiting.client.sent).toBe(0);
+    waiting.player.finish();
+    expect(await waiting.ended()).toBe("left");
+    expect(waiting.clock.pending).toBe(0);
+  });
+
+  test("in real time nothing comes before 2 s, and then it does", async () => {
+    using ends = await connection();
+    const deadlines: Deadlines = createDeadlines();
+    const since = performance.now();
+    const { signal: stopping } = new AbortController();
+    const hold = holdLogin(ends.client, 774, { deadlines, keepAlive: true, limitMs, stopping });
+    const request = await ends.player.readFrame();
+    expect(performance.now() - since).toBeGreaterThanOrEqual(2_000);
+    expect(request.id).toBe(0x04);
+    hold.stop();
+  });
+});
+
+describe("answers are eaten, and what follows them is the backend's", () => {
+  const answers = Buffer.concat([pluginNotUnderstood(firstId), pluginNotUnderstood(firstId + 1)]);
+  const later = frame(0x01, Buffer.from("for the backend"));
+  const whole = Buffer.concat([answers, later]);
+
+  for (let cut = 1; cut <= whole.length; cut++) {
+    test(`two answers and what is behind them, cut after byte ${cut} of ${whole.length}`, async () => {
+      using waiting = await held();
+      waiting.clock.advance(2_000);
+      waiting.clock.advance(8_500);
+      await waiting.player.waitForLength(
+        2 * pluginRequest(firstId, channel, Buffer.alloc(0)).length,
+      );
+      await waiting.sendSeen(whole.subarray(0, cut));
+      if (cut < whole.length) await waiting.sendSeen(whole.subarray(cut));
+      expect(waiting.hold.ended()).toBeNull();
+      expect(await waiting.hold.release()).toBe(true);
+      expect(peek(waiting.client)).toEqual(later);
+    });
+  }
+
+  test("an answer that pretends to understand, with data, is eaten as well", async () => {
+    using waiting = await held();
+    waiting.clock.advance(2_000);
+    const id = await waiting.request();
+    await waiting.sendSeen(frame(0x02, varint(id), Buffer.of(1), Buffer.alloc(300, 7)));
+    expect(await waiting.hold.release()).toBe(true);
+    expect(peek(waiting.client).length).toBe(0);
+  });
+
+  for (const protocol of [47, 774]) {
+    test(`protocol ${protocol}: bytes sent right behind the Login Start stay untouched, and their sender is asked nothing`, async () => {
+      const pipelined = Buffer.concat([pluginNotUnderstood(firstId), later]);
+      using waiting = await held({ protocol, pipelined });
+      waiting.clock.advance(60_000);
+      if (protocol === 774) expect(waiting.client.sent).toBe(0);
+      else expect(waiting.client.sent).toBe(8);
+      expect(waiting.hold.ended()).toBeNull();
+      expect(await waiting.hold.release()).toBe(true);
+      expect(peek(waiting.client)).toEqual(pipelined);
+    });
+  }
+
+  const foreign: readonly { name: string; bytes: Buffer }[] = [
+    { name: "an answer to something else", bytes: pluginNotUnderstood(firstId + 1) },
+    { name: "an answer to a backend's request", bytes: pluginNotUnderstood(1) },
+    { name: "an encryption response", bytes: frame(0x01, varint(4), Buffer.alloc(4)) },
+    { name: "a login acknowledgement", bytes: frame(0x03) },
+    { name: "an empty frame", bytes: Buffer.of(0) },
+    { name: "an answer without its flag", bytes: frame(0x02, varint(firstId)) },
+    { name: "an answer that is too long", bytes: Buffer.concat([varint(40_000), Buffer.of(2)]) },
+    { name: "a negative length", bytes: Buffer.from("ffffffff0f", "hex") },
+    { name: "random bytes", bytes: Buffer.from("deadbeefdeadbeef", "hex") },
+  ];
+  for (const { name, bytes } of foreign) {
+    test(`${name}, instead of the answer, is out of turn`, async () => {
+      using waiting = await held();
+      waiting.clock.advance(2_000);
+      await waiting.request();
+      await waiting.player.send(bytes);
+      expect(await waiting.ended()).toBe("out-of-turn");
+      expect(await waiting.hold.release()).toBe(false);
+      expect(waiting.clock.pending).toBe(0);
+    });
+  }
+});
+
+describe("the end of a hold", () => {
+  const leaving: readonly { name: string; leave: (player: Peer) => void }[] = [
+    { name: "FIN", leave: (player) => player.finish() },
+    { name: "RST", leave: (player) => player.reset() },
+    { name: "close", leave: (player) => player.close() },
+  ];
+  for (const { name, leave } of leaving) {
+    for (const isAsked of [false, true]) {
+      test(`a client's ${name} is noticed at once, ${isAsked ? "with" : "without"} an answer owed`, async () => {
+        using waiting = await held();
+        if (isAsked) waiting.clock.advance(2_000);
+        leave(waiting.player);
+        expect(await waiting.ended()).toBe("left");
+        expect(waiting.clock.pending).toBe(0);
+        expect(await waiting.hold.release()).toBe(false);
+      });
+    }
+  }
+
+  test("its limit", async () => {
+    using waiting = await held({ protocol: 47 });
+    waiting.clock.advance(limitMs - 1);
+    expect(waiting.hold.ended()).toBeNull();
+    waiting.clock.advance(1);
+    expect(waiting.hold.ended()).toBe("late");
+    expect(waiting.hold.signal.aborted).toBe(true);
+    expect(waiting.clock.pending).toBe(0);
+  });
+
+  test("the router stops", async () => {
+    using waiting = await held();
+    waiting.stopping.abort();
+    expect(waiting.hold.ended()).toBe("stopping");
+    expect(waiting.hold.signal.aborted).toBe(true);
+    expect(waiting.clock.pending).toBe(0);
+  });
+
+  test("a router that stops already holds nobody, and leaves nothing behind", async () => {
+    const stopping = new AbortController();
+    stopping.abort();
+    using waiting = await held({ stopping });
+    expect(waiting.hold.ended()).toBe("stopping");
+    expect(waiting.hold.signal.aborted).toBe(true);
+    expect(waiting.clock.pending).toBe(0);
+  });
+
+  test("only the first reason counts", async () => {
+    using waiting = await held();
+    waiting.stopping.abort();
+    waiting.player.reset();
+    await until("the client is gone", () => waiting.client.closed);
+    expect(waiting.hold.ended()).toBe("stopping");
+  });
+
+  test("stopped without a word it is quiet, and its end is none", async () => {
+    using waiting = await held();
+    waiting.hold.stop();
+    waiting.hold.stop();
+    expect(waiting.clock.pending).toBe(0);
+    waiting.stopping.abort();
+    expect(waiting.hold.ended()).toBeNull();
+    expect(waiting.client.sent).toBe(0);
+  });
+
+  test("nothing keeps listening to the router's own signal", async () => {
+    const stopping = new AbortController();
+    const { signal } = stopping;
+    let listening = 0;
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = (...args: unknown[]) => {
+      listening += 1;
+      Reflect.apply(add, signal, args);
+    };
+    signal.removeEventListener = (...args: unknown[]) => {
+      listening -= 1;
+      Reflect.apply(remove, signal, args);
+    };
+    using released = await held({ stopping });
+    await released.hold.release();
+    expect(listening).toBe(0);
+    using left = await held({ stopping });
+    expect(listening).toBe(1);
+    left.player.finish();
+    await left.ended();
+    expect(listening).toBe(0);
+  });
+});
+
+describe("a release", () => {
+  test("hands over at once when nothing is owed, and nothing more is sent", async () => {
+    using waiting = await held();
+    expect(await waiting.hold.release()).toBe(true);
+    expect(waiting.clock.pending).toBe(0);
+    waiting.clock.advance(60_000);
+    expect(waiting.client.sent).toBe(0);
+    expect(waiting.client.waiting).toBeNull();
+  });
+
+  test("waits for the answers that are owed", async () => {
+    using waiting = await held();
+    waiting.clock.advance(2_000);
+    const id = await waiting.request();
+    const released = waiting.hold.release();
+    const later = frame(0x01, Buffer.from("later"));
+    await waiting.player.send(Buffer.concat([pluginNotUnderstood(id), later]));
+    expect(await released).toBe(true);
+    expect(peek(waiting.client)).toEqual(later);
+    expect(waiting.clock.pending).toBe(0);
+  });
+
+  test("gives up on a mute client after 5 s, which is no end of the hold's own", async () => {
+    using waiting = await held();
+    waiting.clock.advance(2_000);
+    const released = waiting.hold.release();
+    waiting.clock.advance(4_999);
+    expect(await Promise.race([released, Bun.sleep(20).then(() => "pending")])).toBe("pending");
+    waiting.clock.advance(1);
+    expect(await released).toBe(false);
+    expect(waiting.hold.ended()).toBeNull();
+    expect(waiting.clock.pending).toBe(0);
+  });
+
+  test("is over when the client leaves instead", async () => {
+    using waiting = await held();
+    waiting.clock.advance(2_000);
+    const released = waiting.hold.release();
+    waiting.player.reset();
+    expect(await released).toBe(false);
+    expect(waiting.hold.ended()).toBe("left");
+  });
+
+  test("is over when the client says something else instead", async () => {
+    using waiting = await held();
+    waiting.clock.advance(2_000);
+    const released = waiting.hold.release();
+    await waiting.player.send(frame(0x01, Buffer.of(1)));
+    expect(await released).toBe(false);
+    expect(waiting.hold.ended()).toBe("out-of-turn");
+  });
+});

@@ -1,0 +1,309 @@
+import { describe, expect, test } from "bun:test";
+import { createAcceptQueue } from "../../src/net/rate.ts";
+import { createRouteTable } from "../../src/routing/table.ts";
+import type { SessionEvent } from "../../src/session/event.ts";
+import { echo, silent, startBackend } from "../support/backend.ts";
+import { startControlPlane } from "../support/control-plane.ts";
+import type { Peer } from "../support/peer.ts";
+import { disconnectText } from "../support/player.ts";
+import { manualDeadlines, until } from "../support/session-clock.ts";
+import { route, startSessions } from "../support/session-world.ts";
+import { handshake, intents, login, statusRequest } from "../support/wire.ts";
+
+const opening = login({ host: "a.example.com", name: "Steve" });
+const statusOpening = Buffer.concat([
+  handshake({ protocol: 774, host: "a.example.com", port: 25565, intent: intents.status }),
+  statusRequest,
+]);
+const never = new AbortController().signal;
+
+describe("a router that is full", () => {
+  test("tells a player so, says nothing to others, and takes players again when there is room", async () => {
+    using backend = startBackend(silent);
+    await using world = startSessions({
+      routes: [route("a.example.com", backend.address)],
+      limit: 1,
+      asleepText: "zzz",
+    });
+    const inside = await world.player(opening);
+    await world.waitForEvent("session-relaying");
+
+    const player = await world.player(opening);
+    expect(JSON.parse(disconnectText(await player.readFrame()))).toEqual({
+      text: "All places are taken right now. Please try again in a few minutes.",
+    });
+    player.close();
+    expect((await world.ended(0)).outcome).toMatchObject({ kind: "answered", answer: "full" });
+
+    const unknown = login({ host: "unknown.example.org", name: "Steve" });
+    const quiet = [
+      { bytes: statusOpening, why: "no-answer" },
+      { bytes: unknown, why: "unknown-host" },
+    ];
+    for (const [index, { bytes, why }] of quiet.entries()) {
+      const other = await world.player(bytes);
+      expect(await other.waitForEnd()).toBe("finished");
+      expect(other.receivedLength).toBe(0);
+      expect((await world.ended(index + 1)).outcome).toMatchObject({ kind: "dropped", why });
+    }
+    expect(backend.connections.length).toBe(1);
+
+    inside.reset();
+    await until("it is empty", () => world.sessions.count() === 0);
+    await world.player(opening);
+    await world.waitForEvent("session-relaying", 2);
+  });
+
+  test("keeps 64 places to say so, and refuses whoever comes then", async () => {
+    await using world = startSessions({ limit: 1 });
+    for (let count = 0; count < 65; count++) await world.player();
+    await until("all are there", () => world.sessions.count() === 65);
+    const refused = await world.player();
+    expect(await refused.waitForEnd()).toBe("reset");
+    expect(world.sessions.count()).toBe(65);
+  });
+});
+
+test("a client that leaves the queue makes room in it", async () => {
+  // On a clock that stands still two are let in, the third waits, and with it the queue is full.
+  const queue = createAcceptQueue({ perSecond: 1, now: () => 0, waitingLimit: 1 });
+  await using world = startSessions({ queue });
+  const [, , waiting] = [await world.player(), await world.player(), await world.player()];
+  await until("all are there", () => world.sessions.count() === 3);
+  const refused = await world.player();
+  expect(await refused.waitForEnd()).toBe("reset");
+  waiting.reset();
+  await until("it has left", () => world.sessions.count() === 2);
+  await world.player();
+  await until("the next one waits", () => world.sessions.count() === 3);
+});
+
+describe("a drain", () => {
+  test("tells those who wait, lets those who play go on until they leave, and counts nobody cut", async () => {
+    using backend = startBackend(echo);
+    await using plane = startControlPlane({ servers: [{ name: "s", startMs: null }] });
+    await using world = startSessions({
+      routes: [route("a.example.com", backend.address), route("s.example.com", "127.0.0.1:1", "s")],
+      plane,
+    });
+    const playing = await world.player(opening);
+    await playing.waitForLength(opening.length);
+    const waiting = await world.player(login({ host: "s.example.com", name: "Alex" }));
+    await world.waitForEvent("session-holding");
+
+    world.stop();
+    const drained = world.sessions.drain(60_000, never);
+    expect(disconnectText(await waiting.readFrame())).toContain("being restarted");
+    waiting.close();
+    await playing.send(Buffer.from("still there"));
+    await playing.waitForLength(opening.length + 11);
+    playing.close();
+    expect(await drained).toBe(0);
+    expect(world.sessions.count()).toBe(0);
+  });
+
+  test("cuts those who are left when its time is over, and counts them", async () => {
+    const deadlines = manualDeadlines();
+    using backend = startBackend(echo);
+    await using world = startSessions({
+      routes: [route("a.example.com", backend.address)],
+      deadlines,
+    });
+    const players = [await world.player(opening), await world.player(opening)];
+    await world.waitForEvent("session-relaying", 2);
+    const drained = world.sessions.drain(30_000, never);
+    deadlines.advance(29_999);
+    expect(world.sessions.count()).toBe(2);
+    deadlines.advance(1);
+    expect(await drained).toBe(2);
+    for (const player of players) await player.waitForEnd();
+    await world.ended(1);
+  });
+
+  for (const when of ["before", "during"]) {
+    test(`is over at once when the signal aborts ${when} it, and leaves nothing behind`, async () => {
+      const deadlines = manualDeadlines();
+      using backend = startBackend(echo);
+      await using world = startSessions({
+        routes: [route("a.example.com", backend.address)],
+        deadlines,
+      });
+      await world.player(opening);
+      await world.waitForEvent("session-relaying");
+      const now = new AbortController();
+      if (when === "before") now.abort();
+      const drained = world.sessions.drain(600_000, now.signal);
+      now.abort();
+      expect(await drained).toBe(1);
+      await until("no deadline is left", () => deadlines.pending === 0);
+      expect(await world.sessions.drain(600_000, never)).toBe(0);
+    });
+  }
+
+  test("drops those who wait for their turn, and lets nobody else in", async () => {
+    const queue = createAcceptQueue({ perSecond: 1 });
+    await using world = startSessions({ routes: [], queue });
+    const players: Peer[] = [];
+    for (let count = 0; count < 6; count++) players.push(await world.player());
+    await until("all are there", () => world.sessions.count() === 6);
+    const drained = world.sessions.drain(60_000, never);
+    // Two or three were let in by then; they are given their time, and leave by themselves here.
+    await until("the queue is empty", () => world.sessions.count() <= 3);
+    const late = await world.player();
+    expect(await late.waitForEnd()).toBe("reset");
+    for (const player of players) player.close();
+    expect(await drained).toBe(0);
+  });
+
+  test("a login that is complete only now is told so too, and reaches no server", async () => {
+    using backend = startBackend(silent);
+    await using world = startSessions({ routes: [route("a.example.com", backend.address)] });
+    const player = await world.player(opening.subarray(0, 10));
+    await until("it is there", () => world.sessions.count() === 1);
+    world.stop();
+    const drained = world.sessions.drain(60_000, never);
+    await player.send(opening.subarray(10));
+    expect(disconnectText(await player.readFrame())).toContain("being restarted");
+    player.close();
+    expect(await drained).toBe(0);
+    expect((await world.ended()).outcome).toMatchObject({ kind: "answered", answer: "stopping" });
+    expect(backend.connections).toEqual([]);
+  });
+});
+
+describe("a defect ends the session that it happens in, and no other", () => {
+  const kinds: readonly SessionEvent["kind"][] = [
+    "session-accepted",
+    "session-holding",
+    "session-relaying",
+    "session-ended",
+  ];
+  for (const kind of kinds) {
+    test(`a throw out of ${kind}`, async () => {
+      let armed = false;
+      using backend = startBackend(echo);
+      await using plane = startControlPlane({
+        servers: [{ name: "a", state: "running", address: backend.address }],
+      });
+      await using world = startSessions({
+        routes: [route("a.example.com", backend.address, "a")],
+        plane,
+        onEvent(event) {
+          if (armed && event.kind === kind) {
+            armed = false;
+            throw new Error("a broken observer");
+          }
+        },
+      });
+      const other = await world.player(opening);
+      await other.waitForLength(opening.length);
+      armed = true;
+      const player = await world.player();
+      // A client that is cut before it has spoken cannot speak.
+      await player.send(opening).catch(() => null);
+      if (kind === "session-ended") {
+        await player.waitForLength(opening.length);
+        player.close();
+      }
+      await world.waitForEvent("fault");
+      await player.waitForEnd().catch(() => null);
+      await until("one is left", () => world.sessions.count() === 1);
+      expect(world.events.findLast((event) => event.kind === "fault")).toMatchObject({
+        error: { message: "a broken observer" },
+      });
+      await other.send(Buffer.from("still there"));
+      await other.waitForLength(opening.length + 11);
+      await world.player(opening);
+      await until("the next is in", () => world.sessions.count() === 2);
+    });
+  }
+
+  test("a throw out of the routing table", async () => {
+    const table = createRouteTable();
+    using backend = startBackend(echo);
+    await using world = startSessions({
+      routes: [route("a.example.com", backend.address)],
+      table: {
+        ...table,
+        resolve(hostname) {
+          if (hostname === "bad.example.com") throw new TypeError("a broken table");
+          return table.resolve(hostname);
+        },
+      },
+    });
+    const player = await world.player(login({ host: "bad.example.com", name: "Steve" }));
+    expect(await player.waitForEnd()).toBe("reset");
+    await world.waitForEvent("fault");
+    const good = await world.player(opening);
+    await good.waitForLength(opening.length);
+  });
+});
+
+test("each session that is served ends with one event, whatever its client does", async () => {
+  using backend = startBackend(echo);
+  await using plane = startControlPlane({ servers: [{ name: "s", startMs: null }] });
+  await using world = startSessions({
+    routes: [
+      route("a.example.com", backend.address),
+      route("s.example.com", "127.0.0.1:1", "s"),
+      route("gone.example.com", "127.0.0.1:1"),
+    ],
+    plane,
+    asleepText: "zzz",
+  });
+  const openings = [
+    opening,
+    statusOpening,
+    opening.subarray(0, 12),
+    Buffer.from("GET / HTTP/1.1\r\n\r\n"),
+    login({ host: "s.example.com", name: "Sleeper" }),
+    login({ host: "gone.example.com", name: "Lost" }),
+    login({ host: "unknown.example.org", name: "Nobody" }),
+  ];
+  const leave = ["finish", "close", "reset"] as const;
+  let count = 0;
+  for (const bytes of openings) {
+    for (const way of leave) {
+      for (const pauseMs of [0, 15]) {
+        const player = await world.player(bytes);
+        await Bun.sleep(pauseMs);
+        player[way]();
+        count += 1;
+      }
+    }
+  }
+  // A client that half-closed is let go by the backend's own end, or by the router.
+  await until("the backend has all it gets", () => backend.connections.length >= 1);
+  await world.ended(count - 1);
+  await until("nobody is left", () => world.sessions.count() === 0);
+  expect(world.count("session-ended")).toBe(count);
+  const ids = world.events.flatMap((event) =>
+    event.kind === "session-ended" ? [event.session.id] : [],
+  );
+  expect(new Set(ids).size).toBe(count);
+  expect(Math.max(...ids)).toBe(count);
+  expect(world.count("fault")).toBe(0);
+});
+
+test("what an event tells stays as it was, though the session goes on", async () => {
+  using backend = startBackend(echo);
+  await using plane = startControlPlane({
+    servers: [{ name: "a", state: "running", address: backend.address }],
+  });
+  await using world = startSessions({
+    routes: [route("a.example.com", "127.0.0.1:1", "a")],
+    plane,
+  });
+  const player = await world.player(opening);
+  await player.waitForLength(opening.length);
+  player.close();
+  await world.ended();
+  const backends = world.events.flatMap((event) =>
+    "session" in event ? [[event.kind, event.session.backend]] : [],
+  );
+  expect(backends).toEqual([
+    ["session-holding", null],
+    ["session-relaying", backend.address],
+    ["session-ended", backend.address],
+  ]);
+});
