@@ -20,6 +20,6 @@ export type BackendEvent =
     }
   /** The last player that waited for it has left. */
   | { readonly kind: "wake-abandoned"; readonly server: string; readonly tookMs: number }
-  /** The control plane does not do its part. Emitted once until it works again. */
-  | { readonly kind: "control-plane-lost"; readonly reason: string }
-  | { readonly kind: "control-plane-back" };
+  /** The control plane does not do its part for a server. Emitted once until it does again. */
+  | { readonly kind: "control-plane-lost"; readonly server: string; readonly reason: string }
+  | { readonly kind: "control-plane-back"; readonly server: string };

@@ -7,7 +7,7 @@ import type { Waker } from "./waker.ts";
 /** How waiting for a server ended: it can be dialled, it did not come up in time, or the signal aborted. */
 export type Woken =
   | { readonly kind: "awake"; readonly address: Address }
-  | { readonly kind: "failed" }
+  | { readonly kind: "failed"; readonly reason: string }
   | { readonly kind: "left" };
 
 /** A server that may have to be started: its name at the control plane, and the address that its row gives. */
@@ -192,14 +192,15 @@ export function createFleet(deps: FleetDeps): Fleet {
   function fail(on: Wake): void {
     on.work = null;
     wakes.delete(on.server);
+    const reason = on.lastTrouble ?? "it was not running in time";
     emit({
       kind: "wake-failed",
       server: on.server,
-      reason: on.lastTrouble ?? "it was not running in time",
+      reason,
       waiters: on.waiters.size,
       tookMs: deadlines.now() - on.startedAt,
     });
-    for (const waiter of on.waiters) waiter.settle({ kind: "failed" });
+    for (const waiter of on.waiters) waiter.settle({ kind: "failed", reason });
   }
 
   /** Where the server can be dialled; null when the signal aborted first. */

@@ -47,14 +47,22 @@ export function createWaker(deps: WakerDeps): Waker {
   fetch("http://127.0.0.1:9/", { signal: AbortSignal.timeout(1_000) }).catch(() => {
     // Nothing listens there, and nothing is meant to.
   });
-  let healthy = true;
+  /** The servers that it did not do its part for when it was last asked. */
+  const troubled = new Set<string>();
 
-  function judge<T>(result: Result<T, string>, signal: AbortSignal): Result<T, string> {
+  function judge<T>(
+    server: string,
+    result: Result<T, string>,
+    signal: AbortSignal,
+  ): Result<T, string> {
     // A request that nobody waited for to the end says nothing about the control plane.
     if (signal.aborted) return result;
-    if (!result.ok && healthy) deps.emit({ kind: "control-plane-lost", reason: result.error });
-    if (result.ok && !healthy) deps.emit({ kind: "control-plane-back" });
-    healthy = result.ok;
+    if (result.ok) {
+      if (troubled.delete(server)) deps.emit({ kind: "control-plane-back", server });
+    } else if (!troubled.has(server)) {
+      troubled.add(server);
+      deps.emit({ kind: "control-plane-lost", server, reason: result.error });
+    }
     return result;
   }
 
@@ -89,7 +97,7 @@ export function createWaker(deps: WakerDeps): Waker {
       return ok({ status: response.status, text });
     } catch (cause) {
       if (limit.signal.aborted) return err(`${what}: no answer within ${timeoutMs / 1000} s`);
-      return err(`${what}: ${cause instanceof Error ? cause.message : "failed"}`);
+      return err(`${what}: ${failureText(cause)}`);
     } finally {
       deadline.cancel();
       signal.removeEventListener("abort", stop);
@@ -100,36 +108,45 @@ export function createWaker(deps: WakerDeps): Waker {
   async function start(server: string, signal: AbortSignal): Promise<Result<void, string>> {
     const path = `/servers/${encodeURIComponent(server)}/start`;
     const answered = await request("POST", path, startTimeoutMs, signal);
-    if (!answered.ok) return judge(answered, signal);
+    if (!answered.ok) return judge(server, answered, signal);
     const { status } = answered.value;
     // 409: it is starting already, which is what was asked for.
-    if (isSuccess(status) || status === 409) return judge(ok(undefined), signal);
-    return judge(err(`POST ${path}: status ${status}`), signal);
+    if (isSuccess(status) || status === 409) return judge(server, ok(undefined), signal);
+    return judge(server, err(`POST ${path}: status ${status}`), signal);
   }
 
   async function look(server: string, signal: AbortSignal): Promise<ServerState> {
     const path = `/servers/${encodeURIComponent(server)}`;
     const answered = await request("GET", path, lookTimeoutMs, signal);
-    const state = judge(answered.ok ? readState(answered.value) : answered, signal);
+    const seen = answered.ok ? readState(`GET ${path}`, answered.value) : answered;
+    const state = judge(server, seen, signal);
     return state.ok ? state.value : { kind: "trouble", reason: state.error };
   }
 
-  function readState({ status, text }: Answer): Result<ServerState, string> {
-    if (!isSuccess(status)) return err(`GET of a server: status ${status}`);
+  function readState(what: string, { status, text }: Answer): Result<ServerState, string> {
+    if (!isSuccess(status)) return err(`${what}: status ${status}`);
     const body = parseJson(text);
     if (typeof body !== "object" || body === null || !("state" in body)) {
-      return err("GET of a server: the answer is no JSON object with a state");
+      return err(`${what}: the answer is no JSON object with a state`);
     }
     if (body.state !== "running") return ok({ kind: "not-running" });
     if (!("address" in body) || typeof body.address !== "string") {
-      return err("GET of a server: it is running, but the answer has no address");
+      return err(`${what}: it is running, but the answer has no address`);
     }
     const address = parseAddress(body.address);
-    if (!address.ok) return err(`GET of a server: its address ${address.error}`);
+    if (!address.ok) return err(`${what}: its address ${address.error}`);
     return ok({ kind: "running", address: address.value });
   }
 
   return { start, look };
+}
+
+/** Bun's own words for the two commonest failures are advice for a browser's user. */
+function failureText(cause: unknown): string {
+  const code = cause instanceof Error && "code" in cause ? cause.code : null;
+  if (code === "ECONNREFUSED" || code === "ConnectionRefused") return "connection refused";
+  if (code === "ECONNRESET" || code === "ConnectionClosed") return "the connection was closed";
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 const isSuccess = (status: number): boolean => status >= 200 && status < 300;

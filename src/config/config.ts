@@ -74,8 +74,8 @@ export interface Config {
 /** Where the routes are read, and where they are kept. */
 export interface PostgresConfig {
   readonly dsn: Dsn;
-  /** The same as `dsn` unless told otherwise. */
-  readonly listenDsn: Dsn;
+  /** Null: `dsn` does both. */
+  readonly listenDsn: Dsn | null;
   readonly resyncMs: number;
   /** Absolute path; null: no snapshot is kept. */
   readonly snapshot: string | null;
@@ -203,7 +203,7 @@ function readLogLevel(env: Environment): LogLevel {
 function readRoutes(env: Environment, simplifySrv: boolean): readonly Route[] {
   const routes = new Map<string, Route>();
   for (const { key, value } of readMap(env.text("MAPPING"))) {
-    const entry = `${key}=${value}`;
+    const entry = value === "" ? key : `${key}=${value}`;
     const pattern = parsePattern(key, simplifySrv);
     const address = parseAddress(value);
     if (!pattern.ok)
@@ -242,7 +242,7 @@ function readPostgres(
   const listenDsn = readDsn(env, "AUTOMC_LISTEN_DSN", readFile);
   const resyncMs = env.read("AUTOMC_RESYNC_INTERVAL", durationWithin(1_000, dayMs));
   const snapshot = readSnapshot(env, variables);
-  if (dsn !== null) return { dsn, listenDsn: listenDsn ?? dsn, resyncMs, snapshot };
+  if (dsn !== null) return { dsn, listenDsn, resyncMs, snapshot };
   if (listenDsn !== null)
     env.warn("AUTOMC_LISTEN_DSN", "AUTOMC_DSN beside it; alone it does nothing");
   return null;

@@ -93,7 +93,7 @@ function describe(event: RouterEvent): readonly Entry[] {
       ];
     case "source-lost":
       return [
-        warn("lost the source of the routes; the last known ones stay in force", {
+        warn(event.routes > 0 ? routesStay : "the source of the routes does not answer", {
           source: event.source,
           reason: event.reason,
           routes: event.routes,
@@ -162,14 +162,12 @@ function describe(event: RouterEvent): readonly Entry[] {
     case "control-plane-lost":
       return [
         warn(
-          "the control plane does not answer as it should; servers are tried at their own address",
-          {
-            reason: event.reason,
-          },
+          "the control plane does not answer as it should; the server is tried at its row's address",
+          { row: event.server, reason: event.reason },
         ),
       ];
     case "control-plane-back":
-      return [info("the control plane answers again", {})];
+      return [info("the control plane answers again", { row: event.server })];
 
     case "notifier-lost":
       return [warn("notices to WEBHOOK_URL are lost", { reason: event.reason })];
@@ -218,6 +216,8 @@ const clientEndpoint = ({ ip, port }: SessionFacts["client"]): string => endpoin
 
 const endpointText = (ip: string, port: number): string =>
   ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
+
+const routesStay = "lost the source of the routes; the last known ones stay in force";
 
 /** One line for each hostname that goes another way now, or one for all of them where there are many. */
 function routeEntries({ source, changes }: RouteEvent): readonly Entry[] {
@@ -306,6 +306,7 @@ const droppedMessages: Readonly<Record<Dropped, string>> = {
   "unknown-host": "closed: no route for the hostname",
   "no-answer": "closed: nothing to answer the ping with",
   "out-of-turn": "closed: the client spoke out of turn while it waited",
+  fault: "closed: an unexpected error",
 };
 
 function endMessage(outcome: Outcome): string {

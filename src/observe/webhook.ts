@@ -33,7 +33,10 @@ interface Notice {
 /** Tells a web server of the operator's what happens. */
 export interface Notifier {
   readonly observe: Observer;
-  /** Resolves when everything that was to be told has been, or when the signal aborts. */
+  /**
+   * Resolves when everything that was to be told has been, or when the signal aborts: what is left then is given up and
+   * counted as missed, and nothing more is told.
+   */
   flush(signal: AbortSignal): Promise<void>;
 }
 
@@ -51,119 +54,194 @@ export interface NotifierDeps {
   emit(event: RouterEvent): void;
 }
 
-/** Notices held back while the receiver is slow. A notice beyond that is dropped, and counted. */
-const queueLimit = 1_000;
+/** What a notice is about. */
+type Topic = "connection" | "route";
+
+/**
+ * Most notices that wait or are under way; one beyond that is dropped, and counted. Routes have a limit of their own, so that
+ * reading a large table leaves the connections their room.
+ */
+const limits: Readonly<Record<Topic, number>> = { connection: 1_000, route: 10_000 };
 /** Requests under way at once. */
-const parallel = 8;
+const parallel = 32;
 
 const noUuid = "00000000-0000-0000-0000-000000000000";
 
-/** What is told about one connection is told in order; different connections do not wait for each other. */
+/** Hosts for which Go asks no proxy, whatever the environment says. */
+const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
+/** Notices that must arrive in order, those of one connection or those of the routes; the first one is under way. */
+interface Line {
+  readonly topic: Topic;
+  readonly key: string;
+  readonly notices: Notice[];
+}
+
+/**
+ * What is told about one connection is told in order, and different connections do not wait for each other. A notice is tried
+ * once. Redirects are followed as Go follows them: 307 and 308 repeat the POST, 301, 302 and 303 make it a GET without a body.
+ */
 export function createNotifier(deps: NotifierDeps): Notifier {
-  /** Notices by what they are about: a session, or the routes. Each list is told from its head. */
-  const lines = new Map<string, Notice[]>();
-  const ready: string[] = [];
-  let queued = 0;
-  let underWay = 0;
+  const proxy = loopback.test(URL.parse(deps.url)?.hostname ?? "")
+    ? ({ proxy: false } as const)
+    : {};
+  const lines = new Map<string, Line>();
+  /** Lines of which nothing is under way yet. */
+  const ready: Line[] = [];
+  const held: Record<Topic, number> = { connection: 0, route: 0 };
+  const requests = new Set<AbortController>();
+  const flushing = new Set<() => void>();
+  let working = 0;
   let missed = 0;
   let isLost = false;
-  let onIdle: (() => void) | null = null;
+  let isOver = false;
+
+  // Bun sets its HTTP thread up at the first fetch, and ends the process if there are no file descriptors left for it then.
+  fetch("http://127.0.0.1:9/", { proxy: false, signal: AbortSignal.timeout(1_000) }).catch(() => {
+    // Nothing listens there, and nothing is meant to.
+  });
 
   function observe(event: RouterEvent): void {
     switch (event.kind) {
       case "session-relaying":
-        tell(`${event.session.id}`, connected(event.session, deps.now()));
+        tell("connection", `${event.session.id}`, connected(event.session, deps.now()));
         return;
       case "session-ended":
         for (const notice of ended(event.session, event.outcome, deps.now())) {
-          tell(`${event.session.id}`, notice);
+          tell("connection", `${event.session.id}`, notice);
         }
         return;
       case "routes-changed":
-        for (const notice of routed(event, deps.now())) tell("routes", notice);
+        for (const notice of routed(event, deps.now())) tell("route", "routes", notice);
         return;
       default:
         return;
     }
   }
 
-  function tell(about: string, notice: Notice): void {
-    if (!deps.events.has(notice.event)) return;
+  function tell(topic: Topic, key: string, notice: Notice): void {
+    if (isOver || !deps.events.has(notice.event)) return;
     if (deps.requireUser && notice.client !== undefined && notice.player === undefined) return;
-    if (queued >= queueLimit) {
-      miss(`more than ${queueLimit} notices wait`);
+    if (held[topic] >= limits[topic]) {
+      miss(`more than ${limits[topic]} notices wait`);
       return;
     }
-    queued += 1;
-    const line = lines.get(about);
-    if (line !== undefined) {
-      line.push(notice);
+    held[topic] += 1;
+    const known = lines.get(key);
+    if (known !== undefined) {
+      known.notices.push(notice);
       return;
     }
-    lines.set(about, [notice]);
-    ready.push(about);
+    const line: Line = { topic, key, notices: [notice] };
+    lines.set(key, line);
+    ready.push(line);
     work();
   }
 
   function work(): void {
-    while (underWay < parallel) {
-      const about = ready.shift();
-      if (about === undefined) return;
-      underWay += 1;
-      void tellLine(about);
+    while (working < parallel) {
+      const line = ready.shift();
+      if (line === undefined) return;
+      working += 1;
+      // It never rejects: a request that fails is a notice missed.
+      void tellLine(line);
     }
   }
 
-  async function tellLine(about: string): Promise<void> {
-    const line = lines.get(about) ?? [];
-    for (let notice = line[0]; notice !== undefined; notice = line[0]) {
+  async function tellLine({ topic, key, notices }: Line): Promise<void> {
+    for (let notice = notices[0]; notice !== undefined && !isOver; notice = notices[0]) {
       await post(notice);
-      line.shift();
-      queued -= 1;
+      notices.shift();
+      held[topic] -= 1;
     }
-    lines.delete(about);
-    underWay -= 1;
+    lines.delete(key);
+    working -= 1;
     work();
-    if (queued === 0) onIdle?.();
+    if (lines.size === 0) for (const resolve of flushing) resolve();
   }
 
   async function post(notice: Notice): Promise<void> {
+    const request = new AbortController();
+    requests.add(request);
+    const { timeoutMs } = deps;
+    const timer = timeoutMs > 0 ? setTimeout(() => request.abort(), timeoutMs) : null;
     try {
       const response = await fetch(deps.url, {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: goJson(notice),
-        ...(deps.timeoutMs > 0 ? { signal: AbortSignal.timeout(deps.timeoutMs) } : {}),
+        decompress: false,
+        signal: request.signal,
+        ...proxy,
       });
-      await response.body?.cancel();
-      if (response.status >= 400) miss(`the receiver answered with status ${response.status}`);
-      else delivered();
+      judge(response.status);
+      // The status has said it all: the rest may be long, or never come.
+      response.body?.cancel().catch(() => {});
     } catch (cause) {
-      miss(cause instanceof Error ? cause.message : String(cause));
+      if (!isOver)
+        miss(request.signal.aborted ? `no answer within ${timeoutMs} ms` : phrase(cause));
+    } finally {
+      if (timer !== null) clearTimeout(timer);
+      requests.delete(request);
     }
   }
 
-  function miss(reason: string): void {
-    missed += 1;
+  function judge(status: number): void {
+    if (status >= 400) miss(`the receiver answered with status ${status}`);
+    else delivered();
+  }
+
+  function miss(reason: string, count = 1): void {
+    missed += count;
     if (!isLost) deps.emit({ kind: "notifier-lost", reason });
     isLost = true;
   }
 
+  /** A receiver that is merely too slow takes one notice now and then: it is back when half of what waits is gone. */
   function delivered(): void {
-    if (isLost) deps.emit({ kind: "notifier-back", missed });
+    const isCrowded = held.connection > limits.connection / 2 || held.route > limits.route / 2;
+    if (!isLost || isCrowded) return;
+    deps.emit({ kind: "notifier-back", missed });
     isLost = false;
     missed = 0;
   }
 
+  function giveUp(): void {
+    if (isOver) return;
+    isOver = true;
+    const left = held.connection + held.route;
+    if (left > 0) miss(`${left} notices were still waiting at the end`, left);
+    ready.length = 0;
+    for (const request of requests) request.abort();
+  }
+
   function flush(signal: AbortSignal): Promise<void> {
-    if (queued === 0 || signal.aborted) return Promise.resolve();
+    if (signal.aborted) giveUp();
+    if (lines.size === 0 || isOver) return Promise.resolve();
     return new Promise((resolve) => {
-      onIdle = resolve;
-      signal.addEventListener("abort", () => resolve(), { once: true });
+      const settle = (): void => {
+        flushing.delete(settle);
+        signal.removeEventListener("abort", onAbort);
+        resolve();
+      };
+      const onAbort = (): void => {
+        giveUp();
+        settle();
+      };
+      flushing.add(settle);
+      signal.addEventListener("abort", onAbort, { once: true });
     });
   }
 
   return { observe, flush };
+}
+
+/** Why a request failed, in one phrase; Bun adds advice to programmers behind it. */
+function phrase(cause: unknown): string {
+  const [first = "no connection"] = (cause instanceof Error ? cause.message : String(cause)).split(
+    ". ",
+  );
+  return first;
 }
 
 function connected(session: SessionFacts, now: Date): Notice {
@@ -217,23 +295,21 @@ function about(
 const backendOf = ({ backend }: SessionFacts): { readonly backend?: string } =>
   backend === null ? {} : { backend };
 
-/** A changed route is one that goes and one that comes. */
-function routed({ changes }: RouteEvent, now: Date): readonly Notice[] {
-  const gone = [...changes.removed, ...changes.changed.map((change) => change.before)];
-  const come = [...changes.added, ...changes.changed.map((change) => change.after)];
-  const notices: Notice[] = [];
-  for (const claim of gone) {
-    // A default that has a successor is set, not removed.
-    if (claim.pattern.kind === "default" && come.some(isDefault)) continue;
-    const event = isDefault(claim) ? "default-route-removed" : "route-removed";
-    notices.push(aboutRoute(event, claim, now));
-  }
-  for (const claim of come) {
-    const event = isDefault(claim) ? "default-route-set" : "route-added";
-    notices.push({ ...aboutRoute(event, claim, now), backend: claim.route.address.text });
-  }
-  return notices;
+/** A changed route is one that goes and one that comes; a changed default is only set. One by one, as a table may be large. */
+function* routed({ changes }: RouteEvent, now: Date): Generator<Notice> {
+  for (const claim of changes.removed) yield removed(claim, now);
+  for (const { before } of changes.changed) if (!isDefault(before)) yield removed(before, now);
+  for (const { after } of changes.changed) yield added(after, now);
+  for (const claim of changes.added) yield added(claim, now);
 }
+
+const removed = (claim: Claim, now: Date): Notice =>
+  aboutRoute(isDefault(claim) ? "default-route-removed" : "route-removed", claim, now);
+
+const added = (claim: Claim, now: Date): Notice => ({
+  ...aboutRoute(isDefault(claim) ? "default-route-set" : "route-added", claim, now),
+  backend: claim.route.address.text,
+});
 
 const isDefault = (claim: Claim): boolean => claim.pattern.kind === "default";
 

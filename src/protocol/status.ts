@@ -10,6 +10,15 @@ export type StatusPacket =
 
 const pingPayload = 8;
 
+/** The longest status that clients read, UTF-16 units. Its frame then takes 128 KiB and four bytes at most. */
+export const longestStatus = 32_767;
+
+/** Id 1, the string's length 3, four bytes for each unit. */
+const maxResponsePayload = 4 + longestStatus * 4;
+
+/** What a client asks for its entry of the server list with. */
+export const statusRequest: Uint8Array = Uint8Array.of(0x01, 0x00);
+
 /**
  * The status packet that begins at `start`; a packet of another id or length is bad.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Status
@@ -42,6 +51,21 @@ export function readStatusPacket(bytes: Uint8Array, start: number): Parsed<Statu
 export const pong = (payload: Uint8Array): Uint8Array => frame(0x01, payload);
 
 /**
+ * The JSON text of the status response that begins at `start`, as a backend sends it; it need not be JSON at all.
+ * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Status_Response
+ */
+export function readStatusResponse(bytes: Uint8Array, start: number): Parsed<string> {
+  const packet = openFrame(bytes, start, maxResponsePayload);
+  if (packet.varInt() !== 0x00) packet.fail("the packet is no status response");
+  const json = packet.string(longestStatus);
+  if (packet.remaining > 0) packet.fail("the status response goes on behind its text");
+  return packet.finish(() => json);
+}
+
+/** A status response with this JSON text. */
+export const statusFrame = (json: string): Uint8Array => frame(0x00, encodeString(json));
+
+/**
  * The server list's entry for a backend that cannot answer itself: `text` as its description, nobody of one online.
  * A client whose own protocol is not `protocol` shows it as incompatible. Key order and escapes are mc-router's.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Server_List_Ping#Status_Response
@@ -53,7 +77,7 @@ export function statusResponse(status: { protocol: number; text: string }): Uint
     description: { text: status.text },
   });
 
-  return frame(0x00, encodeString(json.replace(/[<>&\u2028\u2029]/g, unicodeEscape)));
+  return statusFrame(json.replace(/[<>&\u2028\u2029]/g, unicodeEscape));
 }
 
 /** For characters that in JSON can only stand inside of a string. */

@@ -37,7 +37,9 @@ export type Dropped =
   /** A ping that nothing is configured to answer. */
   | "no-answer"
   /** Spoke out of turn while it waited. */
-  | "out-of-turn";
+  | "out-of-turn"
+  /** An unexpected error of ours. */
+  | "fault";
 
 /** How a session ended. Log line, metric label and webhook all derive from it. */
 export type Outcome =

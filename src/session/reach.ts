@@ -12,7 +12,7 @@ export type Reached =
   | { readonly kind: "asleep" }
   | { readonly kind: "waking" }
   | { readonly kind: "unreachable"; readonly reason: string }
-  | { readonly kind: "wake-failed"; readonly waitedMs: number }
+  | { readonly kind: "wake-failed"; readonly waitedMs: number; readonly reason: string }
   | { readonly kind: "mute"; readonly waitedMs: number }
   | { readonly kind: HoldEnd; readonly waitedMs: number | null };
 
@@ -103,7 +103,8 @@ export async function reachByWaking(
     const waitedMs = deadlines.now() - since;
     if (woken.kind !== "awake") {
       hold.stop();
-      return { kind: hold.ended() ?? "wake-failed", waitedMs };
+      if (woken.kind === "failed") return { kind: "wake-failed", waitedMs, reason: woken.reason };
+      return { kind: hold.ended() ?? "left", waitedMs };
     }
     notes.dialling(woken.address);
     const backend = await firstWord(woken.address, opening, hold, deps);

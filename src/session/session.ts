@@ -64,7 +64,7 @@ export async function serve(session: Session, deps: SessionDeps): Promise<Outcom
   const claim = deps.table.resolve(hostname);
   if (claim === null) return dropped("unknown-host");
   session.facts.route = patternText(claim.pattern);
-  session.facts.row = claim.route.id;
+  session.facts.row = claim.route.source === "env" ? null : claim.route.id;
   if (session.isTooMany) return refuse(session, opening, { kind: "full" }, deps);
   if (deps.stopping.aborted) {
     return refuse(session, opening, { kind: "stopping", waitedMs: null }, deps);
@@ -163,7 +163,7 @@ async function refuse(
   if (reached.kind === "left" || reached.kind === "out-of-turn") return dropped(reached.kind);
 
   const answer = reached.kind === "late" ? "wake-failed" : reached.kind;
-  const reason = reached.kind === "unreachable" ? reached.reason : null;
+  const reason = "reason" in reached ? reached.reason : null;
   if (opening.kind === "login") {
     kick(client, answer, deps.deadlines);
     return answered(answer, reason);

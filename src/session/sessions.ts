@@ -1,6 +1,18 @@
 import { abort, type Conn, drop } from "../net/conn.ts";
 import type { AcceptQueue } from "../net/rate.ts";
+import type { SessionFacts } from "./event.ts";
+import { dropped, type Outcome } from "./outcome.ts";
 import { type Session, type SessionDeps, serve } from "./session.ts";
+
+/** A session that is not over, as the operator sees it. */
+export interface LiveSession {
+  readonly facts: SessionFacts;
+  readonly durationMs: number;
+  readonly isRelaying: boolean;
+  /** Bytes given to either side so far. */
+  readonly toBackend: number;
+  readonly toClient: number;
+}
 
 /** Every session there is. */
 export interface Sessions {
@@ -8,7 +20,12 @@ export interface Sessions {
   accept(client: Conn): boolean;
   /** How many clients are connected. */
   count(): number;
-  /** Lets nobody else in, and resolves when the last client is gone, with how many had to be cut: those left after `ms` or when the signal aborts. */
+  /** The sessions that are not over, oldest first. */
+  list(): readonly LiveSession[];
+  /**
+   * Lets nobody else in, drops those who have not said yet what they want, and resolves when the last client is gone, with how
+   * many sessions had to be cut: those that were not over after `ms` or when the signal aborts.
+   */
   drain(ms: number, signal: AbortSignal): Promise<number>;
 }
 
@@ -22,82 +39,79 @@ export interface SessionsDeps extends SessionDeps {
 /** Places beyond the limit for clients that are only told so. */
 const overflow = 64;
 
+/** A client that is connected, and its session. */
+interface Entry {
+  readonly session: Session;
+  readonly acceptedAt: number;
+  /** Null until its turn has come. */
+  startedAt: number | null;
+  isOver: boolean;
+}
+
 /** A set of sessions that is empty at first. */
 export function createSessions(deps: SessionsDeps): Sessions {
-  const clients = new Set<Conn>();
-  /** Those of them that still wait for their turn. */
-  const queued = new Set<Conn>();
+  const entries = new Map<Conn, Entry>();
   let lastId = 0;
   let onEmpty: (() => void) | null = null;
 
   function accept(client: Conn): boolean {
-    if (clients.size >= deps.limit + overflow) return false;
-    const isTooMany = clients.size >= deps.limit;
+    if (entries.size >= deps.limit + overflow) return false;
     // First, so that a throw leaves nothing behind: the client is not kept yet.
     deps.emit({ kind: "session-accepted", client: client.remote });
     const gone = new AbortController();
-    queued.add(client);
-    const leaveQueue = deps.queue.enter(() => {
-      queued.delete(client);
-      void run(client, isTooMany, gone.signal);
-    });
-    if (leaveQueue === null) {
-      queued.delete(client);
-      return false;
-    }
-    clients.add(client);
-    client.onClose = () => {
-      leaveQueue();
-      queued.delete(client);
-      clients.delete(client);
-      gone.abort();
-      if (clients.size === 0) onEmpty?.();
+    lastId += 1;
+    const entry: Entry = {
+      session: newSession(lastId, client, entries.size >= deps.limit, gone.signal),
+      acceptedAt: deps.deadlines.now(),
+      startedAt: null,
+      isOver: false,
     };
-    return true;
+    entries.set(client, entry);
+    const leaveQueue = deps.queue.enter(() => void run(entry));
+    client.onClose = () => {
+      leaveQueue?.();
+      entries.delete(client);
+      gone.abort();
+      if (entry.startedAt === null) end(entry, dropped("left"));
+      if (entries.size === 0) onEmpty?.();
+    };
+    // The queue is full: the listener cuts the client, and its close event does the rest.
+    return leaveQueue !== null;
   }
 
-  async function run(client: Conn, isTooMany: boolean, gone: AbortSignal): Promise<void> {
-    const startedAt = deps.deadlines.now();
-    lastId += 1;
-    const session: Session = {
-      client,
-      isTooMany,
-      gone,
-      facts: {
-        id: lastId,
-        client: client.remote,
-        intent: null,
-        protocol: null,
-        rawHost: null,
-        hostname: null,
-        route: null,
-        row: null,
-        backend: null,
-        player: null,
-        waitedMs: null,
-      },
-    };
+  async function run(entry: Entry): Promise<void> {
+    entry.startedAt = deps.deadlines.now();
     try {
-      const outcome = await serve(session, deps);
-      const durationMs = deps.deadlines.now() - startedAt;
-      if (outcome.kind === "dropped") drop(client);
-      deps.emit({ kind: "session-ended", session: { ...session.facts }, outcome, durationMs });
+      end(entry, await serve(entry.session, deps));
     } catch (thrown) {
-      abort(client);
-      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-      deps.emit({ kind: "fault", error });
+      abort(entry.session.client);
+      deps.emit({ kind: "fault", error: asError(thrown) });
+      end(entry, dropped("fault"));
     }
+  }
+
+  function end(entry: Entry, outcome: Outcome): void {
+    if (entry.isOver) return;
+    entry.isOver = true;
+    const { client, facts } = entry.session;
+    if (outcome.kind === "dropped") drop(client);
+    const durationMs = deps.deadlines.now() - (entry.startedAt ?? entry.acceptedAt);
+    deps.emit({ kind: "session-ended", session: { ...facts }, outcome, durationMs });
   }
 
   function drain(ms: number, signal: AbortSignal): Promise<number> {
     deps.queue.stop();
-    for (const client of [...queued]) drop(client);
-    if (clients.size === 0) return Promise.resolve(0);
+    for (const [client, { session }] of [...entries]) {
+      if (session.facts.intent === null) drop(client);
+    }
+    if (entries.size === 0) return Promise.resolve(0);
     return new Promise((resolve) => {
       let cutCount = 0;
       const cut = (): void => {
-        cutCount += clients.size;
-        for (const client of [...clients]) abort(client);
+        for (const [client, { isOver }] of [...entries]) {
+          if (!isOver) cutCount += 1;
+          abort(client);
+        }
       };
       const deadline = deps.deadlines.after(ms, cut);
       signal.addEventListener("abort", cut, { once: true });
@@ -110,5 +124,39 @@ export function createSessions(deps: SessionsDeps): Sessions {
     });
   }
 
-  return { accept, count: () => clients.size, drain };
+  function list(): readonly LiveSession[] {
+    const now = deps.deadlines.now();
+    const live = [...entries.values()].filter(({ isOver }) => !isOver);
+    return live.map(({ session: { client, facts }, acceptedAt }) => ({
+      facts: { ...facts },
+      durationMs: now - acceptedAt,
+      isRelaying: client.peer !== null,
+      toBackend: client.peer?.sent ?? 0,
+      toClient: client.sent,
+    }));
+  }
+
+  return { accept, count: () => entries.size, list, drain };
 }
+
+const asError = (thrown: unknown): Error =>
+  thrown instanceof Error ? thrown : new Error(String(thrown));
+
+const newSession = (id: number, client: Conn, isTooMany: boolean, gone: AbortSignal): Session => ({
+  client,
+  isTooMany,
+  gone,
+  facts: {
+    id,
+    client: client.remote,
+    intent: null,
+    protocol: null,
+    rawHost: null,
+    hostname: null,
+    route: null,
+    row: null,
+    backend: null,
+    player: null,
+    waitedMs: null,
+  },
+});

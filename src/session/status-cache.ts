@@ -55,13 +55,15 @@ export function createStatusCache({ maxAgeMs, deadlines }: StatusCacheDeps): Sta
   const entries = new Map<string, Entry>();
   let bytes = 0;
 
-  async function status(key: string, refresh: () => Promise<CachedStatus>): Promise<CachedStatus> {
+  function status(key: string, refresh: () => Promise<CachedStatus>): Promise<CachedStatus> {
     const entry = entries.get(key) ?? { frame: null, answeredAt: 0, refreshing: null };
     entries.delete(key);
     entries.set(key, entry);
     makeRoom();
     const { frame } = entry;
-    if (frame !== null && deadlines.now() - entry.answeredAt < maxAgeMs) return ok(frame);
+    if (frame !== null && deadlines.now() - entry.answeredAt < maxAgeMs) {
+      return Promise.resolve(ok(frame));
+    }
     entry.refreshing ??= renew(key, entry, refresh);
     if (frame === null) return entry.refreshing;
     return soon(entry.refreshing, ok(frame));

@@ -26,7 +26,13 @@ export function superviseSources(
 ): Supervisor {
   const stopping = new AbortController();
   const silent = new Set(sources.map((source) => source.name));
-  let onFirst: (() => void) | null = null;
+  const first = Promise.withResolvers<void>();
+  if (silent.size === 0) first.resolve();
+
+  function heardOf(name: SourceName): void {
+    silent.delete(name);
+    if (silent.size === 0) first.resolve();
+  }
 
   function publishFor({ name }: RouteSource): Publish {
     const tell = (changes: Changes): void => {
@@ -34,8 +40,7 @@ export function superviseSources(
       if (added.length + removed.length + changed.length + conflicts.length > 0) {
         deps.changed(name, changes);
       }
-      silent.delete(name);
-      if (silent.size === 0) onFirst?.();
+      heardOf(name);
     };
     return {
       replace: (routes) => tell(deps.table.replace(name, routes)),
@@ -46,13 +51,15 @@ export function superviseSources(
   const running = sources.map((source) =>
     source.run(publishFor(source), stopping.signal).catch((thrown: unknown) => {
       deps.fault(thrown instanceof Error ? thrown : new Error(String(thrown)));
+      // Nothing is to be waited for any more.
+      heardOf(source.name);
     }),
   );
 
   function firstRoutes(signal: AbortSignal): Promise<void> {
-    if (silent.size === 0 || signal.aborted) return Promise.resolve();
+    if (signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
-      onFirst = resolve;
+      void first.promise.then(resolve);
       signal.addEventListener("abort", () => resolve(), { once: true });
     });
   }

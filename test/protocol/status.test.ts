@@ -2,7 +2,15 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { openFrame } from "../../src/protocol/frame.ts";
 import { needMore } from "../../src/protocol/parsed.ts";
-import { pong, readStatusPacket, statusResponse } from "../../src/protocol/status.ts";
+import {
+  longestStatus,
+  pong,
+  readStatusPacket,
+  readStatusResponse,
+  statusFrame,
+  statusRequest,
+  statusResponse,
+} from "../../src/protocol/status.ts";
 import { hex, toHex } from "../fixtures/vectors.ts";
 
 /** The JSON inside of a status response. */
@@ -62,6 +70,67 @@ describe("a status packet", () => {
       }),
     );
     expect(toHex(pong(hex("0000011f71fb04cb")))).toBe("09010000011f71fb04cb");
+  });
+});
+
+test("a status request is what clients send", () => {
+  expect(readStatusPacket(statusRequest, 0)).toEqual({
+    kind: "ok",
+    value: { kind: "status-request" },
+    end: 2,
+  });
+});
+
+describe("a backend's status response", () => {
+  test("is read, however it is cut and whatever follows", () => {
+    const json = '{"description":"ä😀"}';
+    const whole = statusFrame(json);
+    for (let cut = 0; cut < whole.length; cut += 1) {
+      expect(readStatusResponse(whole.subarray(0, cut), 0)).toEqual(needMore);
+    }
+    const surrounded = hex(`ff ${toHex(whole)} 0901`);
+    expect(readStatusResponse(surrounded, 1)).toEqual({
+      kind: "ok",
+      value: json,
+      end: whole.length + 1,
+    });
+  });
+
+  test.each([
+    { name: "of one-byte characters", character: "x" },
+    { name: "of three-byte characters", character: "€" },
+    { name: "of four bytes for two units", character: "😀" },
+  ])("is read up to 32,767 units and no further: $name", ({ character }) => {
+    const most = character.repeat(Math.floor(longestStatus / character.length));
+    const longest = statusFrame(most);
+    expect(readStatusResponse(longest, 0)).toEqual({
+      kind: "ok",
+      value: most,
+      end: longest.length,
+    });
+    expect(readStatusResponse(statusFrame(most + character), 0).kind).toBe("bad");
+  });
+
+  test.each([
+    { name: "empty", bytes: "00" },
+    { name: "another id", bytes: "0301" },
+    { name: "longer than 128 KiB and four bytes", bytes: "818008" },
+    { name: "a length of 2 MiB", bytes: "ffff7f" },
+    { name: "a length of four bytes", bytes: "80808001" },
+    { name: "a text that runs past the end", bytes: "0300 027b" },
+    { name: "something behind the text", bytes: "0500 027b7d 00" },
+    { name: "no UTF-8", bytes: "0300 01ff" },
+  ])("is bad as soon as it is told: $name", ({ bytes }) => {
+    expect(readStatusResponse(hex(bytes), 0).kind).toBe("bad");
+  });
+
+  test("of any bytes throws nothing and reads nothing beyond them", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
+        const response = readStatusResponse(bytes, 0);
+        if (response.kind === "ok") expect(response.end).toBeLessThanOrEqual(bytes.length);
+      }),
+    );
   });
 });
 

@@ -1,0 +1,61 @@
+import type { Observer } from "../observe/bus.ts";
+import type { SourceName } from "../routing/route.ts";
+import { problem } from "./problem.ts";
+
+/** Somebody who keeps the router from being ready, and why. */
+export interface NotReady {
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** Whether players can be sent here: the port is open, and every source has been read once. */
+export interface Readiness {
+  /** Watches what happens. */
+  readonly observe: Observer;
+  /** Who is not ready yet, or not any more; nobody: the router is ready. */
+  notReady(): readonly NotReady[];
+}
+
+/** What readiness depends on. */
+export interface ReadinessDeps {
+  /** Those that have to be read before the router is ready. */
+  readonly sources: readonly SourceName[];
+  /** Those that have published. */
+  published(): ReadonlySet<SourceName> | ReadonlyMap<SourceName, unknown>;
+}
+
+/**
+ * A router that is not ready yet. A source that is lost later takes nothing away: its last routes are served, and a router that
+ * were taken out for it would lock all players out over a database.
+ */
+export function createReadiness({ sources, published }: ReadinessDeps): Readiness {
+  let port: "closed" | "open" | "closing" = "closed";
+  const reasons = new Map<SourceName, string>();
+
+  return {
+    observe(event) {
+      if (event.kind === "listening") port = "open";
+      if (event.kind === "draining") port = "closing";
+      if (event.kind === "source-lost") reasons.set(event.source, event.reason);
+    },
+    notReady() {
+      const have = published();
+      const missing = sources
+        .filter((name) => !have.has(name))
+        .map((name) => ({ name, reason: reasons.get(name) ?? "its routes are being read" }));
+      if (port === "open") return missing;
+      const reason = port === "closed" ? "it is not open yet" : "the router is stopping";
+      return [{ name: "listener", reason }, ...missing];
+    },
+  };
+}
+
+/** `GET /healthz`: whoever gets an answer has it from a process that works. */
+export const healthResponse = (): Response => Response.json({ status: "ok" });
+
+/** `GET /readyz`. */
+export function readinessResponse(notReady: readonly NotReady[]): Response {
+  if (notReady.length === 0) return Response.json({ status: "ready" });
+  const detail = notReady.map(({ name, reason }) => `${name}: ${reason}`).join("; ");
+  return problem("unavailable", detail, { members: { notReady } });
+}
