@@ -1,3 +1,5 @@
+import { createReadiness } from "./admin/health.ts";
+import { startAdminServer } from "./admin/server.ts";
 import { createFleet } from "./backend/fleet.ts";
 import { createWaker } from "./backend/waker.ts";
 import type { Config } from "./config/config.ts";
@@ -8,17 +10,22 @@ import { listen } from "./net/listen.ts";
 import { createAcceptQueue } from "./net/rate.ts";
 import { createResolver } from "./net/resolve.ts";
 import type { Observer } from "./observe/bus.ts";
+import type { Metrics } from "./observe/metrics.ts";
 import { err, ok, type Result } from "./result.ts";
+import type { Route } from "./routing/route.ts";
 import type { RouteSource } from "./routing/source.ts";
 import { createRouteTable } from "./routing/table.ts";
-import { createSessions } from "./session/sessions.ts";
+import { createSessions, type LiveSession } from "./session/sessions.ts";
 import { createEnvSource } from "./sources/env.ts";
 import { createPostgresSource } from "./sources/postgres.ts";
+import { createStaticRoutes, type StaticRoutes } from "./sources/static-routes.ts";
 import { superviseSources } from "./sources/supervisor.ts";
 
 /** A router that is running. */
 export interface App {
   readonly port: number;
+  /** Reads again what may have changed: the routes file. */
+  reload(): Promise<void>;
   /**
    * Refuses new clients, tells waiting players, and resolves when the last session is over: at the latest after the drain
    * timeout, and at once when the signal aborts. A second call joins the first.
@@ -29,6 +36,7 @@ export interface App {
 /** What a router needs of the host. */
 export interface AppDeps {
   readonly emit: Observer;
+  readonly metrics: Metrics;
   /** How many sessions there are file descriptors for. */
   readonly sessionLimit: number;
 }
@@ -38,13 +46,29 @@ const firstRoutesMs = 5_000;
 
 /** Builds every room and opens the port. The error is one readable phrase. */
 export async function start(config: Config, deps: AppDeps): Promise<Result<App, string>> {
-  const { emit, sessionLimit } = deps;
+  const { sessionLimit, metrics } = deps;
+  const emit: Observer = (event) => {
+    readiness.observe(event);
+    deps.emit(event);
+  };
   const fault = (error: Error): void => emit({ kind: "fault", error });
   const deadlines = createDeadlines();
   const stopping = new AbortController();
 
   const table = createRouteTable();
-  const supervisor = superviseSources(sourcesOf(config, emit), {
+  const staticRoutes = createStaticRoutes({
+    ...config.routesFile,
+    simplifySrv: config.simplifySrv,
+    emit: (event) => emit(event),
+  });
+  const sources = sourcesOf(config, staticRoutes, (event) => emit(event));
+  const readiness = createReadiness({
+    sources: sources.map(({ name }) => name),
+    published: () => table.size().routes,
+  });
+  const loaded = await staticRoutes.load();
+  if (!loaded.ok) return loaded;
+  const supervisor = superviseSources(sources, {
     table,
     changed: (source, changes) => emit({ kind: "routes-changed", source, changes }),
     fault,
@@ -69,8 +93,9 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
         });
 
   const { receive, send } = config.proxyProtocol;
+  const queue = createAcceptQueue({ perSecond: config.listen.connectionsPerSecond });
   const sessions = createSessions({
-    queue: createAcceptQueue({ perSecond: config.listen.connectionsPerSecond }),
+    queue,
     limit: sessionLimit,
     table,
     dialer,
@@ -90,6 +115,33 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     stopping: stopping.signal,
   });
 
+  metrics.attach({
+    sessions: sessions.count,
+    liveBytes: () => liveBytes(sessions.list()),
+    routes: () => table.size().routes,
+    rateLimitAvailable: queue.available,
+  });
+
+  const admin =
+    config.api &&
+    (await startAdminServer({
+      ...config.api,
+      table,
+      routes: staticRoutes,
+      simplifySrv: config.simplifySrv,
+      scalingTarget,
+      notReady: readiness.notReady,
+      sessions: sessions.list,
+      metrics: metrics.prometheusResponse,
+      vars: metrics.varsResponse,
+      fault,
+    }));
+  if (admin?.ok === false) {
+    await supervisor.stop();
+    return admin;
+  }
+  if (admin?.ok) emit({ kind: "api-listening", binding: admin.value.binding });
+
   const patience = new AbortController();
   const patienceOver = deadlines.after(firstRoutesMs, () => patience.abort());
   await supervisor.firstRoutes(patience.signal);
@@ -98,6 +150,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
   const { bind, port } = config.listen;
   const listener = listen({ bind, port, accept: sessions.accept, fault });
   if (!listener.ok) {
+    if (admin?.ok) await admin.value.stop();
     await supervisor.stop();
     return err(listener.error);
   }
@@ -118,6 +171,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     if (listener.ok) listener.value.stop();
     stopping.abort();
     const cut = await sessions.drain(config.drainTimeoutMs, now);
+    if (admin?.ok) await admin.value.stop();
     await supervisor.stop();
     emit({ kind: "stopped", cut });
   }
@@ -127,12 +181,32 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     ending ??= end(reason, now);
     return ending;
   };
-  return ok({ port: listener.value.port, stop });
+  const reload = (): Promise<void> => {
+    emit({ kind: "reloading" });
+    return staticRoutes.reload();
+  };
+  return ok({ port: listener.value.port, reload, stop });
+}
+
+/** What the API calls a route's scaling target: the backend that is scaled; empty for one that is not. */
+const scalingTarget = ({ wake }: Route): string => (wake === null ? "" : wake.server);
+
+function liveBytes(live: readonly LiveSession[]): { toBackend: number; toClient: number } {
+  const sum = { toBackend: 0, toClient: 0 };
+  for (const { relayed } of live) {
+    sum.toBackend += relayed?.toBackend ?? 0;
+    sum.toClient += relayed?.toClient ?? 0;
+  }
+  return sum;
 }
 
 /** Every place that routes come from. A new one is one line here. */
-export function sourcesOf(config: Config, emit: Observer): readonly RouteSource[] {
-  const sources: RouteSource[] = [createEnvSource(config.routes)];
+export function sourcesOf(
+  config: Config,
+  staticRoutes: StaticRoutes,
+  emit: Observer,
+): readonly RouteSource[] {
+  const sources: RouteSource[] = [createEnvSource(config.routes), ...staticRoutes.sources];
   if (config.postgres !== null) {
     sources.push(
       createPostgresSource({

@@ -6,6 +6,7 @@ import { toHostname } from "./routing/hostname.ts";
 import { patternText } from "./routing/pattern.ts";
 import type { Route } from "./routing/route.ts";
 import { type Candidate, createRouteTable } from "./routing/table.ts";
+import { createStaticRoutes } from "./sources/static-routes.ts";
 import { superviseSources } from "./sources/supervisor.ts";
 
 /** How long the sources may take to be read, ms. */
@@ -22,7 +23,12 @@ const standings: Readonly<Record<Candidate["standing"], string>> = {
 export async function explain(config: Config, raw: string, emit: Observer): Promise<string> {
   const deadlines = createDeadlines();
   const table = createRouteTable();
-  const supervisor = superviseSources(sourcesOf(config, emit), {
+  const { simplifySrv } = config;
+  const { path } = config.routesFile;
+  const staticRoutes = createStaticRoutes({ path, watch: false, simplifySrv, emit });
+  const loaded = await staticRoutes.load();
+  if (!loaded.ok) return `${loaded.error}\n`;
+  const supervisor = superviseSources(sourcesOf(config, staticRoutes, emit), {
     table,
     changed: (source, changes) => {
       if (changes.conflicts.length > 0) {
@@ -38,7 +44,7 @@ export async function explain(config: Config, raw: string, emit: Observer): Prom
   late.cancel();
   await supervisor.stop();
 
-  const hostname = toHostname(raw, config.simplifySrv);
+  const hostname = toHostname(raw, simplifySrv);
   const lines = [`hostname  ${hostname === "" ? "(empty)" : hostname}`];
   if (patience.signal.aborted) {
     lines.push("warning   not every source could be read in time; what follows may be incomplete");

@@ -4,21 +4,19 @@ import { type Config, parseConfig } from "./config/config.ts";
 import { type Issue, issueText } from "./config/environment.ts";
 import { helpText, variableForFlag } from "./config/reference.ts";
 import { explain } from "./explain.ts";
-import { createBus, type Observer } from "./observe/bus.ts";
-import { logLine } from "./observe/line.ts";
-import { createLog } from "./observe/log.ts";
-import { createLineWriter, isJournal, type LineWriter } from "./observe/writer.ts";
+import type { Observer } from "./observe/bus.ts";
+import type { Metrics } from "./observe/metrics.ts";
 import { err, ok, type Result } from "./result.ts";
 import schema from "./sources/schema.sql" with { type: "text" };
 import { sessionLimit } from "./system/limits.ts";
 import { handleSignals } from "./system/signals.ts";
 import { build, buildText } from "./version.ts";
+import { openLog, watch } from "./watch.ts";
 
 /** The process's exit codes. */
 const exitCodes = { fine: 0, failed: 1, configuration: 2 } as const;
 
-/** How long the last log lines may take to be written, ms. */
-const flushMs = 1_000;
+const journalStream = process.env["JOURNAL_STREAM"] ?? "";
 
 function main(argv: readonly string[]): number | Promise<number> {
   const [command, ...rest] = argv;
@@ -56,63 +54,50 @@ async function run(): Promise<number> {
     return exitCodes.fine;
   }
 
-  const { emit, writer } = watch(config);
+  const watching = watch(config, openLog(config, journalStream), [process.execPath]);
+  const { emit, metrics } = watching;
+  catchStrays(emit);
   emit({ kind: "started", version: build.version, commit: build.commit });
   for (const warning of warnings) emit({ kind: "setting-warning", message: issueText(warning) });
+  const code = await serve(config, emit, metrics);
+  await watching.stop();
+  return code;
+}
 
+/** Runs the router until a signal ends it; gives the exit code. */
+async function serve(config: Config, emit: Observer, metrics: Metrics): Promise<number> {
   // Before anything else that takes time: until then, SIGHUP would end the process.
   const now = new AbortController();
   const asked = Promise.withResolvers<string>();
+  const starting = start(config, { emit, metrics, sessionLimit: sessionLimit() });
   handleSignals({
     stop: asked.resolve,
     stopNow: () => now.abort(),
-    reload: () => emit({ kind: "reloading" }),
+    reload: () => {
+      void starting.then((started) => (started.ok ? started.value.reload() : undefined));
+    },
   });
 
-  const starting = start(config, { emit, sessionLimit: sessionLimit() });
   const started = await Promise.race([starting, asked.promise.then(() => null)]);
   if (started === null) {
     // The port is not open yet, so there is nobody to wait for.
     emit({ kind: "stopped", cut: 0 });
-    await flush(writer);
     return exitCodes.fine;
   }
   if (!started.ok) {
     emit({ kind: "failed", reason: started.error });
-    await flush(writer);
     return exitCodes.failed;
   }
-
   await started.value.stop(await asked.promise, now.signal);
-  await flush(writer);
   return exitCodes.fine;
 }
 
-/** The log, and the last resort for what is thrown where nobody expects it: it is logged, and the players stay. */
-function watch(config: Config): { readonly emit: Observer; readonly writer: LineWriter } {
-  const { level, format } = config.log;
-  const journald = isJournal(2, process.env["JOURNAL_STREAM"] ?? "");
-  const now = (): string => new Date().toISOString();
-  const line = (message: string, fields: Readonly<Record<string, string | number>>): string =>
-    logLine({ time: now(), level: "warn", message, fields }, format, journald);
-  const writer = createLineWriter({
-    fd: 2,
-    droppedLine: (count) =>
-      line("log lines were lost: whoever reads the log is too slow", { count }),
-  });
-  const log = createLog({ level, format, journald, now, write: writer.write });
-  const emit = createBus([log], (thrown) =>
-    writer.write(line("an observer failed", { error: String(thrown) })),
-  );
+/** The last resort for what is thrown where nobody expects it: it is logged, and the players stay. */
+function catchStrays(emit: Observer): void {
   const fault = (thrown: unknown): void =>
     emit({ kind: "fault", error: thrown instanceof Error ? thrown : new Error(String(thrown)) });
   process.on("uncaughtException", fault);
   process.on("unhandledRejection", fault);
-  return { emit, writer };
-}
-
-async function flush(writer: LineWriter): Promise<void> {
-  await writer.flush(AbortSignal.timeout(flushMs));
 }
 
 function check(): number {
@@ -132,9 +117,9 @@ async function explainHost(host: string | undefined): Promise<number> {
   }
   const parsed = readConfig();
   if (!parsed.ok) return refuse(parsed.error);
-  const { emit, writer } = watch(parsed.value.config);
-  process.stdout.write(await explain(parsed.value.config, host, emit));
-  await flush(writer);
+  const log = openLog(parsed.value.config, journalStream);
+  process.stdout.write(await explain(parsed.value.config, host, log.observe));
+  await log.flush();
   return exitCodes.fine;
 }
 

@@ -1,16 +1,8 @@
 import { type Hostname, toHostname } from "../routing/hostname.ts";
 import { patternText } from "../routing/pattern.ts";
 import type { RouteTable } from "../routing/table.ts";
-import type { SessionFacts } from "../session/event.ts";
+import type { LiveSession } from "../session/sessions.ts";
 import { problem } from "./problem.ts";
-
-/** One session that is going on. */
-export interface LiveSession {
-  readonly facts: SessionFacts;
-  readonly durationMs: number;
-  /** What has been relayed so far; null before the relay. */
-  readonly relayed: { readonly toBackend: number; readonly toClient: number } | null;
-}
 
 /** `GET /explain?host=`: where a hostname leads, and every claim on it, in the order of `automc-router explain`. */
 export function explainResponse(url: URL, table: RouteTable, simplifySrv: boolean): Response {

@@ -2,10 +2,11 @@ import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { err, ok, type Result } from "../result.ts";
 import type { RouteTable } from "../routing/table.ts";
+import type { LiveSession } from "../session/sessions.ts";
 import { type Binding, bindingText } from "./binding.ts";
 import { createGuard } from "./guard.ts";
 import { healthResponse, type NotReady, readinessResponse } from "./health.ts";
-import { explainResponse, type LiveSession, sessionsResponse } from "./inspect.ts";
+import { explainResponse, sessionsResponse } from "./inspect.ts";
 import { problem } from "./problem.ts";
 import { createRoutesApi, type RoutesApiDeps } from "./routes-api.ts";
 

@@ -1,11 +1,15 @@
 import { isIP } from "node:net";
 import { isAbsolute, join } from "node:path";
+import { type Binding, bindingProblem, parseBinding } from "../admin/binding.ts";
 import {
   type AddressRange,
   type ClientFilterRanges,
   parseAddressRange,
   parseCidr,
 } from "../net/cidr.ts";
+import type { InfluxOptions } from "../observe/influx.ts";
+import type { MetricsBackend } from "../observe/metrics.ts";
+import { webhookEvents } from "../observe/webhook.ts";
 import { err, ok, type Result } from "../result.ts";
 import { type Address, parseAddress } from "../routing/address.ts";
 import { type Pattern, parsePattern, patternText } from "../routing/pattern.ts";
@@ -55,6 +59,13 @@ export interface Config {
   readonly simplifySrv: boolean;
   /** The fixed routes, by hostname; their source is "env" and their id the pattern's text. */
   readonly routes: readonly Route[];
+  readonly routesFile: {
+    /** Null: there is none. */
+    readonly path: string | null;
+    readonly watch: boolean;
+  };
+  /** Null: there is no API. */
+  readonly api: ApiConfig | null;
   /** Server list texts; empty for none. */
   readonly motd: { readonly asleep: string; readonly loading: string };
   /** Null: no routes from Postgres, and nothing of the extension is on. */
@@ -65,6 +76,15 @@ export interface Config {
   readonly hold: boolean;
   readonly transferAsLogin: boolean;
   readonly drainTimeoutMs: number;
+  readonly metrics: {
+    readonly backend: MetricsBackend;
+    /** How often the gauge of the rate limit is set, ms; 0 or less: never. */
+    readonly rateLimitPeriodMs: number;
+  };
+  /** Tell player by player who has joined, in the log and in the metrics. */
+  readonly recordLogins: boolean;
+  /** The web server that is told what happens; null for none. */
+  readonly webhook: WebhookConfig | null;
   readonly log: {
     readonly level: LogLevel;
     readonly format: "logfmt" | "json";
@@ -79,6 +99,24 @@ export interface PostgresConfig {
   readonly resyncMs: number;
   /** Absolute path; null: no snapshot is kept. */
   readonly snapshot: string | null;
+}
+
+/** A web server of the operator's. */
+export interface WebhookConfig {
+  readonly url: string;
+  readonly events: ReadonlySet<string>;
+  /** Connections without a player are not told. */
+  readonly requireUser: boolean;
+  /** For one request, ms; 0 for no limit. */
+  readonly timeoutMs: number;
+}
+
+/** The operator's door. */
+export interface ApiConfig {
+  readonly binding: Binding;
+  readonly token: string | null;
+  /** Further names that it is called by. */
+  readonly hosts: readonly string[];
 }
 
 /** The control plane. */
@@ -118,6 +156,11 @@ export function parseConfig(
     dialTimeoutMs: readDialTimeout(env),
     simplifySrv,
     routes: readRoutes(env, simplifySrv),
+    routesFile: {
+      path: env.text("ROUTES_CONFIG") || null,
+      watch: env.read("ROUTES_CONFIG_WATCH", readBoolean),
+    },
+    api: readApi(env),
     motd: {
       asleep: env.text("AUTO_SCALE_ASLEEP_MOTD"),
       loading: env.text("AUTO_SCALE_LOADING_MOTD"),
@@ -127,6 +170,12 @@ export function parseConfig(
     hold: env.read("AUTOMC_HOLD", readBoolean),
     transferAsLogin: env.read("AUTOMC_TRANSFER_AS_LOGIN", readBoolean),
     drainTimeoutMs: env.read("AUTOMC_DRAIN_TIMEOUT", durationWithin(0, dayMs)),
+    metrics: {
+      backend: readMetricsBackend(env),
+      rateLimitPeriodMs: env.read("METRICS_RATE_LIMIT_PERIOD", readDuration),
+    },
+    recordLogins: env.read("RECORD_LOGINS", readBoolean),
+    webhook: readWebhook(env),
     log: {
       level: readLogLevel(env),
       format: env.read("AUTOMC_LOG_FORMAT", readLogFormat),
@@ -233,6 +282,77 @@ const envRoute = (pattern: Pattern, address: Address): Route => ({
   wake: null,
 });
 
+/** Upstream takes an unknown backend for none; so does this, but not silently. */
+function readMetricsBackend(env: Environment): MetricsBackend {
+  const influx = readInflux(env);
+  const name = (env.text("METRICS_BACKEND") || "discard").toLowerCase();
+  switch (name) {
+    case "discard":
+    case "expvar":
+    case "prometheus":
+      return { kind: name };
+    case "influxdb":
+      if (influx.url === "")
+        env.problem("METRICS_BACKEND_CONFIG_INFLUXDB_ADDR", "the URL of InfluxDB");
+      return { kind: "influxdb", influx };
+    default:
+      env.warn("METRICS_BACKEND", "discard, expvar, influxdb or prometheus; it counts as discard");
+      return { kind: "discard" };
+  }
+}
+
+function readInflux(env: Environment): InfluxOptions {
+  const prefix = "METRICS_BACKEND_CONFIG_INFLUXDB";
+  const url = env.text(`${prefix}_ADDR`);
+  if (url !== "" && httpUrl(url) === null)
+    env.problem(`${prefix}_ADDR`, "a URL such as http://127.0.0.1:8086, without user", masked);
+  const tags = readMap(env.text(`${prefix}_TAGS`));
+  return {
+    url,
+    database: env.text(`${prefix}_DATABASE`),
+    retentionPolicy: env.text(`${prefix}_RETENTION_POLICY`),
+    username: env.text(`${prefix}_USERNAME`),
+    password: env.secret(`${prefix}_PASSWORD`) ?? "",
+    tags: Object.fromEntries(tags.map(({ key, value }) => [key, value])),
+    intervalMs: env.read(`${prefix}_INTERVAL`, durationWithin(1, dayMs)),
+  };
+}
+
+function readWebhook(env: Environment): WebhookConfig | null {
+  const requireUser = env.read("WEBHOOK_REQUIRE_USER", readBoolean);
+  const timeoutMs = env.read("WEBHOOK_TIMEOUT", durationWithin(0, dayMs));
+  const names = readList(env.text("WEBHOOK_EVENTS"));
+  const events = new Set(names.length > 0 ? names : webhookEvents.slice(0, 2));
+  for (const name of events) {
+    if (!(webhookEvents as readonly string[]).includes(name))
+      env.warn("WEBHOOK_EVENTS", `names out of ${webhookEvents.join(", ")}`, name);
+  }
+  const url = env.secret("WEBHOOK_URL");
+  if (url === null) return null;
+  if (URL.parse(url) === null || !/^https?:/i.test(url))
+    env.problem("WEBHOOK_URL", "a URL such as http://127.0.0.1:8080/events");
+  return { url, events, requireUser, timeoutMs };
+}
+
+/** A URL for HTTP without an account in it; null for anything else. */
+function httpUrl(text: string): URL | null {
+  const url = /^https?:\/\//i.test(text) ? URL.parse(text) : null;
+  return url === null || url.username !== "" || url.password !== "" ? null : url;
+}
+
+function readApi(env: Environment): ApiConfig | null {
+  const token = readToken(env, "AUTOMC_API_TOKEN");
+  const open = env.read("AUTOMC_API_OPEN", readBoolean);
+  const text = env.text("API_BINDING");
+  if (text === "") return null;
+  const problem = bindingProblem(text, token, open);
+  if (problem !== null) env.problem("API_BINDING", problem);
+  const binding = parseBinding(text);
+  return binding.ok
+    ? { binding: binding.value, token, hosts: readList(env.text("AUTOMC_API_HOSTS")) }
+    : null;
+}
+
 function readPostgres(
   env: Environment,
   variables: Variables,
@@ -275,7 +395,7 @@ function readSnapshot(env: Environment, variables: Variables): string | null {
 
 function readWaker(env: Environment, postgres: PostgresConfig | null): WakerConfig | null {
   const url = readWakerUrl(env);
-  const token = readWakerToken(env);
+  const token = readToken(env, "AUTOMC_WAKER_TOKEN");
   const timeoutMs = env.read("AUTOMC_WAKER_TIMEOUT", durationWithin(1_000, dayMs));
   const pollIntervalMs = env.read("AUTOMC_WAKER_POLL_INTERVAL", durationWithin(100, dayMs));
   if (url === null) {
@@ -309,10 +429,13 @@ function readWakerUrl(env: Environment): string | null {
 }
 
 /** What does not fit into an HTTP header (RFC 9110, 5.5) would fail each request instead of the start. */
-function readWakerToken(env: Environment): string | null {
-  const token = env.secret("AUTOMC_WAKER_TOKEN");
+function readToken(
+  env: Environment,
+  name: "AUTOMC_WAKER_TOKEN" | "AUTOMC_API_TOKEN",
+): string | null {
+  const token = env.secret(name);
   if (token === null || /^[\x21-\x7e]+(?: +[\x21-\x7e]+)*$/.test(token)) return token;
-  env.problem("AUTOMC_WAKER_TOKEN", "printable ASCII without spaces or line feeds around it");
+  env.problem(name, "printable ASCII without spaces or line feeds around it");
   return null;
 }
 

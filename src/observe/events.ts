@@ -3,6 +3,7 @@ import type { SourceName } from "../routing/route.ts";
 import type { Changes } from "../routing/table.ts";
 import type { SessionEvent } from "../session/event.ts";
 import type { SourceEvent } from "../sources/event.ts";
+import type { InfluxEvent } from "./influx.ts";
 
 /** What a source's publication did to the table. */
 export interface RouteEvent {
@@ -22,6 +23,7 @@ export type ProcessEvent =
       readonly port: number;
       readonly sessionLimit: number;
     }
+  | { readonly kind: "api-listening"; readonly binding: string }
   /** It could not start, or not go on. */
   | { readonly kind: "failed"; readonly reason: string }
   | { readonly kind: "reloading" }
@@ -36,6 +38,7 @@ export type ProcessEvent =
 
 /** What happens to those who watch. */
 export type ObserverEvent =
+  | InfluxEvent
   /** Notices to the operator's web server are lost. Emitted once until one arrives again. */
   | { readonly kind: "notifier-lost"; readonly reason: string }
   | { readonly kind: "notifier-back"; readonly missed: number };

@@ -66,9 +66,7 @@ function describe(event: RouterEvent): readonly Entry[] {
     case "failed":
       return [{ level: "error", message: event.reason, fields: {} }];
     case "reloading":
-      return [
-        info("nothing to reload: settings come from the environment, and routes are live", {}),
-      ];
+      return [info("reloading files; settings are read at start only", {})];
     case "draining":
       return [
         info("stopping: no new players, those in a game may finish", {
@@ -87,7 +85,7 @@ function describe(event: RouterEvent): readonly Entry[] {
         info("routes are read and kept up to date", {
           source: event.source,
           routes: event.routes,
-          changes: event.mode === "notify" ? "heard at once" : "polled",
+          changes: changesText[event.mode],
           away: event.awayMs > 0 ? seconds(event.awayMs) : null,
         }),
       ];
@@ -169,6 +167,12 @@ function describe(event: RouterEvent): readonly Entry[] {
     case "control-plane-back":
       return [info("the control plane answers again", { row: event.server })];
 
+    case "api-listening":
+      return [info("the API listens", { binding: event.binding })];
+    case "influx-lost":
+      return [warn("metrics do not reach InfluxDB", { reason: event.reason })];
+    case "influx-back":
+      return [info("metrics reach InfluxDB again", { dropped: event.dropped })];
     case "notifier-lost":
       return [warn("notices to WEBHOOK_URL are lost", { reason: event.reason })];
     case "notifier-back":
@@ -216,6 +220,8 @@ const clientEndpoint = ({ ip, port }: SessionFacts["client"]): string => endpoin
 
 const endpointText = (ip: string, port: number): string =>
   ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
+
+const changesText = { notify: "heard at once", poll: "polled", reload: "at a reload" } as const;
 
 const routesStay = "lost the source of the routes; the last known ones stay in force";
 

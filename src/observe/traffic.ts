@@ -110,6 +110,7 @@ const droppedErrors: Readonly<Record<Dropped, ErrorType | null>> = {
   "unknown-host": "missing_backend",
   "no-answer": null,
   "out-of-turn": null,
+  fault: null,
 };
 
 /** What mc-router would have called the way a session ended; null for no error. */

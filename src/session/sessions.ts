@@ -8,10 +8,8 @@ import { type Session, type SessionDeps, serve } from "./session.ts";
 export interface LiveSession {
   readonly facts: SessionFacts;
   readonly durationMs: number;
-  readonly isRelaying: boolean;
-  /** Bytes given to either side so far. */
-  readonly toBackend: number;
-  readonly toClient: number;
+  /** Bytes given to either side so far; null before the relay. */
+  readonly relayed: { readonly toBackend: number; readonly toClient: number } | null;
 }
 
 /** Every session there is. */
@@ -130,9 +128,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     return live.map(({ session: { client, facts }, acceptedAt }) => ({
       facts: { ...facts },
       durationMs: now - acceptedAt,
-      isRelaying: client.peer !== null,
-      toBackend: client.peer?.sent ?? 0,
-      toClient: client.sent,
+      relayed: client.peer && { toBackend: client.peer.sent, toClient: client.sent },
     }));
   }
 

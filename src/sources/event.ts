@@ -7,7 +7,7 @@ export type SourceEvent =
       readonly kind: "source-live";
       readonly source: SourceName;
       readonly routes: number;
-      readonly mode: "notify" | "poll";
+      readonly mode: "notify" | "poll" | "reload";
       /** How long it was away; 0 for the first time. */
       readonly awayMs: number;
     }

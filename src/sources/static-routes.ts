@@ -251,7 +251,7 @@ async function readRoutesFile(path: string): Promise<Result<RoutesFile | null, s
 /** Tells of the file what an operator needs to know, each thing once. */
 function createFileReporter({ path, watch, emit }: StaticRoutesDeps) {
   const source = "file";
-  const mode = watch ? "notify" : "poll";
+  const mode = watch ? "notify" : "reload";
   let outage: { readonly reason: string; readonly since: number } | null = null;
   let complaints: ReadonlySet<string> = new Set();
   let hasSaveFailed = false;

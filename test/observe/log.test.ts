@@ -302,7 +302,7 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
   "control-plane-lost": [
     {
       name: "control plane that is lost",
-      event: { kind: "control-plane-lost", reason: "status 500" },
+      event: { kind: "control-plane-lost", server: "survival", reason: "status 500" },
       level: "warn",
       fields: { reason: "status 500" },
     },
@@ -310,7 +310,7 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
   "control-plane-back": [
     {
       name: "control plane that is back",
-      event: { kind: "control-plane-back" },
+      event: { kind: "control-plane-back", server: "survival" },
       level: "info",
       fields: {},
     },

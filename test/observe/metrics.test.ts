@@ -251,7 +251,7 @@ async function everything(): Promise<{ readonly metrics: Metrics; readonly text:
   metrics.observe(ended({}, { kind: "dropped", why: "unknown-host", reason: null }));
   metrics.observe(ended({ id: 2 }));
   metrics.observe({ kind: "listening", address: "::", port: 25565, sessionLimit: 100 });
-  metrics.observe({ kind: "control-plane-back" });
+  metrics.observe({ kind: "control-plane-back", server: "survival" });
   metrics.observe({
     kind: "source-live",
     source: "postgres",

@@ -219,13 +219,13 @@ describe("the router's own metrics", () => {
     {
       name: "a control plane that is lost",
       metric: "automc_control_plane_up",
-      events: [{ kind: "control-plane-lost", reason: "gone" }],
+      events: [{ kind: "control-plane-lost", server: "survival", reason: "gone" }],
       lines: ["automc_control_plane_up 0"],
     },
     {
       name: "a control plane that is back",
       metric: "automc_control_plane_up",
-      events: [{ kind: "control-plane-lost", reason: "gone" }, { kind: "control-plane-back" }],
+      events: [{ kind: "control-plane-lost", server: "survival", reason: "gone" }, { kind: "control-plane-back", server: "survival" }],
       lines: ["automc_control_plane_up 1"],
     },
     {
