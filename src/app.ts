@@ -16,10 +16,12 @@ import type { Route } from "./routing/route.ts";
 import type { RouteSource } from "./routing/source.ts";
 import { createRouteTable } from "./routing/table.ts";
 import { createSessions, type LiveSession } from "./session/sessions.ts";
+import { createStatusCache } from "./session/status-cache.ts";
 import { createEnvSource } from "./sources/env.ts";
 import { createPostgresSource } from "./sources/postgres.ts";
 import { createStaticRoutes, type StaticRoutes } from "./sources/static-routes.ts";
 import { superviseSources } from "./sources/supervisor.ts";
+import { openStatusStore, statusPath } from "./status-store.ts";
 
 /** A router that is running. */
 export interface App {
@@ -93,6 +95,11 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
         });
 
   const { receive, send } = config.proxyProtocol;
+  const snapshot = config.postgres?.snapshot ?? null;
+  const statuses = await openStatusStore(snapshot && statusPath(snapshot), {
+    deadlines,
+    warn: (message) => emit({ kind: "setting-warning", message }),
+  });
   const queue = createAcceptQueue({ perSecond: config.listen.connectionsPerSecond });
   const sessions = createSessions({
     queue,
@@ -105,6 +112,11 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     proxies: receive && { trusted: receive.trusted && createAddressSet(receive.trusted) },
     filter: createClientFilter(config.clients),
     sendProxyProtocol: send,
+    statusMemory: statuses.memory,
+    statusCache:
+      config.statusCacheMs === 0
+        ? null
+        : createStatusCache({ maxAgeMs: config.statusCacheMs, deadlines }),
     simplifySrv: config.simplifySrv,
     asleepText: config.motd.asleep,
     loadingText: config.motd.loading,
@@ -172,7 +184,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     stopping.abort();
     const cut = await sessions.drain(config.drainTimeoutMs, now);
     if (admin?.ok) await admin.value.stop();
-    await supervisor.stop();
+    await Promise.all([supervisor.stop(), statuses.stop()]);
     emit({ kind: "stopped", cut });
   }
 

@@ -68,6 +68,8 @@ export interface Config {
   readonly api: ApiConfig | null;
   /** Server list texts; empty for none. */
   readonly motd: { readonly asleep: string; readonly loading: string };
+  /** How old an answer to a ping may be, ms; 0: as old as the ping. */
+  readonly statusCacheMs: number;
   /** Null: no routes from Postgres, and nothing of the extension is on. */
   readonly postgres: PostgresConfig | null;
   /** Null: nobody is woken. */
@@ -165,6 +167,7 @@ export function parseConfig(
       asleep: env.text("AUTO_SCALE_ASLEEP_MOTD"),
       loading: env.text("AUTO_SCALE_LOADING_MOTD"),
     },
+    statusCacheMs: env.read("AUTOMC_STATUS_CACHE", durationWithin(0, dayMs)),
     postgres,
     waker: readWaker(env, postgres),
     hold: env.read("AUTOMC_HOLD", readBoolean),

@@ -277,6 +277,13 @@ const table = [
         otherName: "USE_LOADING_MOTD",
       },
       {
+        name: "AUTOMC_STATUS_CACHE",
+        kind: "duration",
+        default: "0",
+        meaning: "Answers pings of running servers from what they said up to this long ago; 0 asks them each time.",
+        status: "supported",
+      },
+      {
         name: "AUTO_SCALE_UP",
         kind: "boolean",
         default: "false",

@@ -292,6 +292,7 @@ const isOperatorsMatter = (answer: Answer): boolean =>
   answer === "unreachable" || answer === "wake-failed" || answer === "full";
 
 const answerMessages: Readonly<Record<Answer, string>> = {
+  running: "told what the server last said",
   asleep: "told that the server is asleep",
   waking: "told that the server is starting",
   unreachable: "refused: the server cannot be reached",

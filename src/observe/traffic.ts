@@ -88,6 +88,7 @@ const wrongPacket = "the first packet is not a handshake";
 
 const answerErrors: Readonly<Record<Answer, ErrorType | null>> = {
   // mc-router finds out that a server sleeps by a dial that fails.
+  running: null,
   asleep: "backend_failed",
   waking: null,
   unreachable: "backend_failed",

@@ -253,7 +253,9 @@ function ended(session: SessionFacts, outcome: Outcome, now: Date): readonly Not
   const isUnknown = outcome.kind === "dropped" && outcome.why === "unknown-host";
   if (session.route === null && !isUnknown) return [];
   const notices: Notice[] = [];
-  if (isUnknown || isUndialled(session, outcome)) {
+  if (outcome.kind === "answered" && outcome.answer === "running") {
+    notices.push(connected(session, now));
+  } else if (isUnknown || isUndialled(session, outcome)) {
     const notice = about("connect", "missing-backend", session, now);
     notices.push({ ...notice, error: "No backend found" });
   } else if (isUnreached(outcome)) {

@@ -3,11 +3,14 @@ import type { Deadlines } from "../net/deadlines.ts";
 import { legacyDisconnect, legacyPingReply } from "../protocol/legacy-ping.ts";
 import { loginDisconnect } from "../protocol/login.ts";
 import type { Opening } from "../protocol/opening.ts";
-import { pong, readStatusPacket, type StatusPacket, statusResponse } from "../protocol/status.ts";
+import { pong, readStatusPacket, type StatusPacket } from "../protocol/status.ts";
 import type { Answer } from "./outcome.ts";
 
+/** An answer that keeps somebody out. */
+type Refusal = Exclude<Answer, "running">;
+
 /** What a player reads instead of a world. Plain words: what is the matter, and what to do. */
-const kickTexts: Readonly<Record<Answer, string>> = {
+const kickTexts: Readonly<Record<Refusal, string>> = {
   asleep: "This server is asleep. Join to start it.",
   waking: "This server is starting. Please join again in a moment.",
   unreachable: "This server cannot be reached right now. Please try again in a moment.",
@@ -23,41 +26,42 @@ const requestMs = 3_000;
 const pingMs = 2_000;
 
 /** Ends a waiting login with words. The client is closed when they have been read. */
-export function kick(client: Conn, answer: Answer, deadlines: Deadlines): void {
+export function kick(client: Conn, answer: Refusal, deadlines: Deadlines): void {
   send(client, loginDisconnect(kickTexts[answer]));
   close(client, deadlines);
 }
 
 /** Ends the join of a client from before Minecraft 1.7 with words. */
-export function kickLegacy(client: Conn, answer: Answer, deadlines: Deadlines): void {
+export function kickLegacy(client: Conn, answer: Refusal, deadlines: Deadlines): void {
   send(client, legacyDisconnect(kickTexts[answer]));
   close(client, deadlines);
 }
 
-/** Answers a ping with an entry for the server list whose description is `text`, and the pong behind it. Closes the client. */
+/** What a ping is answered with: the text for clients before 1.7, the status response for others; null for none. */
+export interface ListEntry {
+  readonly text: string;
+  readonly status: Uint8Array | null;
+}
+
+/** Answers a ping with an entry for the server list, and the pong behind it. Closes the client. */
 export async function answerPing(
   client: Conn,
   opening: Opening,
-  text: string,
+  { text, status }: ListEntry,
   deadlines: Deadlines,
 ): Promise<void> {
   if (opening.kind === "legacy-ping") {
     send(client, legacyPingReply(opening.form, text));
-  } else if (opening.kind === "status") {
-    await answerStatus(client, opening.handshake.protocol, text, deadlines);
+  } else if (opening.kind === "status" && status !== null) {
+    await answerStatus(client, status, deadlines);
   }
   close(client, deadlines);
 }
 
-async function answerStatus(
-  client: Conn,
-  protocol: number,
-  text: string,
-  deadlines: Deadlines,
-): Promise<void> {
+async function answerStatus(client: Conn, status: Uint8Array, deadlines: Deadlines): Promise<void> {
   const first = await readStatus(client, requestMs, deadlines);
   // A client that asks for nothing gets its answer all the same, as from mc-router.
-  send(client, statusResponse({ protocol, text }));
+  send(client, status);
   const ping = first?.kind === "ping-request" ? first : await readStatus(client, pingMs, deadlines);
   if (ping?.kind === "ping-request") send(client, pong(ping.payload));
 }

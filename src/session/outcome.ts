@@ -5,6 +5,8 @@ export type Answer =
   /** A ping of a server that sleeps, or of one that starts. */
   | "asleep"
   | "waking"
+  /** A ping of a running server, answered with what the server said to another. */
+  | "running"
   /** A known server that takes no connection. */
   | "unreachable"
   /** It was to be started and did not come up in time. */

@@ -1,16 +1,20 @@
 import type { Fleet } from "../backend/fleet.ts";
-import { abort, type Conn, more, peek, send } from "../net/conn.ts";
+import { abort, type Conn, close, more, peek, send } from "../net/conn.ts";
 import type { Deadlines } from "../net/deadlines.ts";
 import type { Dialer } from "../net/dial.ts";
+import { err, ok } from "../result.ts";
 import type { Address } from "../routing/address.ts";
 import type { Route, WakeTarget } from "../routing/route.ts";
 import { type Hold, type HoldEnd, holdLogin } from "./hold.ts";
+import type { CachedStatus, StatusCache } from "./status-cache.ts";
+import { askStatus } from "./status-exchange.ts";
 
 /** What came of the way to a backend. `reached` hands the connection over, with everything the client has said so far sent to it. */
 export type Reached =
   | { readonly kind: "reached"; readonly backend: Conn; readonly waitedMs: number | null }
-  | { readonly kind: "asleep" }
-  | { readonly kind: "waking" }
+  /** A ping that is answered without a connection of its own, by this frame. */
+  | { readonly kind: "running"; readonly status: Uint8Array }
+  | { readonly kind: "asleep" | "waking"; readonly reason: string | null }
   | { readonly kind: "unreachable"; readonly reason: string }
   | { readonly kind: "wake-failed"; readonly waitedMs: number; readonly reason: string }
   | { readonly kind: "mute"; readonly waitedMs: number }
@@ -28,6 +32,8 @@ export interface ReachDeps {
   readonly wakeTimeoutMs: number;
   /** Aborts when the router stops. */
   readonly stopping: AbortSignal;
+  /** Null: every ping of a running server reaches it. */
+  readonly statusCache: StatusCache | null;
   /** True when there is something to tell pings of a server that starts. */
   readonly hasLoadingText: boolean;
 }
@@ -39,21 +45,62 @@ const graceMs = 1_000;
 export interface ReachNotes {
   dialling(address: Address): void;
   holding(): void;
+  /** The server's own status, as JSON text. */
+  heard(status: string): void;
 }
 
-/** The way for a ping: whatever answers at the route's address. A ping never wakes anything. */
+/** The way for a ping: whatever answers at the route's address. A ping never wakes anything. `cacheKey` is null for one that the cache cannot answer. */
 export async function reachForPing(
   route: Route,
   opening: Uint8Array,
+  cacheKey: string | null,
   gone: AbortSignal,
   deps: ReachDeps,
   notes: ReachNotes,
 ): Promise<Reached> {
   const waking = route.wake !== null && deps.fleet?.isWaking(route.wake.server) === true;
-  if (waking && deps.hasLoadingText) return { kind: "waking" };
-  const reached = await reachDirectly(route.address, opening, gone, deps, notes);
+  if (waking && deps.hasLoadingText) return { kind: "waking", reason: null };
+  const { statusCache } = deps;
+  const reached =
+    statusCache === null || cacheKey === null
+      ? await reachDirectly(route.address, opening, gone, deps, notes)
+      : await reachByCache(route.address, opening, cacheKey, statusCache, deps, notes);
   if (reached.kind !== "unreachable" || route.wake === null) return reached;
-  return { kind: deps.fleet?.isWaking(route.wake.server) ? "waking" : "asleep" };
+  const kind = deps.fleet?.isWaking(route.wake.server) ? "waking" : "asleep";
+  return { kind, reason: reached.reason };
+}
+
+async function reachByCache(
+  address: Address,
+  opening: Uint8Array,
+  key: string,
+  cache: StatusCache,
+  deps: ReachDeps,
+  notes: ReachNotes,
+): Promise<Reached> {
+  notes.dialling(address);
+  const status = await cache.status(key, () => freshStatus(address, opening, deps, notes));
+  if (!status.ok) return { kind: "unreachable", reason: status.error };
+  return { kind: "running", status: status.value };
+}
+
+/** What the backend answers to a ping with this opening. Others may wait for it too, so no client's leaving ends it. */
+async function freshStatus(
+  address: Address,
+  opening: Uint8Array,
+  { dialer, deadlines }: ReachDeps,
+  notes: ReachNotes,
+): Promise<CachedStatus> {
+  const { signal } = new AbortController();
+  const dialled = await dialer.dial(address, signal);
+  if (!dialled.ok) return err(dialled.error.message);
+  const backend = dialled.value;
+  send(backend, opening);
+  const answer = await askStatus(backend, deadlines, signal);
+  close(backend, deadlines);
+  if (answer === null) return err("does not answer pings");
+  notes.heard(answer.json);
+  return ok(answer.frame);
 }
 
 /** The way to a server that is simply there or not. */

@@ -20,11 +20,16 @@ import {
   reachDirectly,
   reachForPing,
 } from "./reach.ts";
+import { statusKey } from "./status-cache.ts";
+import { overhearStatus } from "./status-exchange.ts";
+import type { StatusMemory } from "./status-memory.ts";
 
 /** What every session needs. */
 export interface SessionDeps extends ReachDeps, AdmissionDeps {
   readonly table: RouteTable;
   readonly simplifySrv: boolean;
+  /** What servers that can sleep last said of themselves. */
+  readonly statusMemory: StatusMemory;
   /** What pings of a sleeping and of a starting server are told; empty: nothing. */
   readonly asleepText: string;
   readonly loadingText: string;
@@ -65,17 +70,22 @@ export async function serve(session: Session, deps: SessionDeps): Promise<Outcom
   if (claim === null) return dropped("unknown-host");
   session.facts.route = patternText(claim.pattern);
   session.facts.row = claim.route.source === "env" ? null : claim.route.id;
-  if (session.isTooMany) return refuse(session, opening, { kind: "full" }, deps);
+  if (session.isTooMany) return refuse(session, opening, { kind: "full" }, claim.route, deps);
   if (deps.stopping.aborted) {
-    return refuse(session, opening, { kind: "stopping", waitedMs: null }, deps);
+    return refuse(session, opening, { kind: "stopping", waitedMs: null }, claim.route, deps);
   }
 
   const bytes = bytesForBackend(client, opened, admission.ends, claim.route, deps);
-  const reached = await reach(session, opening, bytes, claim, deps);
-  if (reached.kind !== "reached") return refuse(session, opening, reached, deps);
+  const reached = await reach(session, opening, bytes, hostname, claim, deps);
+  if (reached.kind === "running") {
+    await answerPing(client, opening, { text: "", status: reached.status }, deps.deadlines);
+    return answered("running");
+  }
+  if (reached.kind !== "reached") return refuse(session, opening, reached, claim.route, deps);
 
   session.facts.waitedMs = reached.waitedMs;
   deps.emit({ kind: "session-relaying", session: { ...session.facts } });
+  await lookAtStatus(session, opening, claim.route, reached.backend, deps);
   return { kind: "relayed", end: await relay(client, reached.backend, deps.deadlines) };
 }
 
@@ -113,6 +123,7 @@ function reach(
   session: Session,
   opening: Opening,
   bytes: Uint8Array,
+  hostname: Hostname,
   claim: Claim,
   deps: SessionDeps,
 ): Promise<Reached> {
@@ -123,8 +134,16 @@ function reach(
       session.facts.backend = address.text;
     },
     holding: () => deps.emit({ kind: "session-holding", session: { ...session.facts } }),
+    heard: (status) => {
+      if (opening.kind !== "status" || route.wake === null) return;
+      deps.statusMemory.remember(nameOf(route), opening.handshake.protocol, status);
+    },
   };
-  if (opening.kind !== "login") return reachForPing(route, bytes, gone, deps, notes);
+  if (opening.kind !== "login") {
+    const key =
+      opening.kind === "status" ? statusKey(route.address, opening.handshake, hostname) : null;
+    return reachForPing(route, bytes, key, gone, deps, notes);
+  }
   if (route.wake === null || deps.fleet === null) {
     return reachDirectly(route.address, bytes, gone, deps, notes);
   }
@@ -155,7 +174,8 @@ function bytesForBackend(
 async function refuse(
   session: Session,
   opening: Opening,
-  reached: Exclude<Reached, { kind: "reached" }> | { readonly kind: "full" },
+  reached: Exclude<Reached, { kind: "reached" | "running" }> | { readonly kind: "full" },
+  route: Route,
   deps: SessionDeps,
 ): Promise<Outcome> {
   const { client } = session;
@@ -169,8 +189,16 @@ async function refuse(
     return answered(answer, reason);
   }
   const text = pingText(answer, deps);
-  if (text === "") return dropped("no-answer", reason);
-  await answerPing(client, opening, text, deps.deadlines);
+  const isSleeper = answer === "asleep" || answer === "waking";
+  const status =
+    opening.kind === "status" && isSleeper
+      ? deps.statusMemory.asleepStatus(nameOf(route), {
+          protocol: opening.handshake.protocol,
+          text,
+        })
+      : null;
+  if (text === "" && status === null) return dropped("no-answer", reason);
+  await answerPing(client, opening, { text, status }, deps.deadlines);
   return answered(answer, reason);
 }
 
@@ -180,6 +208,24 @@ function pingText(answer: string, deps: SessionDeps): string {
   if (answer === "waking") return deps.loadingText || deps.asleepText;
   return "";
 }
+
+/** Looks, now and then, at what a server that can sleep says of itself, for when it does. Other pings go straight to the relay. */
+async function lookAtStatus(
+  { client, gone }: Session,
+  opening: Opening,
+  route: Route,
+  backend: Conn,
+  deps: SessionDeps,
+): Promise<void> {
+  if (opening.kind !== "status" || route.wake === null) return;
+  const { protocol } = opening.handshake;
+  if (!deps.statusMemory.mayLook(nameOf(route), protocol)) return;
+  const seen = await overhearStatus(client, backend, deps.deadlines, gone);
+  if (seen !== null) deps.statusMemory.remember(nameOf(route), protocol, seen.json);
+}
+
+/** The name of a route that no other has; it outlives a change of address. */
+const nameOf = (route: Route): string => `${route.source} ${route.id}`;
 
 function refuseLegacy(client: Conn, deps: SessionDeps): Outcome {
   kickLegacy(client, "too-old", deps.deadlines);

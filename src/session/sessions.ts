@@ -1,4 +1,4 @@
-import { abort, type Conn, drop } from "../net/conn.ts";
+import { abort, type Conn, drop, peek } from "../net/conn.ts";
 import type { AcceptQueue } from "../net/rate.ts";
 import type { SessionFacts } from "./event.ts";
 import { dropped, type Outcome } from "./outcome.ts";
@@ -21,7 +21,7 @@ export interface Sessions {
   /** The sessions that are not over, oldest first. */
   list(): readonly LiveSession[];
   /**
-   * Lets nobody else in, drops those who have not said yet what they want, and resolves when the last client is gone, with how
+   * Lets nobody else in, drops those who have said nothing yet, and resolves when the last client is gone, with how
    * many sessions had to be cut: those that were not over after `ms` or when the signal aborts.
    */
   drain(ms: number, signal: AbortSignal): Promise<number>;
@@ -100,7 +100,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
   function drain(ms: number, signal: AbortSignal): Promise<number> {
     deps.queue.stop();
     for (const [client, { session }] of [...entries]) {
-      if (session.facts.intent === null) drop(client);
+      if (session.facts.intent === null && peek(client).length === 0) drop(client);
     }
     if (entries.size === 0) return Promise.resolve(0);
     return new Promise((resolve) => {

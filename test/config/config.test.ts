@@ -52,6 +52,7 @@ const standard: Config = {
   routesFile: { path: null, watch: false },
   api: null,
   motd: { asleep: "", loading: "" },
+  statusCacheMs: 0,
   postgres: null,
   waker: null,
   hold: true,

@@ -299,6 +299,30 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
       fields: { row: "a", took: "1.0s" },
     },
   ],
+  "api-listening": [
+    {
+      name: "api-listening",
+      event: { kind: "api-listening", binding: "127.0.0.1:8080" },
+      level: "info",
+      fields: { binding: "127.0.0.1:8080" },
+    },
+  ],
+  "influx-lost": [
+    {
+      name: "influx-lost",
+      event: { kind: "influx-lost", reason: "status 500" },
+      level: "warn",
+      fields: { reason: "status 500" },
+    },
+  ],
+  "influx-back": [
+    {
+      name: "influx-back",
+      event: { kind: "influx-back", dropped: 3 },
+      level: "info",
+      fields: { dropped: 3 },
+    },
+  ],
   "control-plane-lost": [
     {
       name: "control plane that is lost",

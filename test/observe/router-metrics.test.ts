@@ -225,7 +225,10 @@ describe("the router's own metrics", () => {
     {
       name: "a control plane that is back",
       metric: "automc_control_plane_up",
-      events: [{ kind: "control-plane-lost", server: "survival", reason: "gone" }, { kind: "control-plane-back", server: "survival" }],
+      events: [
+        { kind: "control-plane-lost", server: "survival", reason: "gone" },
+        { kind: "control-plane-back", server: "survival" },
+      ],
       lines: ["automc_control_plane_up 1"],
     },
     {

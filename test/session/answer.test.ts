@@ -80,7 +80,7 @@ describe("a ping of a sleeping server", () => {
       expect((await town.ended()).outcome).toEqual({
         kind: "answered",
         answer: "asleep",
-        reason: null,
+        reason: "refuses connections",
       });
       expect(town.plane.requests).toEqual([]);
     });

@@ -159,15 +159,28 @@ describe("a drain", () => {
     using backend = startBackend(silent);
     await using world = startSessions({ routes: [route("a.example.com", backend.address)] });
     const player = await world.player(opening.subarray(0, 10));
-    await until("it is there", () => world.sessions.count() === 1);
+    // Whoever comes later and is served shows that the first one's bytes have been read.
+    const scanner = await world.player(Buffer.from("GET / HTTP/1.1"));
+    await scanner.waitForEnd();
+    await until("the first one is left", () => world.sessions.count() === 1);
     world.stop();
     const drained = world.sessions.drain(60_000, never);
     await player.send(opening.subarray(10));
     expect(disconnectText(await player.readFrame())).toContain("being restarted");
     player.close();
     expect(await drained).toBe(0);
-    expect((await world.ended()).outcome).toMatchObject({ kind: "answered", answer: "stopping" });
+    expect((await world.ended(1)).outcome).toMatchObject({ kind: "answered", answer: "stopping" });
     expect(backend.connections).toEqual([]);
+  });
+
+  test("a client that has said nothing is dropped", async () => {
+    await using world = startSessions({});
+    const player = await world.player(Buffer.alloc(0));
+    await until("it is there", () => world.sessions.count() === 1);
+    world.stop();
+    expect(await world.sessions.drain(60_000, never)).toBe(0);
+    await player.waitForEnd();
+    expect(player.receivedLength).toBe(0);
   });
 });
 

@@ -47,7 +47,7 @@ describe("the start", () => {
     const source = await start(fileText({ a: "x:1", "*.b": "x:2" }, "x:3"));
     expect(source.claims()).toEqual(["file: * x:3", "file: *.b x:2", "file: a x:1"]);
     expect(source.events).toEqual([
-      { kind: "source-live", source: "file", routes: 3, mode: "poll", awayMs: 0 },
+      { kind: "source-live", source: "file", routes: 3, mode: "reload", awayMs: 0 },
     ]);
   });
 

@@ -15,6 +15,8 @@ import { createRouteTable, type RouteTable } from "../../src/routing/table.ts";
 import type { SessionEvent, SessionFacts } from "../../src/session/event.ts";
 import type { Outcome } from "../../src/session/outcome.ts";
 import { createSessions, type Sessions } from "../../src/session/sessions.ts";
+import { createStatusCache } from "../../src/session/status-cache.ts";
+import { createStatusMemory } from "../../src/session/status-memory.ts";
 import { reserveBackend, type SleepingBackend, silent } from "./backend.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Peer } from "./peer.ts";
@@ -91,6 +93,8 @@ export interface SessionWorldOptions {
   readonly hold?: boolean;
   readonly asleepText?: string;
   readonly loadingText?: string;
+  /** Pings of running servers are answered from a cache of this age, ms. */
+  readonly statusMaxAgeMs?: number;
   readonly transferAsLogin?: boolean;
   readonly limit?: number;
   readonly queue?: AcceptQueue;
@@ -154,6 +158,11 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     proxies: null,
     filter: createClientFilter({ allow: [], deny: [] }),
     sendProxyProtocol: false,
+    statusMemory: createStatusMemory({ now: deadlines.now, changed: () => {} }),
+    statusCache:
+      options.statusMaxAgeMs === undefined
+        ? null
+        : createStatusCache({ maxAgeMs: options.statusMaxAgeMs, deadlines }),
     transferAsLogin: options.transferAsLogin ?? false,
     emit,
   });
