@@ -1,16 +1,16 @@
-/** What happens to backends and to the control plane that starts them, as the operator needs to know it. */
+/** What happens to backends and to those who start them, as the operator needs to know it. `server` is the backend's name there. */
 export type BackendEvent =
   | { readonly kind: "wake-started"; readonly server: string }
-  /** The server can be dialled. `by` tells who said where: the control plane, or the row because the control plane could not be asked. */
+  /** The server can be dialled. `by` tells who said where: whoever starts it, or the route because nobody could be asked. */
   | {
       readonly kind: "wake-done";
       readonly server: string;
       readonly address: string;
-      readonly by: "control-plane" | "row";
+      readonly by: "control-plane" | "webhook" | "row";
       readonly waiters: number;
       readonly tookMs: number;
     }
-  /** The time for it is over. `reason` is what stood in the way last. */
+  /** The time for it is over, or it could not be started. `reason` is what stood in the way last. */
   | {
       readonly kind: "wake-failed";
       readonly server: string;
@@ -22,4 +22,19 @@ export type BackendEvent =
   | { readonly kind: "wake-abandoned"; readonly server: string; readonly tookMs: number }
   /** The control plane does not do its part for a server. Emitted once until it does again. */
   | { readonly kind: "control-plane-lost"; readonly server: string; readonly reason: string }
-  | { readonly kind: "control-plane-back"; readonly server: string };
+  | { readonly kind: "control-plane-back"; readonly server: string }
+  /** The webhook does not start a server. Emitted once until it does again. */
+  | { readonly kind: "webhook-lost"; readonly server: string; readonly reason: string }
+  | { readonly kind: "webhook-back"; readonly server: string }
+  /** Nobody is on it any more: it is put to sleep after `afterMs`, unless somebody comes. */
+  | { readonly kind: "idle-armed"; readonly server: string; readonly afterMs: number }
+  /** It has been idle, and is being put to sleep. */
+  | { readonly kind: "sleep-started"; readonly server: string }
+  | { readonly kind: "sleep-done"; readonly server: string; readonly tookMs: number }
+  /** It was not put to sleep, which is tried again after `retryMs`. */
+  | {
+      readonly kind: "sleep-failed";
+      readonly server: string;
+      readonly reason: string;
+      readonly retryMs: number;
+    };

@@ -15,8 +15,18 @@ export const sourceNames = [
 /** The name of a place that routes come from. */
 export type SourceName = (typeof sourceNames)[number];
 
-/** How a sleeping backend is started, and the name it is started by. */
-export type WakeTarget = { readonly kind: "control-plane"; readonly server: string };
+/** Who starts a sleeping backend, and what it is called there. */
+export type WakeTarget =
+  | { readonly kind: "control-plane"; readonly server: string }
+  /** `serverAddress` is the pattern's text, empty for the default route; `backend` the route's address. */
+  | { readonly kind: "webhook"; readonly serverAddress: string; readonly backend: string };
+
+/** What tells one backend from all others: targets with equal keys are started, counted and stopped as one. */
+export const wakeKey = (target: WakeTarget): string => `${target.kind}:${wakeName(target)}`;
+
+/** The backend's name as an operator knows it: the server's at the control plane, or the address. */
+export const wakeName = (target: WakeTarget): string =>
+  target.kind === "control-plane" ? target.server : target.backend;
 
 /** One backend as its source describes it: the patterns it claims, where it lives and how it is woken. Never mutated. */
 export interface Route {
@@ -34,9 +44,11 @@ export interface Route {
 /** True when both lead to the same backend, woken the same way. */
 export const sameTarget = (a: Route, b: Route): boolean =>
   sameAddress(a.address, b.address) &&
-  a.wake?.kind === b.wake?.kind &&
-  a.wake?.server === b.wake?.server &&
+  sameWake(a.wake, b.wake) &&
   a.proxyProtocol === b.proxyProtocol;
+
+const sameWake = (a: WakeTarget | null, b: WakeTarget | null): boolean =>
+  a === null || b === null ? a === b : wakeKey(a) === wakeKey(b);
 
 /** True when a client could not tell the two routes apart (id and source aside). */
 export const sameRoute = (a: Route, b: Route): boolean =>
