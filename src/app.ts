@@ -1,7 +1,11 @@
+import { readFile } from "node:fs/promises";
 import { createReadiness } from "./admin/health.ts";
 import { startAdminServer } from "./admin/server.ts";
+import { createControlPlane } from "./backend/control-plane.ts";
 import { createFleet } from "./backend/fleet.ts";
-import { createWaker } from "./backend/waker.ts";
+import { createIdle } from "./backend/idle.ts";
+import { createWebhook } from "./backend/webhook.ts";
+import { parseAllowDeny } from "./config/allow-deny.ts";
 import type { Config } from "./config/config.ts";
 import { createAddressSet, createClientFilter } from "./net/cidr.ts";
 import { createDeadlines } from "./net/deadlines.ts";
@@ -12,13 +16,15 @@ import { createResolver } from "./net/resolve.ts";
 import type { Observer } from "./observe/bus.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { err, ok, type Result } from "./result.ts";
-import type { Route } from "./routing/route.ts";
+import { type Route, wakeName } from "./routing/route.ts";
 import type { RouteSource } from "./routing/source.ts";
 import { createRouteTable } from "./routing/table.ts";
 import { createSessions, type LiveSession } from "./session/sessions.ts";
 import { createStatusCache } from "./session/status-cache.ts";
+import { everybody } from "./session/wake-permission.ts";
 import { createEnvSource } from "./sources/env.ts";
 import { createPostgresSource } from "./sources/postgres.ts";
+import { scaledByWebhook } from "./sources/scaled.ts";
 import { createStaticRoutes, type StaticRoutes } from "./sources/static-routes.ts";
 import { superviseSources } from "./sources/supervisor.ts";
 import { openStatusStore, statusPath } from "./status-store.ts";
@@ -26,7 +32,7 @@ import { openStatusStore, statusPath } from "./status-store.ts";
 /** A router that is running. */
 export interface App {
   readonly port: number;
-  /** Reads again what may have changed: the routes file. */
+  /** Reads again what may have changed: the routes file, and the one that says who may start servers. */
   reload(): Promise<void>;
   /**
    * Refuses new clients, tells waiting players, and resolves when the last session is over: at the latest after the drain
@@ -42,6 +48,9 @@ export interface AppDeps {
   /** How many sessions there are file descriptors for. */
   readonly sessionLimit: number;
 }
+
+/** mc-router's least time for an attempt to connect to a backend that is being woken, ms. */
+const leastAttemptMs = 250;
 
 /** How long the port stays closed for routes that are still being read, ms: a player should not find the router empty. */
 const firstRoutesMs = 5_000;
@@ -70,29 +79,39 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
   });
   const loaded = await staticRoutes.load();
   if (!loaded.ok) return loaded;
-  const supervisor = superviseSources(sources, {
-    table,
-    changed: (source, changes) => emit({ kind: "routes-changed", source, changes }),
+
+  const resolver = createResolver({});
+  const dialer = createDialer({ resolver, deadlines, timeoutMs: config.dialTimeoutMs, fault });
+  const { waker, scaler } = config;
+  const attemptMs = Math.max(leastAttemptMs, config.dialTimeoutMs);
+  const fleet = createFleet({
+    wakers: {
+      "control-plane": waker && createControlPlane({ ...waker, deadlines, emit }),
+      webhook: scaler && createWebhook({ ...scaler, attemptMs, deadlines, emit }),
+    },
+    dialer: createDialer({ resolver, deadlines, timeoutMs: attemptMs, fault }),
+    deadlines,
+    emit,
+  });
+  const idle = createIdle({
+    ...config.idle,
+    deadlines,
+    canStop: fleet.canStop,
+    stop: fleet.stop,
+    orphaned: fleet.forget,
+    emit,
     fault,
   });
 
-  const dialer = createDialer({
-    resolver: createResolver({}),
-    deadlines,
-    timeoutMs: config.dialTimeoutMs,
+  const supervisor = superviseSources(sources, {
+    table,
+    changed: (source, changes) => {
+      idle.routesChanged(changes);
+      emit({ kind: "routes-changed", source, changes });
+    },
     fault,
   });
-  const fleet =
-    config.waker === null
-      ? null
-      : createFleet({
-          waker: createWaker({ ...config.waker, deadlines, emit }),
-          dialer,
-          deadlines,
-          timeoutMs: config.waker.timeoutMs,
-          pollMs: config.waker.pollIntervalMs,
-          emit,
-        });
+  let wakePermissions = config.allowDeny?.permissions ?? everybody;
 
   const { receive, send } = config.proxyProtocol;
   const snapshot = config.postgres?.snapshot ?? null;
@@ -107,6 +126,8 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     table,
     dialer,
     fleet,
+    idle,
+    wakePermissions: () => wakePermissions,
     deadlines,
     emit,
     proxies: receive && { trusted: receive.trusted && createAddressSet(receive.trusted) },
@@ -122,7 +143,6 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     loadingText: config.motd.loading,
     hasLoadingText: (config.motd.loading || config.motd.asleep) !== "",
     hold: config.hold,
-    wakeTimeoutMs: config.waker?.timeoutMs ?? 0,
     transferAsLogin: config.transferAsLogin,
     stopping: stopping.signal,
   });
@@ -149,6 +169,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
       fault,
     }));
   if (admin?.ok === false) {
+    idle.stop();
     await supervisor.stop();
     return admin;
   }
@@ -163,6 +184,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
   const listener = listen({ bind, port, accept: sessions.accept, fault });
   if (!listener.ok) {
     if (admin?.ok) await admin.value.stop();
+    idle.stop();
     await supervisor.stop();
     return err(listener.error);
   }
@@ -182,6 +204,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     });
     if (listener.ok) listener.value.stop();
     stopping.abort();
+    idle.stop();
     const cut = await sessions.drain(config.drainTimeoutMs, now);
     if (admin?.ok) await admin.value.stop();
     await Promise.all([supervisor.stop(), statuses.stop()]);
@@ -193,15 +216,36 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     ending ??= end(reason, now);
     return ending;
   };
-  const reload = (): Promise<void> => {
+  /** A file that cannot be used changes nothing. */
+  async function reloadPermissions(path: string): Promise<void> {
+    const text = await readText(path);
+    const read = text.ok ? parseAllowDeny(text.value, config.simplifySrv) : text;
+    if (read.ok) {
+      wakePermissions = read.value;
+      return;
+    }
+    const message = `AUTO_SCALE_ALLOW_DENY=${path} cannot be used, what it said before stays in force: ${read.error}`;
+    emit({ kind: "setting-warning", message });
+  }
+
+  const reload = async (): Promise<void> => {
     emit({ kind: "reloading" });
-    return staticRoutes.reload();
+    if (config.allowDeny !== null) await reloadPermissions(config.allowDeny.path);
+    await staticRoutes.reload();
   };
   return ok({ port: listener.value.port, reload, stop });
 }
 
 /** What the API calls a route's scaling target: the backend that is scaled; empty for one that is not. */
-const scalingTarget = ({ wake }: Route): string => (wake === null ? "" : wake.server);
+const scalingTarget = ({ wake }: Route): string => (wake === null ? "" : wakeName(wake));
+
+async function readText(path: string): Promise<Result<string, string>> {
+  try {
+    return ok(await readFile(path, "utf8"));
+  } catch (cause) {
+    return err(cause instanceof Error ? cause.message : String(cause));
+  }
+}
 
 function liveBytes(live: readonly LiveSession[]): { toBackend: number; toClient: number } {
   const sum = { toBackend: 0, toClient: 0 };
@@ -218,7 +262,8 @@ export function sourcesOf(
   staticRoutes: StaticRoutes,
   emit: Observer,
 ): readonly RouteSource[] {
-  const sources: RouteSource[] = [createEnvSource(config.routes), ...staticRoutes.sources];
+  const fixed = [createEnvSource(config.routes), ...staticRoutes.sources];
+  const sources: RouteSource[] = config.scaler === null ? fixed : fixed.map(scaledByWebhook);
   if (config.postgres !== null) {
     sources.push(
       createPostgresSource({

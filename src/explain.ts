@@ -2,9 +2,10 @@ import { sourcesOf } from "./app.ts";
 import type { Config } from "./config/config.ts";
 import { createDeadlines } from "./net/deadlines.ts";
 import type { Observer } from "./observe/bus.ts";
+import { ok, type Result } from "./result.ts";
 import { toHostname } from "./routing/hostname.ts";
 import { patternText } from "./routing/pattern.ts";
-import type { Route } from "./routing/route.ts";
+import { type Route, type WakeTarget, wakeName } from "./routing/route.ts";
 import { type Candidate, createRouteTable } from "./routing/table.ts";
 import { createStaticRoutes } from "./sources/static-routes.ts";
 import { superviseSources } from "./sources/supervisor.ts";
@@ -19,16 +20,25 @@ const standings: Readonly<Record<Candidate["standing"], string>> = {
   "larger-id": "its name comes later in the same source",
 };
 
-/** Reads every source once and tells, for the operator, where a hostname leads and why. */
-export async function explain(config: Config, raw: string, emit: Observer): Promise<string> {
+const wakerNames: Readonly<Record<WakeTarget["kind"], string>> = {
+  "control-plane": "control plane",
+  webhook: "webhook",
+};
+
+/** Reads every source once and tells, for the operator, where a hostname leads and why. The error is one readable phrase. */
+export async function explain(
+  config: Config,
+  raw: string,
+  emit: Observer,
+): Promise<Result<string, string>> {
   const deadlines = createDeadlines();
   const table = createRouteTable();
   const { simplifySrv } = config;
   const { path } = config.routesFile;
   const staticRoutes = createStaticRoutes({ path, watch: false, simplifySrv, emit });
   const loaded = await staticRoutes.load();
-  if (!loaded.ok) return `${loaded.error}\n`;
-  const supervisor = superviseSources(sourcesOf(config, staticRoutes, emit), {
+  if (!loaded.ok) return loaded;
+  const supervisor = superviseSources(sourcesOf(withoutSnapshot(config), staticRoutes, emit), {
     table,
     changed: (source, changes) => {
       if (changes.conflicts.length > 0) {
@@ -62,8 +72,12 @@ export async function explain(config: Config, raw: string, emit: Observer): Prom
       `claim     ${patternText(claim.pattern)} -> ${route.address.text} (${route.source} ${route.id}): ${standings[standing]}`,
     );
   }
-  return `${lines.join("\n")}\n`;
+  return ok(`${lines.join("\n")}\n`);
 }
+
+/** The snapshot belongs to the router that runs: it may be older than the table, and must not be written with another user's rights. */
+const withoutSnapshot = (config: Config): Config =>
+  config.postgres === null ? config : { ...config, postgres: { ...config.postgres, snapshot: null } };
 
 function routeLines(route: Route, pattern: string): readonly string[] {
   return [
@@ -71,6 +85,6 @@ function routeLines(route: Route, pattern: string): readonly string[] {
     `backend   ${route.address.text}`,
     route.wake === null
       ? "wake      never: it is dialled as it is"
-      : `wake      by the control plane, as ${JSON.stringify(route.wake.server)}`,
+      : `wake      by the ${wakerNames[route.wake.kind]}, as ${JSON.stringify(wakeName(route.wake))}`,
   ];
 }

@@ -13,6 +13,9 @@ import { handleSignals } from "./system/signals.ts";
 import { build, buildText } from "./version.ts";
 import { openLog, watch } from "./watch.ts";
 
+/** What may be asked in the form of a flag. */
+const asked: ReadonlySet<string> = new Set(["--version", "--help", "-h"]);
+
 /** The process's exit codes. */
 const exitCodes = { fine: 0, failed: 1, configuration: 2 } as const;
 
@@ -20,7 +23,9 @@ const journalStream = process.env["JOURNAL_STREAM"] ?? "";
 
 function main(argv: readonly string[]): number | Promise<number> {
   const [command, ...rest] = argv;
-  if (rest.length > (command === "explain" ? 1 : 0)) return misused(rest.at(-1) ?? "");
+  const flags = argv.filter((argument) => argument.startsWith("-"));
+  if (flags.length > 0 && !(flags.length === 1 && asked.has(argv.join(" ")))) return misused(flags);
+  if (rest.length > (command === "explain" ? 1 : 0)) return misused(rest.slice(-1));
   switch (command) {
     case undefined:
       return run();
@@ -41,7 +46,7 @@ function main(argv: readonly string[]): number | Promise<number> {
       process.stdout.write(helpText());
       return exitCodes.fine;
     default:
-      return misused(command);
+      return misused([command]);
   }
 }
 
@@ -56,29 +61,42 @@ async function run(): Promise<number> {
 
   const watching = watch(config, openLog(config, journalStream), [process.execPath]);
   const { emit, metrics } = watching;
-  catchStrays(emit);
+  const fault = (thrown: unknown): void =>
+    emit({ kind: "fault", error: thrown instanceof Error ? thrown : new Error(String(thrown)) });
+  // The last resort for what is thrown where nobody expects it: it is logged, and the players stay.
+  process.on("uncaughtException", fault);
+  process.on("unhandledRejection", fault);
   emit({ kind: "started", version: build.version, commit: build.commit });
   for (const warning of warnings) emit({ kind: "setting-warning", message: issueText(warning) });
-  const code = await serve(config, emit, metrics);
-  await watching.stop();
+  const now = new AbortController();
+  const code = await serve(config, emit, metrics, now).catch((thrown: unknown) => {
+    // Without this the process would live on, without a port and deaf to signals.
+    fault(thrown);
+    return exitCodes.failed;
+  });
+  await watching.stop(now.signal);
   return code;
 }
 
-/** Runs the router until a signal ends it; gives the exit code. */
-async function serve(config: Config, emit: Observer, metrics: Metrics): Promise<number> {
+/** Runs the router until a signal ends it; gives the exit code. A second signal aborts `now`. */
+async function serve(
+  config: Config,
+  emit: Observer,
+  metrics: Metrics,
+  now: AbortController,
+): Promise<number> {
   // Before anything else that takes time: until then, SIGHUP would end the process.
-  const now = new AbortController();
-  const asked = Promise.withResolvers<string>();
+  const signalled = Promise.withResolvers<string>();
   const starting = start(config, { emit, metrics, sessionLimit: sessionLimit() });
   handleSignals({
-    stop: asked.resolve,
+    stop: signalled.resolve,
     stopNow: () => now.abort(),
     reload: () => {
       void starting.then((started) => (started.ok ? started.value.reload() : undefined));
     },
   });
 
-  const started = await Promise.race([starting, asked.promise.then(() => null)]);
+  const started = await Promise.race([starting, signalled.promise.then(() => null)]);
   if (started === null) {
     // The port is not open yet, so there is nobody to wait for.
     emit({ kind: "stopped", cut: 0 });
@@ -88,16 +106,8 @@ async function serve(config: Config, emit: Observer, metrics: Metrics): Promise<
     emit({ kind: "failed", reason: started.error });
     return exitCodes.failed;
   }
-  await started.value.stop(await asked.promise, now.signal);
+  await started.value.stop(await signalled.promise, now.signal);
   return exitCodes.fine;
-}
-
-/** The last resort for what is thrown where nobody expects it: it is logged, and the players stay. */
-function catchStrays(emit: Observer): void {
-  const fault = (thrown: unknown): void =>
-    emit({ kind: "fault", error: thrown instanceof Error ? thrown : new Error(String(thrown)) });
-  process.on("uncaughtException", fault);
-  process.on("unhandledRejection", fault);
 }
 
 function check(): number {
@@ -118,9 +128,14 @@ async function explainHost(host: string | undefined): Promise<number> {
   const parsed = readConfig();
   if (!parsed.ok) return refuse(parsed.error);
   const log = openLog(parsed.value.config, journalStream);
-  process.stdout.write(await explain(parsed.value.config, host, log.observe));
+  const explained = await explain(parsed.value.config, host, log.observe);
   await log.flush();
-  return exitCodes.fine;
+  if (explained.ok) {
+    process.stdout.write(explained.value);
+    return exitCodes.fine;
+  }
+  process.stderr.write(`${explained.error}\n`);
+  return exitCodes.failed;
 }
 
 function readConfig(): ReturnType<typeof parseConfig> {
@@ -142,13 +157,15 @@ function refuse(problems: readonly Issue[]): number {
   return exitCodes.configuration;
 }
 
-function misused(argument: string): number {
-  const variable = variableForFlag(argument);
-  process.stderr.write(
-    variable === null
-      ? `${JSON.stringify(argument)} is no command; automc-router help lists them\n`
-      : `${argument}: automc-router is configured by environment variables only; set ${variable}\n`,
-  );
+function misused(given: readonly string[]): number {
+  for (const argument of given) {
+    const variable = variableForFlag(argument);
+    process.stderr.write(
+      variable === null
+        ? `${JSON.stringify(argument)} is no command; automc-router help lists them\n`
+        : `${argument}: automc-router is configured by environment variables only; set ${variable}\n`,
+    );
+  }
   return exitCodes.configuration;
 }
 

@@ -11,8 +11,8 @@ import { build } from "./version.ts";
 export interface Watch {
   readonly emit: Observer;
   readonly metrics: Metrics;
-  /** Resolves when everything has been told, or after a few seconds. */
-  stop(): Promise<void>;
+  /** Resolves when everything has been told, after a few seconds at the latest, and as soon as the signal aborts. */
+  stop(now: AbortSignal): Promise<void>;
 }
 
 /** A log on stderr that nothing holds up. */
@@ -42,7 +42,14 @@ export function openLog(config: Config, journalStream: string): Log {
       line("log lines were lost: whoever reads the log is too slow", { count }),
   });
   return {
-    observe: createLog({ level, format, journald, now, write: writer.write }),
+    observe: createLog({
+      level,
+      format,
+      recordLogins: config.recordLogins,
+      journald,
+      now,
+      write: writer.write,
+    }),
     warn: (message, fields) => writer.write(line(message, fields)),
     dropped: () => writer.dropped,
     flush: () => writer.flush(AbortSignal.timeout(linesMs)),
@@ -72,8 +79,8 @@ export function watch(config: Config, log: Log, commandLine: readonly string[]):
     log.warn("an observer failed", { error: String(thrown) }),
   );
 
-  async function stop(): Promise<void> {
-    const limit = AbortSignal.timeout(noticesMs);
+  async function stop(now: AbortSignal): Promise<void> {
+    const limit = AbortSignal.any([now, AbortSignal.timeout(noticesMs)]);
     await Promise.all([notifier?.flush(limit), metrics.stop(limit)]);
     await log.flush();
   }

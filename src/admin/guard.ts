@@ -19,8 +19,8 @@ export interface Guard {
 }
 
 /**
- * A guard with the given rules. A good token is enough. Without one in force, a web page that has its own name resolve to this machine
- * (DNS rebinding) could ask in the name of whoever looks at it, and its requests show by their Host.
+ * A guard with the given rules. A good token is enough. Without one in force, a web page could ask in the name of whoever looks at it:
+ * one that has its own name resolve to this machine (DNS rebinding) shows by its Host, any other by its Origin.
  */
 export function createGuard({ token, names }: GuardDeps): Guard {
   const expected = token === null ? null : digest(token);
@@ -28,14 +28,19 @@ export function createGuard({ token, names }: GuardDeps): Guard {
   function checkHost(request: Request): Response | null {
     const host = request.headers.get("host");
     // Only HTTP/1.0 has none, which no browser speaks and HAProxy's checks do.
-    if (names === null || host === null || isKnown(host, names)) return null;
-    const detail = `${JSON.stringify(host)} is no name of this API; AUTOMC_API_HOSTS lists those that are`;
-    return problem("wrong-host", detail);
+    if (names === null || host === null) return null;
+    if (!isKnown(host, names)) {
+      const detail = `${JSON.stringify(host)} is no name of this API; AUTOMC_API_HOSTS lists those that are`;
+      return problem("wrong-host", detail);
+    }
+    const origin = request.headers.get("origin");
+    if (origin === null || isOwn(origin, host, names)) return null;
+    return problem("wrong-origin", `pages of ${JSON.stringify(origin)} may not use this API`);
   }
 
   function checkCaller(request: Request): Response | null {
     if (expected === null) return checkHost(request);
-    const [, given] = /^Bearer +(\S+) *$/i.exec(request.headers.get("authorization") ?? "") ?? [];
+    const [, given] = /^Bearer +(\S.*?) *$/i.exec(request.headers.get("authorization") ?? "") ?? [];
     // Digests, because the comparison takes equal lengths, and a length tells something.
     if (given !== undefined && timingSafeEqual(digest(given), expected)) return null;
     const headers = { "WWW-Authenticate": "Bearer" };
@@ -52,4 +57,15 @@ function isKnown(host: string, names: readonly string[]): boolean {
   const bare = host.replace(/:\d*$/, "").toLowerCase();
   if (bare.startsWith("[") && bare.endsWith("]")) return isIPv6(bare.slice(1, -1));
   return isIPv4(bare) || bare === "localhost" || names.includes(bare);
+}
+
+/**
+ * `origin` is the Origin header that browsers send with whatever changes something (RFC 6454, section 7): the API's own pages, or those
+ * of a proxy before it that has one of the names. At an IP literal or localhost, another port is another program's.
+ */
+function isOwn(origin: string, host: string, names: readonly string[]): boolean {
+  const page = URL.parse(origin);
+  if (page === null) return false;
+  const isName = !isIPv4(page.hostname) && page.hostname !== "localhost";
+  return page.host === host.toLowerCase() || (isName && names.includes(page.hostname));
 }

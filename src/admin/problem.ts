@@ -4,6 +4,7 @@ export type ProblemKind =
   | "unauthorized"
   | "not-found"
   | "method-not-allowed"
+  | "wrong-origin"
   | "conflict"
   | "wrong-host"
   | "failed"
@@ -15,6 +16,7 @@ const problems: Readonly<Record<ProblemKind, { readonly status: number; readonly
     "bad-request": { status: 400, title: "The request cannot be used" },
     unauthorized: { status: 401, title: "A token is needed" },
     "not-found": { status: 404, title: "There is no such thing" },
+    "wrong-origin": { status: 403, title: "Pages of other sites are not served here" },
     "method-not-allowed": { status: 405, title: "This method is not for this path" },
     conflict: { status: 409, title: "Somebody else decides about it" },
     "wrong-host": { status: 421, title: "This host is not served here" },

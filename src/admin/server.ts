@@ -63,12 +63,31 @@ export async function startAdminServer(
 async function listen(deps: AdminServerDeps): Promise<Bun.Server<undefined>> {
   const { binding } = deps;
   if (binding.kind === "tcp") {
-    return serve({ hostname: binding.host || "::", port: binding.port, idleTimeout }, deps);
+    const { host, port } = binding;
+    if (host !== "") return serve({ hostname: host, port, idleTimeout }, deps);
+    try {
+      return serve({ hostname: "::", port, idleTimeout }, deps);
+    } catch (cause) {
+      // A host without IPv6; where the port is taken, this fails for the same reason.
+      if (codeOf(cause) === "EADDRINUSE") throw cause;
+      return serve({ hostname: "0.0.0.0", port, idleTimeout }, deps);
+    }
   }
   await removeDeadSocket(binding.path);
   const server = serve({ unix: binding.path }, deps);
   chmodSync(binding.path, socketMode);
   return server;
+}
+
+/** Without a host on every address; where there is no IPv6, those of IPv4 are all. */
+function listenTcp(host: string, port: number, deps: AdminServerDeps): Bun.Server<undefined> {
+  if (host !== "") return serve({ hostname: host, port, idleTimeout }, deps);
+  try {
+    return serve({ hostname: "::", port, idleTimeout }, deps);
+  } catch (cause) {
+    if (!(cause instanceof Error && "code" in cause) || cause.code === "EADDRINUSE") throw cause;
+    return serve({ hostname: "0.0.0.0", port, idleTimeout }, deps);
+  }
 }
 
 function serve(
@@ -132,6 +151,9 @@ function serve(
     development: false,
   });
 }
+
+const codeOf = (cause: unknown): unknown =>
+  cause instanceof Error && "code" in cause ? cause.code : null;
 
 /** A socket that a killed process left behind would keep the path taken for ever. One that answers, or another file, stays. */
 async function removeDeadSocket(path: string): Promise<void> {

@@ -113,7 +113,9 @@ export function createControlPlane(deps: ControlPlaneDeps): Waker<PlaneTarget> {
     forget() {
       // Nothing is kept.
     },
-    stop: null,
+    // The operator's control plane decides itself when a server has been idle for long enough.
+    canStop: false,
+    stop: () => Promise.resolve(err("the control plane is not asked to stop servers")),
   };
 }
 

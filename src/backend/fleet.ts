@@ -1,113 +1,131 @@
 import type { Deadline, Deadlines } from "../net/deadlines.ts";
 import type { Dialer } from "../net/dial.ts";
+import type { Result } from "../result.ts";
 import { type Address, sameAddress } from "../routing/address.ts";
+import { type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
+import { type Attempt, bringUp, type Found } from "./bring-up.ts";
 import type { BackendEvent } from "./event.ts";
-import type { Waker } from "./waker.ts";
+import type { Sleeper, Waker, Wakers } from "./waker.ts";
 
-/** How waiting for a server ended: it can be dialled, it did not come up in time, or the signal aborted. */
+/**
+ * How waiting for a backend ended: it can be dialled, it did not come up, the signal aborted, or nobody is starting it and whoever
+ * asked may not.
+ */
 export type Woken =
   | { readonly kind: "awake"; readonly address: Address }
   | { readonly kind: "failed"; readonly reason: string }
-  | { readonly kind: "left" };
+  | { readonly kind: "left" }
+  | { readonly kind: "denied" };
 
-/** A server that may have to be started: its name at the control plane, and the address that its row gives. */
-export interface Sleeper {
-  readonly server: string;
-  readonly address: Address;
-}
-
-/** The backends that can be woken. One wake per server, shared by everyone who waits for it. */
+/** The backends that can be woken. One wake per backend, shared by everyone who waits for it. */
 export interface Fleet {
   /**
-   * Waits until the server can be dialled. The first to wait starts the wake, later ones join it, and it ends early when the last
-   * one has left. Rejects only with what code of ours threw on the way: everybody who waits gets it.
+   * Waits until the backend can be dialled. The first to wait starts the wake, later ones join it, and it ends early when the last
+   * one has left. Who may not start it can join all the same. Rejects only with what code of ours threw on the way: everybody who
+   * waits gets it.
    */
-  wake(sleeper: Sleeper, signal: AbortSignal): Promise<Woken>;
+  wake(sleeper: Sleeper, mayStart: boolean, signal: AbortSignal): Promise<Woken>;
   /** Tells that the address which `wake` gave did not take a player: running, but not ready yet. The next `wake` goes on from there. */
   refused(sleeper: Sleeper, address: Address): void;
-  /** True while a wake is under way for a server that is known not to be up. */
-  isWaking(server: string): boolean;
+  /** Tells that nothing answered at the address which `addressOf` gave: it is not up, or not there any more. */
+  unreachable(sleeper: Sleeper, address: Address): void;
+  /** True while a wake can be joined: it is under way, or has just been done. */
+  isJoinable(target: WakeTarget): boolean;
+  /** True while a wake is under way for a backend that is known not to be up. */
+  isWaking(target: WakeTarget): boolean;
+  /** Where the backend is reached without waking it. */
+  addressOf(sleeper: Sleeper): Address;
+  /** The longest that a wake may take, ms. */
+  limitMs(target: WakeTarget): number;
+  /** True when backends of the kind can be put to sleep. */
+  canStop(target: WakeTarget): boolean;
+  /** Puts a backend to sleep. The error is one readable phrase. */
+  stop(target: WakeTarget, signal: AbortSignal): Promise<Result<void, string>>;
+  /** What is known of a backend no longer holds, as its routes have changed. A wake that is under way goes on. */
+  forget(target: WakeTarget): void;
 }
 
 /** What a fleet needs. */
 export interface FleetDeps {
-  readonly waker: Waker;
-  readonly dialer: Dialer;
+  readonly wakers: Wakers;
+  readonly dialer: Pick<Dialer, "accepts">;
   readonly deadlines: Deadlines;
-  /** How long one wake may take, ms. */
-  readonly timeoutMs: number;
-  /** Time between two polls, ms. */
-  readonly pollMs: number;
   emit(event: BackendEvent): void;
 }
 
 /** For how long a result serves those who come after it, ms: five hundred players after a restart cost one start. */
 const reuseMs = 5_000;
-/** The pause before an address that took no player is asked again, ms. */
-const retryMs = 500;
-/** For how long a control plane that has not accepted the start may keep silent before the row's own address is asked, ms. */
-const silenceMs = 500;
 
 interface Waiter {
   settle(woken: Woken): void;
   fault(thrown: unknown): void;
 }
 
-interface Wake {
+interface Wake extends Attempt {
+  readonly key: string;
   readonly server: string;
   readonly startedAt: number;
-  /** Where the row says that it lives: asked when the control plane cannot be. */
-  own: Address;
+  /** When its time is over, on the clock of the deadlines. */
+  until: number;
   readonly waiters: Set<Waiter>;
-  /** The control plane has accepted the start. */
-  accepted: boolean;
-  /** Known not to be up: pings say so. */
-  asleep: boolean;
-  /** Told to be running there, but a player could not get in. */
-  doubtful: Address | null;
-  /** Set when the server can be dialled. */
+  /** Set when the backend can be dialled. */
   result: Address | null;
   /** Ends the work that is under way; null while none is. */
   work: AbortController | null;
+  /** Set while it is worked on: ends that at `until`. */
+  limit: Deadline | null;
   /** Set while nobody works on it: when it is forgotten. */
   forgetting: Deadline | null;
-  lastTrouble: string | null;
 }
 
-/** A fleet whose servers are started by a control plane, and dialled without it when it cannot be asked. */
+/** A fleet whose backends are started by others, and dialled without them when they cannot be asked. */
 export function createFleet(deps: FleetDeps): Fleet {
-  const { waker, dialer, deadlines, emit } = deps;
+  const { deadlines, emit } = deps;
   const wakes = new Map<string, Wake>();
 
-  function wake(sleeper: Sleeper, signal: AbortSignal): Promise<Woken> {
+  function wake(sleeper: Sleeper, mayStart: boolean, signal: AbortSignal): Promise<Woken> {
     if (signal.aborted) return Promise.resolve({ kind: "left" });
-    const known = wakes.get(sleeper.server);
+    const known = wakes.get(wakeKey(sleeper.target));
     if (known?.result) return Promise.resolve({ kind: "awake", address: known.result });
+    if (known === undefined && !mayStart) return Promise.resolve({ kind: "denied" });
     const joined = known ?? begin(sleeper);
-    joined.own = sleeper.address;
+    joined.sleeper = sleeper;
     const waiting = join(joined, signal);
     // It never rejects: what it throws goes to those who wait.
     if (joined.work === null) void work(joined);
     return waiting;
   }
 
-  function begin({ server, address }: Sleeper): Wake {
+  function begin(sleeper: Sleeper): Wake {
+    const { target } = sleeper;
+    const waker = wakerOf(target);
+    const startedAt = deadlines.now();
     const begun: Wake = {
-      server,
-      startedAt: deadlines.now(),
-      own: address,
+      key: wakeKey(target),
+      server: wakeName(target),
+      waker,
+      sleeper,
+      startedAt,
+      until: startedAt + waker.askMs + waker.timeoutMs,
       waiters: new Set(),
       accepted: false,
       asleep: false,
       doubtful: null,
       result: null,
       work: null,
+      limit: null,
       forgetting: null,
       lastTrouble: null,
     };
-    wakes.set(server, begun);
-    emit({ kind: "wake-started", server });
+    wakes.set(begun.key, begun);
+    emit({ kind: "wake-started", server: begun.server });
     return begun;
+  }
+
+  function wakerOf(target: WakeTarget): Waker {
+    const waker: Waker | null = deps.wakers[target.kind];
+    if (waker === null) throw new Error(`there is no waker of the kind ${target.kind}`);
+    return waker;
   }
 
   function join(joined: Wake, signal: AbortSignal): Promise<Woken> {
@@ -140,7 +158,7 @@ export function createFleet(deps: FleetDeps): Fleet {
     if (left.work === null || left.work.signal.aborted) return;
     left.work.abort();
     left.work = null;
-    wakes.delete(left.server);
+    drop(left);
     emit({
       kind: "wake-abandoned",
       server: left.server,
@@ -148,33 +166,45 @@ export function createFleet(deps: FleetDeps): Fleet {
     });
   }
 
-  /** Works on one wake until its server can be dialled, its time is over or nobody waits any more. */
+  /** Works on one wake until its backend can be dialled, its time is over or nobody waits any more. */
   async function work(on: Wake): Promise<void> {
     const control = new AbortController();
     on.work = control;
     on.forgetting?.cancel();
-    const left = on.startedAt + deps.timeoutMs - deadlines.now();
-    const deadline = deadlines.after(Math.max(0, left), () => control.abort());
+    setLimit(on, control);
+    const onAccepted = (): void => {
+      if (on.waker.asking !== "once" || on.work !== control) return;
+      on.until = deadlines.now() + on.waker.timeoutMs;
+      setLimit(on, control);
+    };
     try {
-      const found = await bringUp(on, control.signal);
+      const found = await bringUp(on, onAccepted, control.signal, deps);
       // Abandoned, and told so already.
       if (on.work !== control) return;
       if (found === null) fail(on);
       else succeed(on, found);
     } catch (thrown) {
       control.abort();
-      wakes.delete(on.server);
+      drop(on);
       for (const waiter of on.waiters) waiter.fault(thrown);
     } finally {
-      deadline.cancel();
+      on.limit?.cancel();
     }
   }
 
-  function succeed(on: Wake, found: { address: Address; by: "control-plane" | "row" }): void {
+  function setLimit(on: Wake, control: AbortController): void {
+    on.limit?.cancel();
+    const leftMs = Math.max(0, on.until - deadlines.now());
+    on.limit = deadlines.after(leftMs, () => control.abort());
+  }
+
+  function succeed(on: Wake, found: Found): void {
     on.work = null;
     on.result = found.address;
     on.asleep = false;
-    on.forgetting = deadlines.after(reuseMs, () => wakes.delete(on.server));
+    on.forgetting = deadlines.after(reuseMs, () => drop(on));
+    const moved = on.waker.moved(on.sleeper.target);
+    if (moved !== null && !sameAddress(moved, found.address)) on.waker.forget(on.sleeper.target);
     // A backend that takes connections and drops them is found again and again; once is news.
     if (on.doubtful === null) {
       emit({
@@ -191,7 +221,8 @@ export function createFleet(deps: FleetDeps): Fleet {
 
   function fail(on: Wake): void {
     on.work = null;
-    wakes.delete(on.server);
+    drop(on);
+    on.waker.forget(on.sleeper.target);
     const reason = on.lastTrouble ?? "it was not running in time";
     emit({
       kind: "wake-failed",
@@ -203,74 +234,55 @@ export function createFleet(deps: FleetDeps): Fleet {
     for (const waiter of on.waiters) waiter.settle({ kind: "failed", reason });
   }
 
-  /** Where the server can be dialled; null when the signal aborted first. */
-  async function bringUp(
-    on: Wake,
-    signal: AbortSignal,
-  ): Promise<{ address: Address; by: "control-plane" | "row" } | null> {
-    let starting: Promise<boolean> | null = null;
-    if (on.doubtful !== null) await deadlines.sleep(Math.min(retryMs, deps.pollMs), signal);
-    while (!signal.aborted) {
-      const nextRound = deadlines.sleep(deps.pollMs, signal);
-      let isRefused = false;
-      if (!on.accepted) {
-        starting ??= start(on, signal);
-        // A start that takes its time is no reason not to look.
-        const answered = await Promise.race([starting, nextRound.then(() => null)]);
-        if (answered !== null) starting = null;
-        isRefused = answered === false;
-      }
-      const looking = waker.look(on.server, signal);
-      if (
-        !on.accepted &&
-        (await isSilent(looking, signal)) &&
-        (await dialer.accepts(on.own, signal))
-      ) {
-        return { address: on.own, by: "row" };
-      }
-      const seen = await looking;
-      if (signal.aborted) return null;
-      if (seen.kind === "running" && (await isReady(on, seen.address, signal))) {
-        return { address: seen.address, by: "control-plane" };
-      }
-      if (seen.kind === "trouble") on.lastTrouble = seen.reason;
-      if ((seen.kind === "trouble" || isRefused) && (await dialer.accepts(on.own, signal))) {
-        return { address: on.own, by: "row" };
-      }
-      on.asleep = true;
-      await nextRound;
-    }
-    return null;
+  /** Forgets a wake, unless it has a successor already. */
+  function drop(on: Wake): void {
+    on.forgetting?.cancel();
+    if (wakes.get(on.key) === on) wakes.delete(on.key);
   }
 
-  /** True when the answer takes its time. An answer comes first even so: the row may name a port that is another server's by now. */
-  function isSilent(looking: Promise<unknown>, signal: AbortSignal): Promise<boolean> {
-    return Promise.race([looking.then(() => false), deadlines.sleep(silenceMs, signal)]);
-  }
-
-  async function start(on: Wake, signal: AbortSignal): Promise<boolean> {
-    const started = await waker.start(on.server, signal);
-    if (started.ok) on.accepted = true;
-    else if (!signal.aborted) on.lastTrouble = started.error;
-    return started.ok;
-  }
-
-  /** A running server is taken at its word once; after a player could not get in, it has to accept a connection first. */
-  function isReady(on: Wake, address: Address, signal: AbortSignal): Promise<boolean> {
-    if (on.doubtful === null || !sameAddress(on.doubtful, address)) return Promise.resolve(true);
-    on.lastTrouble = `it is said to run at ${address.text}, where no player gets in`;
-    return dialer.accepts(address, signal);
-  }
-
-  function refused(sleeper: Sleeper, address: Address): void {
-    const on = wakes.get(sleeper.server);
+  function refused({ target }: Sleeper, address: Address): void {
+    const on = wakes.get(wakeKey(target));
     if (on === undefined || on.result === null || !sameAddress(on.result, address)) return;
     on.result = null;
     on.doubtful = address;
     on.asleep = true;
   }
 
-  const isWaking = (server: string): boolean => wakes.get(server)?.asleep ?? false;
+  function unreachable({ target }: Sleeper, address: Address): void {
+    const on = wakes.get(wakeKey(target));
+    if (on !== undefined && on.work !== null) {
+      on.asleep = true;
+      return;
+    }
+    const waker = wakerOf(target);
+    const moved = waker.moved(target);
+    if (moved !== null && sameAddress(moved, address)) waker.forget(target);
+  }
 
-  return { wake, refused, isWaking };
+  function stop(target: WakeTarget, signal: AbortSignal): Promise<Result<void, string>> {
+    forgetResult(target);
+    return wakerOf(target).stop(target, signal);
+  }
+
+  /** A result that nobody waits for must not send a player to a backend that is not there any more. */
+  function forgetResult(target: WakeTarget): void {
+    const on = wakes.get(wakeKey(target));
+    if (on !== undefined && on.work === null) drop(on);
+  }
+
+  return {
+    wake,
+    refused,
+    unreachable,
+    isJoinable: (target) => wakes.has(wakeKey(target)),
+    isWaking: (target) => wakes.get(wakeKey(target))?.asleep ?? false,
+    addressOf: ({ target, address }) => wakerOf(target).moved(target) ?? address,
+    limitMs: (target) => wakerOf(target).askMs + wakerOf(target).timeoutMs,
+    canStop: (target) => wakerOf(target).canStop,
+    stop,
+    forget(target) {
+      forgetResult(target);
+      wakerOf(target).forget(target);
+    },
+  };
 }

@@ -6,8 +6,8 @@ import type { WakeTarget } from "../routing/route.ts";
 export type BackendState =
   /** Somebody who should know says so. */
   | { readonly kind: "running"; readonly address: Address }
-  /** It should be up there, now or soon: it is when something accepts connections. */
-  | { readonly kind: "expected"; readonly address: Address }
+  /** It should be up at the first of these addresses, now or soon: where connections are accepted, it is. */
+  | { readonly kind: "expected"; readonly addresses: readonly Address[] }
   | { readonly kind: "not-running" }
   | { readonly kind: "trouble"; readonly reason: string };
 
@@ -40,8 +40,10 @@ export interface Waker<Target extends WakeTarget = WakeTarget> {
   moved(target: Target): Address | null;
   /** What is known of where it lives no longer holds. */
   forget(target: Target): void;
-  /** Puts it to sleep; null: this kind is never stopped from here. The error is one readable phrase. */
-  readonly stop: ((target: Target, signal: AbortSignal) => Promise<Result<void, string>>) | null;
+  /** Whether backends of this kind are ever put to sleep from here. */
+  readonly canStop: boolean;
+  /** Puts one to sleep. The error is one readable phrase. */
+  stop(target: Target, signal: AbortSignal): Promise<Result<void, string>>;
 }
 
 /** One waker for each kind of target; null where there is none. */

@@ -24,6 +24,13 @@ export interface WebhookDeps {
   emit(event: BackendEvent): void;
 }
 
+/** Where a webhook has said that a backend is up. */
+interface Move {
+  readonly address: Address;
+  /** The last "up" has said so; false: an earlier one, and the last one named no address. */
+  readonly isCertain: boolean;
+}
+
 /** As much of an answer as mc-router reads, bytes. */
 const answerLimit = 4096;
 /** mc-router's pauses between two attempts to connect, ms. */
@@ -37,7 +44,9 @@ const pauseMs = 1_000;
 export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
   const ask = createRequester(deps.deadlines);
   const headers = requestHeaders(deps.headers);
-  const moves = new Map<string, Address>();
+  const moves = new Map<string, Move>();
+  /** The "up" that are under way. */
+  const starting = new Map<string, Promise<Result<void, string>>>();
   /** The "down" that are under way: an "up" must not overtake one. */
   const stopping = new Map<string, Promise<unknown>>();
   /** The backends whose last "up" failed. */
@@ -59,18 +68,29 @@ export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
     return err(`${what}: status ${answered.value.status}`);
   }
 
-  async function start(
-    { target }: Sleeper<WebhookTarget>,
-    signal: AbortSignal,
-  ): Promise<Result<void, string>> {
+  /** An "up" that has been sent is not taken back when the last player who waited leaves: the receiver may be half through. Whoever comes meanwhile shares it. */
+  function start({ target }: Sleeper<WebhookTarget>): Promise<Result<void, string>> {
     const key = wakeKey(target);
+    const underWay = starting.get(key);
+    if (underWay !== undefined) return underWay;
+    const started = sendUp(key, target).finally(() => starting.delete(key));
+    starting.set(key, started);
+    return started;
+  }
+
+  async function sendUp(key: string, target: WebhookTarget): Promise<Result<void, string>> {
     await stopping.get(key);
-    const called = await call("up", target, signal);
+    const called = await call("up", target, new AbortController().signal);
     const told = called.ok ? readBackend(called.value) : called;
-    if (told.ok && told.value !== null) moves.set(key, told.value);
-    // A call that nobody waited for to the end says nothing about the webhook.
-    if (!signal.aborted) judge(target.backend, told);
+    if (told.ok) note(key, told.value);
+    judge(target.backend, told);
     return told.ok ? ok(undefined) : told;
+  }
+
+  function note(key: string, address: Address | null): void {
+    const known = moves.get(key);
+    if (address !== null) moves.set(key, { address, isCertain: true });
+    else if (known !== undefined) moves.set(key, { ...known, isCertain: false });
   }
 
   function judge(server: string, told: Result<unknown, string>): void {
@@ -83,7 +103,10 @@ export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
   }
 
   function look({ target, address }: Sleeper<WebhookTarget>): Promise<BackendState> {
-    return Promise.resolve({ kind: "expected", address: moves.get(wakeKey(target)) ?? address });
+    const move = moves.get(wakeKey(target));
+    const other = move === undefined || !move.isCertain ? [address] : [];
+    const addresses = move === undefined ? other : [move.address, ...other];
+    return Promise.resolve({ kind: "expected", addresses });
   }
 
   async function stop(target: WebhookTarget, signal: AbortSignal): Promise<Result<void, string>> {
@@ -105,8 +128,9 @@ export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
     pauseMs: (round) => (round === 1 ? firstPauseMs : pauseMs),
     start,
     look,
-    moved: (target) => moves.get(wakeKey(target)) ?? null,
+    moved: (target) => moves.get(wakeKey(target))?.address ?? null,
     forget: (target) => void moves.delete(wakeKey(target)),
+    canStop: true,
     stop,
   };
 }

@@ -14,7 +14,9 @@ import { err, ok, type Result } from "../result.ts";
 import { type Address, parseAddress } from "../routing/address.ts";
 import { type Pattern, parsePattern, patternText } from "../routing/pattern.ts";
 import type { Route } from "../routing/route.ts";
+import type { WakePermissions } from "../session/wake-permission.ts";
 import { type Dsn, parseDsn } from "../sources/dsn.ts";
+import { parseAllowDeny } from "./allow-deny.ts";
 import {
   createEnvironment,
   type Environment,
@@ -74,6 +76,16 @@ export interface Config {
   readonly postgres: PostgresConfig | null;
   /** Null: nobody is woken. */
   readonly waker: WakerConfig | null;
+  /** The webhook that starts and stops the backends of fixed routes; null for none. */
+  readonly scaler: ScalerConfig | null;
+  readonly idle: {
+    /** How long nobody must have been on a server before it is put to sleep, ms; 0 for no time at all. */
+    readonly afterMs: number;
+    /** Whose visits count. */
+    readonly counts: "all" | "logins";
+  };
+  /** Who may start servers, and the file that says so; null: everybody. */
+  readonly allowDeny: { readonly path: string; readonly permissions: WakePermissions } | null;
   /** Whether waiting logins are kept alive. */
   readonly hold: boolean;
   readonly transferAsLogin: boolean;
@@ -130,6 +142,17 @@ export interface WakerConfig {
   readonly pollIntervalMs: number;
 }
 
+/** mc-router's webhook scaler. */
+export interface ScalerConfig {
+  readonly url: string;
+  /** Further headers, by lower-case name. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** For one request, ms. */
+  readonly timeoutMs: number;
+  /** For a backend to come up after that, ms. */
+  readonly wakeTimeoutMs: number;
+}
+
 /** A configuration that can be run, with what is odd about it. */
 export interface ParsedConfig {
   readonly config: Config;
@@ -170,12 +193,18 @@ export function parseConfig(
     statusCacheMs: env.read("AUTOMC_STATUS_CACHE", durationWithin(0, dayMs)),
     postgres,
     waker: readWaker(env, postgres),
+    scaler: readScaler(env),
+    idle: {
+      afterMs: Math.max(0, env.read("AUTO_SCALE_DOWN_AFTER", readDuration)),
+      counts: env.read("AUTOMC_IDLE_COUNTS", readIdleCounts),
+    },
+    allowDeny: readAllowDeny(env, readFile, simplifySrv),
     hold: env.read("AUTOMC_HOLD", readBoolean),
     transferAsLogin: env.read("AUTOMC_TRANSFER_AS_LOGIN", readBoolean),
     drainTimeoutMs: env.read("AUTOMC_DRAIN_TIMEOUT", durationWithin(0, dayMs)),
     metrics: {
       backend: readMetricsBackend(env),
-      rateLimitPeriodMs: env.read("METRICS_RATE_LIMIT_PERIOD", readDuration),
+      rateLimitPeriodMs: Math.min(env.read("METRICS_RATE_LIMIT_PERIOD", readDuration), dayMs),
     },
     recordLogins: env.read("RECORD_LOGINS", readBoolean),
     webhook: readWebhook(env),
@@ -429,6 +458,56 @@ function readWakerUrl(env: Environment): string | null {
     return null;
   }
   return (url.origin + url.pathname).replace(/\/+$/, "");
+}
+
+function readScaler(env: Environment): ScalerConfig | null {
+  // They are about Docker, Swarm and Kubernetes; what cannot be read is a mistake all the same.
+  env.read("AUTO_SCALE_UP", readBoolean);
+  env.read("AUTO_SCALE_DOWN", readBoolean);
+  const headers = readHeaders(env);
+  const timeoutMs = env.read("AUTO_SCALE_WEBHOOK_TIMEOUT", durationWithin(0, dayMs));
+  const wakeTimeoutMs = env.read("AUTO_SCALE_WEBHOOK_WAKE_TIMEOUT", readDuration);
+  const url = env.secret("AUTO_SCALE_WEBHOOK_URL");
+  if (url === null) return null;
+  if (URL.parse(url) === null || !/^https?:/i.test(url))
+    env.problem("AUTO_SCALE_WEBHOOK_URL", "a URL such as http://127.0.0.1:8080/scale");
+  return {
+    url,
+    headers,
+    // Upstream's 0 is no limit at all; every wait has one here.
+    timeoutMs: timeoutMs === 0 ? dayMs : timeoutMs,
+    wakeTimeoutMs: Math.min(Math.max(wakeTimeoutMs, 0), dayMs),
+  };
+}
+
+/** Names and values that fit into HTTP (RFC 9110, 5.1 and 5.5): others would fail each request instead of the start. */
+function readHeaders(env: Environment): Readonly<Record<string, string>> {
+  const headers: Record<string, string> = {};
+  for (const { key, value } of readMap(env.secret("AUTO_SCALE_WEBHOOK_HEADERS") ?? "")) {
+    const isHeader = /^[\w!#$%&'*+.^`|~-]+$/.test(key) && /^[\t\x20-\x7e\x80-\xff]*$/.test(value);
+    if (isHeader) headers[key.toLowerCase()] = value;
+    else env.problem("AUTO_SCALE_WEBHOOK_HEADERS", "headers such as Authorization=Bearer secret");
+  }
+  return headers;
+}
+
+const readIdleCounts: Reader<"all" | "logins"> = (text) => {
+  const counts = text.toLowerCase();
+  return counts === "all" || counts === "logins" ? ok(counts) : err("all or logins");
+};
+
+function readAllowDeny(
+  env: Environment,
+  readFile: ReadFile,
+  simplifySrv: boolean,
+): Config["allowDeny"] {
+  const path = env.text("AUTO_SCALE_ALLOW_DENY");
+  if (path === "") return null;
+  const text = readFile(path);
+  const permissions = text.ok ? parseAllowDeny(text.value, simplifySrv) : text;
+  if (permissions.ok) return { path, permissions: permissions.value };
+  env.problem("AUTO_SCALE_ALLOW_DENY", `an allow and deny file (${permissions.error})`);
+  return null;
 }
 
 /** What does not fit into an HTTP header (RFC 9110, 5.5) would fail each request instead of the start. */

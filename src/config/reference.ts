@@ -35,7 +35,8 @@ export interface SettingGroup {
   readonly settings: readonly Setting[];
 }
 
-const ngrokAdvice = "run the ngrok agent in front of the router (ngrok tcp 25565)";
+const ngrokAdvice =
+  "run the ngrok agent in front of the router (ngrok tcp --proxy-proto=2 25565) and set RECEIVE_PROXY_PROTOCOL=true";
 
 const table = [
   {
@@ -280,66 +281,78 @@ const table = [
         name: "AUTOMC_STATUS_CACHE",
         kind: "duration",
         default: "0",
-        meaning: "Answers pings of running servers from what they said up to this long ago; 0 asks them each time.",
+        meaning:
+          "Answers pings of running servers from what they said up to this long ago; 0 asks them each time.",
         status: "supported",
       },
       {
         name: "AUTO_SCALE_UP",
         kind: "boolean",
         default: "false",
-        meaning: "Wakes backends that were found in Docker, Swarm or Kubernetes.",
-        status: "not yet",
+        meaning:
+          "Wakes backends that were found in Docker, Swarm or Kubernetes; of no effect on others.",
+        status: "supported",
       },
       {
         name: "AUTO_SCALE_DOWN",
         kind: "boolean",
         default: "false",
-        meaning: "Stops idle backends that were found in Docker, Swarm or Kubernetes.",
-        status: "not yet",
+        meaning:
+          "Stops idle backends that were found in Docker, Swarm or Kubernetes; of no effect on others.",
+        status: "supported",
       },
       {
         name: "AUTO_SCALE_DOWN_AFTER",
         kind: "duration",
         default: "10m",
-        meaning: "How long a backend is idle before it is stopped.",
-        status: "not yet",
+        meaning: "How long nobody is on a backend before it is stopped.",
+        status: "supported",
+      },
+      {
+        name: "AUTOMC_IDLE_COUNTS",
+        kind: "choice",
+        default: "all",
+        meaning: "Who is on a backend: `all` clients, with pings, or only `logins`.",
+        status: "supported",
       },
       {
         name: "AUTO_SCALE_ALLOW_DENY",
         kind: "text",
         default: "",
-        meaning: "Path of a JSON file that says which players may wake which server.",
-        status: "not yet",
+        meaning:
+          "Path of a JSON file that says which players may start which server; read again at SIGHUP.",
+        status: "supported",
       },
       {
         name: "AUTO_SCALE_WEBHOOK_URL",
         kind: "text",
         default: "",
-        meaning: "Webhook that starts and stops the backends of fixed routes.",
-        status: "not yet",
+        meaning:
+          "Webhook that starts and stops the backends of routes from `MAPPING`, `DEFAULT`, the routes file and the API.",
+        status: "supported",
         secret: true,
       },
       {
         name: "AUTO_SCALE_WEBHOOK_HEADERS",
         kind: "map",
         default: "",
-        meaning: "Further headers for that webhook.",
-        status: "not yet",
+        meaning: "Further headers for that webhook, `name=value`, separated by commas or newlines.",
+        status: "supported",
         secret: true,
       },
       {
         name: "AUTO_SCALE_WEBHOOK_TIMEOUT",
         kind: "duration",
         default: "30s",
-        meaning: "How long that webhook may take to answer.",
-        status: "not yet",
+        meaning: "How long that webhook may take to answer; 0 for no limit.",
+        status: "supported",
       },
       {
         name: "AUTO_SCALE_WEBHOOK_WAKE_TIMEOUT",
         kind: "duration",
         default: "1m",
-        meaning: "How long a backend may take to come up after that webhook was called.",
-        status: "not yet",
+        meaning: "How long a backend may take to come up after that webhook has answered.",
+        status: "supported",
       },
     ],
   },

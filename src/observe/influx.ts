@@ -142,6 +142,8 @@ export function createInfluxRecorder(deps: InfluxDeps): InfluxRecorder {
         headers,
         body,
         redirect: "manual",
+        // As by mc-router: HTTP_PROXY is for what is outside.
+        proxy: false,
         signal,
       });
       const text = await firstChunk(response);

@@ -10,6 +10,8 @@ import { clientText, type Fields, type Level, type LogFormat, logLine } from "./
 export interface LogDeps {
   readonly level: Level;
   readonly format: LogFormat;
+  /** Every attempt to log in has a line at info, also one that came to nothing. */
+  readonly recordLogins: boolean;
   /** Lines carry a priority and no time, as journald adds its own. */
   readonly journald: boolean;
   /** The wall clock as RFC 3339 text. */
@@ -35,7 +37,7 @@ const routeLines = 20;
 export function createLog(deps: LogDeps): Observer {
   const limit = levels.indexOf(deps.level);
   return (event) => {
-    for (const { level, message, fields } of describe(event)) {
+    for (const { level, message, fields } of describe(event, deps.recordLogins)) {
       if (levels.indexOf(level) > limit) continue;
       const time = deps.journald ? null : deps.now();
       deps.write(
@@ -49,7 +51,7 @@ export function createLog(deps: LogDeps): Observer {
   };
 }
 
-function describe(event: RouterEvent): readonly Entry[] {
+function describe(event: RouterEvent, recordLogins: boolean): readonly Entry[] {
   switch (event.kind) {
     case "started":
       return [info("automc-router starts", { version: event.version, commit: event.commit })];
@@ -130,9 +132,9 @@ function describe(event: RouterEvent): readonly Entry[] {
     case "wake-done":
       return [
         info(
-          event.by === "control-plane"
-            ? "the server is up"
-            : "the control plane cannot tell, but the row's own address accepts players",
+          event.by === "row"
+            ? "nobody can tell, but the server accepts players at the address that was known"
+            : "the server is up",
           {
             row: event.server,
             backendHostPort: event.address,
@@ -166,6 +168,31 @@ function describe(event: RouterEvent): readonly Entry[] {
       ];
     case "control-plane-back":
       return [info("the control plane answers again", { row: event.server })];
+    case "webhook-lost":
+      return [
+        warn("the webhook does not start the server; it is tried as it is", {
+          row: event.server,
+          reason: event.reason,
+        }),
+      ];
+    case "webhook-back":
+      return [info("the webhook starts the server again", { row: event.server })];
+    case "idle-armed":
+      return [
+        debug("nobody is on the server", { row: event.server, sleepsIn: seconds(event.afterMs) }),
+      ];
+    case "sleep-started":
+      return [info("putting an idle server to sleep", { row: event.server })];
+    case "sleep-done":
+      return [info("the server is asleep", { row: event.server, took: seconds(event.tookMs) })];
+    case "sleep-failed":
+      return [
+        warn("the server could not be put to sleep", {
+          row: event.server,
+          reason: event.reason,
+          next: seconds(event.retryMs),
+        }),
+      ];
 
     case "api-listening":
       return [info("the API listens", { binding: event.binding })];
@@ -189,10 +216,11 @@ function describe(event: RouterEvent): readonly Entry[] {
     case "session-ended":
       return [
         {
-          level: endLevel(event.session, event.outcome),
+          level: endLevel(event.session, event.outcome, recordLogins),
           message: endMessage(event.outcome),
           fields: {
             ...sessionFields(event.session),
+            ...(recordLogins && loginFields(event.session)),
             waited: event.session.waitedMs === null ? null : seconds(event.session.waitedMs),
             ...outcomeFields(event.outcome),
             seconds: Number((event.durationMs / 1000).toFixed(3)),
@@ -268,6 +296,12 @@ function sessionFields(session: SessionFacts): Fields {
   };
 }
 
+/** What mc-router's lines about attempts to log in call the hostname. */
+const loginFields = (session: SessionFacts): Fields =>
+  sessionLevel(session) === "debug" || session.hostname === null
+    ? {}
+    : { serverAddress: clientText(session.hostname) };
+
 const playerText = (player: { readonly name: string; readonly uuid: string | null }): string =>
   player.uuid === null ? clientText(player.name) : `${clientText(player.name)}/${player.uuid}`;
 
@@ -275,7 +309,7 @@ const playerText = (player: { readonly name: string; readonly uuid: string | nul
 const sessionLevel = (session: SessionFacts): Level =>
   session.intent === "login" || session.intent === "transfer" ? "info" : "debug";
 
-function endLevel(session: SessionFacts, outcome: Outcome): Level {
+function endLevel(session: SessionFacts, outcome: Outcome, recordLogins: boolean): Level {
   if (sessionLevel(session) === "debug") return "debug";
   switch (outcome.kind) {
     case "relayed":
@@ -284,7 +318,7 @@ function endLevel(session: SessionFacts, outcome: Outcome): Level {
       return isOperatorsMatter(outcome.answer) ? "warn" : "info";
     case "dropped":
       // A player who waited and left is a fact about the wake; everything else of the kind is noise.
-      return session.waitedMs === null ? "debug" : "info";
+      return session.waitedMs === null && !recordLogins ? "debug" : "info";
   }
 }
 
@@ -297,6 +331,7 @@ const answerMessages: Readonly<Record<Answer, string>> = {
   waking: "told that the server is starting",
   unreachable: "refused: the server cannot be reached",
   "wake-failed": "refused: the server did not start in time",
+  "wake-denied": "refused: the player may not start the server",
   mute: "refused: the client did not answer while it waited",
   full: "refused: the router is full",
   stopping: "refused: the router is stopping",

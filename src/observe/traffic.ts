@@ -93,6 +93,7 @@ const answerErrors: Readonly<Record<Answer, ErrorType | null>> = {
   waking: null,
   unreachable: "backend_failed",
   "wake-failed": "wakeup_failed",
+  "wake-denied": "backend_failed",
   mute: null,
   full: null,
   stopping: null,

@@ -1,7 +1,7 @@
 import { patternText } from "../routing/pattern.ts";
 import type { Claim } from "../routing/table.ts";
 import type { SessionFacts } from "../session/event.ts";
-import type { Outcome } from "../session/outcome.ts";
+import type { Answer, Outcome } from "../session/outcome.ts";
 import type { Observer } from "./bus.ts";
 import type { RouteEvent, RouterEvent } from "./events.ts";
 
@@ -236,11 +236,10 @@ export function createNotifier(deps: NotifierDeps): Notifier {
   return { observe, flush };
 }
 
-/** Why a request failed, in one phrase; Bun adds advice to programmers behind it. */
+/** Why a request failed, in one phrase. Bun adds the URL, which may hold a secret, and advice to programmers. */
 function phrase(cause: unknown): string {
-  const [first = "no connection"] = (cause instanceof Error ? cause.message : String(cause)).split(
-    ". ",
-  );
+  const text = cause instanceof Error ? cause.message : String(cause);
+  const [first = "no connection"] = text.split(/\. | fetching /);
   return first;
 }
 
@@ -270,8 +269,10 @@ function ended(session: SessionFacts, outcome: Outcome, now: Date): readonly Not
 const isUndialled = (session: SessionFacts, outcome: Outcome): boolean =>
   isUnreached(outcome) && session.backend === null;
 
+const unreached: ReadonlySet<Answer> = new Set(["asleep", "waking", "unreachable", "wake-denied"]);
+
 const isUnreached = (outcome: Outcome): boolean =>
-  (outcome.kind === "answered" && ["asleep", "waking", "unreachable"].includes(outcome.answer)) ||
+  (outcome.kind === "answered" && unreached.has(outcome.answer)) ||
   (outcome.kind === "dropped" && outcome.why === "no-answer");
 
 const reasonOf = (outcome: Outcome): string =>

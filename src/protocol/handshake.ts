@@ -6,8 +6,10 @@ const intents: Readonly<Record<number, Intent>> = { 1: "status", 2: "login", 3: 
 
 const loginIntent = 2;
 
-/** Id 1, protocol 5, the host's length 3 and bytes 4 * 255, port 2, intent 5. */
-const maxPayload = 1036;
+/** The longest name, up to the first NUL. What mods and proxies append behind it (BungeeCord's a skin, Floodgate's an account) is longer. */
+const longestName = 255;
+const longestHost = 8_192;
+const maxPayload = 16 * 1024;
 
 /** What a client wants: the server list's entry, to join, or to join because another server sent it here. */
 export type Intent = "status" | "login" | "transfer";
@@ -31,7 +33,8 @@ export function readHandshake(bytes: Uint8Array, start: number): Parsed<Handshak
   if (packet.varInt() !== 0x00) packet.fail("the first packet is not a handshake");
 
   const protocol = packet.varInt();
-  const rawHost = packet.string(255);
+  const rawHost = packet.string(longestHost);
+  if (nameLength(rawHost) > longestName) packet.fail("the hostname is too long");
   const port = packet.uint16();
 
   const intent = intents[packet.varInt()];
@@ -46,11 +49,16 @@ export function loginInsteadOfTransfer(handshake: Uint8Array): Uint8Array {
   const packet = openFrame(handshake, 0, maxPayload);
   packet.varInt();
   packet.varInt();
-  packet.string(255);
+  packet.string(longestHost);
   packet.uint16();
 
   // The intent need not be the last byte alone: a longer encoding keeps its length, and so the frame keeps its own.
   const copy = new Uint8Array(handshake);
   copy[packet.at] = ((copy[packet.at] ?? 0) & 0x80) | loginIntent;
   return copy;
+}
+
+function nameLength(rawHost: string): number {
+  const end = rawHost.indexOf("\0");
+  return end < 0 ? rawHost.length : end;
 }

@@ -15,6 +15,7 @@ const kickTexts: Readonly<Record<Refusal, string>> = {
   waking: "This server is starting. Please join again in a moment.",
   unreachable: "This server cannot be reached right now. Please try again in a moment.",
   "wake-failed": "This server did not start in time. Please try again in a few minutes.",
+  "wake-denied": "This server is asleep, and you may not start it.",
   mute: "The server is ready now. Please join again.",
   full: "All places are taken right now. Please try again in a few minutes.",
   stopping: "The network is being restarted. Please join again in a moment.",

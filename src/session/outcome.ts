@@ -11,6 +11,8 @@ export type Answer =
   | "unreachable"
   /** It was to be started and did not come up in time. */
   | "wake-failed"
+  /** It sleeps, and the player may not start it. */
+  | "wake-denied"
   /** The player's client no longer answered while it waited. */
   | "mute"
   /** As many sessions as the router may hold. */

@@ -1,10 +1,11 @@
 import type { Fleet } from "../backend/fleet.ts";
+import type { Sleeper } from "../backend/waker.ts";
 import { abort, type Conn, close, more, peek, send } from "../net/conn.ts";
 import type { Deadlines } from "../net/deadlines.ts";
 import type { Dialer } from "../net/dial.ts";
 import { err, ok } from "../result.ts";
-import type { Address } from "../routing/address.ts";
-import type { Route, WakeTarget } from "../routing/route.ts";
+import { type Address, sameAddress } from "../routing/address.ts";
+import type { Route } from "../routing/route.ts";
 import { type Hold, type HoldEnd, holdLogin } from "./hold.ts";
 import type { CachedStatus, StatusCache } from "./status-cache.ts";
 import { askStatus } from "./status-exchange.ts";
@@ -17,6 +18,11 @@ export type Reached =
   | { readonly kind: "asleep" | "waking"; readonly reason: string | null }
   | { readonly kind: "unreachable"; readonly reason: string }
   | { readonly kind: "wake-failed"; readonly waitedMs: number; readonly reason: string }
+  | {
+      readonly kind: "wake-denied";
+      readonly waitedMs: number | null;
+      readonly reason: string | null;
+    }
   | { readonly kind: "mute"; readonly waitedMs: number }
   | { readonly kind: HoldEnd; readonly waitedMs: number | null };
 
@@ -28,8 +34,6 @@ export interface ReachDeps {
   readonly fleet: Fleet | null;
   /** Keep waiting logins alive; false lets them wait in silence. */
   readonly hold: boolean;
-  /** The longest wait for a wake, ms. */
-  readonly wakeTimeoutMs: number;
   /** Aborts when the router stops. */
   readonly stopping: AbortSignal;
   /** Null: every ping of a running server reaches it. */
@@ -58,16 +62,34 @@ export async function reachForPing(
   deps: ReachDeps,
   notes: ReachNotes,
 ): Promise<Reached> {
-  const waking = route.wake !== null && deps.fleet?.isWaking(route.wake.server) === true;
-  if (waking && deps.hasLoadingText) return { kind: "waking", reason: null };
-  const { statusCache } = deps;
-  const reached =
+  const { fleet, statusCache } = deps;
+  const { address, wake: target } = route;
+  const reachAt = (at: Address): Promise<Reached> =>
     statusCache === null || cacheKey === null
-      ? await reachDirectly(route.address, opening, gone, deps, notes)
-      : await reachByCache(route.address, opening, cacheKey, statusCache, deps, notes);
-  if (reached.kind !== "unreachable" || route.wake === null) return reached;
-  const kind = deps.fleet?.isWaking(route.wake.server) ? "waking" : "asleep";
-  return { kind, reason: reached.reason };
+      ? reachDirectly(at, opening, gone, deps, notes)
+      : reachByCache(at, opening, cacheKey, statusCache, deps, notes);
+  if (target === null) return reachAt(address);
+
+  if (fleet?.isWaking(target) && deps.hasLoadingText) return { kind: "waking", reason: null };
+  const reached =
+    fleet === null
+      ? await reachAt(address)
+      : await reachAsItIs({ target, address }, fleet, reachAt);
+  if (reached.kind !== "unreachable") return reached;
+  return { kind: fleet?.isWaking(target) ? "waking" : "asleep", reason: reached.reason };
+}
+
+/** The way to a backend that is not to be woken: where it was told to be, or else where its route says. */
+async function reachAsItIs(
+  sleeper: Sleeper,
+  fleet: Fleet,
+  reachAt: (address: Address) => Promise<Reached>,
+): Promise<Reached> {
+  const address = fleet.addressOf(sleeper);
+  const reached = await reachAt(address);
+  if (reached.kind !== "unreachable") return reached;
+  fleet.unreachable(sleeper, address);
+  return sameAddress(address, sleeper.address) ? reached : reachAt(sleeper.address);
 }
 
 async function reachByCache(
@@ -121,36 +143,51 @@ export async function reachDirectly(
   return { kind: "reached", backend: dialled.value, waitedMs: null };
 }
 
+/** A login to a server that may have to be started. */
+export interface SleepersLogin {
+  readonly client: Conn;
+  readonly protocol: number;
+  readonly sleeper: Sleeper;
+  /** False: the player may only join a wake that others have started. */
+  readonly mayStart: boolean;
+  readonly opening: Uint8Array;
+  /** Aborts when the client is gone. */
+  readonly gone: AbortSignal;
+}
+
 /**
  * The way for a login to a server that may have to be started. The client is held meanwhile, and the router commits late:
  * until the backend's first byte is here, a dial that fails or is dropped just leads back to waiting.
  */
 export async function reachByWaking(
-  client: Conn,
-  protocol: number,
-  route: Route,
-  wake: WakeTarget,
+  { client, protocol, sleeper, mayStart, opening, gone }: SleepersLogin,
   fleet: Fleet,
-  opening: Uint8Array,
   deps: ReachDeps,
   notes: ReachNotes,
 ): Promise<Reached> {
+  if (!mayStart && !fleet.isJoinable(sleeper.target)) {
+    const reached = await reachAsItIs(sleeper, fleet, (address) =>
+      reachDirectly(address, opening, gone, deps, notes),
+    );
+    if (reached.kind !== "unreachable") return reached;
+    return { kind: "wake-denied", waitedMs: null, reason: reached.reason };
+  }
   const { deadlines } = deps;
   const since = deadlines.now();
   const hold = holdLogin(client, protocol, {
     deadlines,
     keepAlive: deps.hold,
-    limitMs: deps.wakeTimeoutMs + graceMs,
+    limitMs: fleet.limitMs(sleeper.target) + graceMs,
     stopping: deps.stopping,
   });
-  const sleeper = { server: wake.server, address: route.address };
   notes.holding();
   for (;;) {
-    const woken = await fleet.wake(sleeper, hold.signal);
+    const woken = await fleet.wake(sleeper, mayStart, hold.signal);
     const waitedMs = deadlines.now() - since;
     if (woken.kind !== "awake") {
       hold.stop();
       if (woken.kind === "failed") return { kind: "wake-failed", waitedMs, reason: woken.reason };
+      if (woken.kind === "denied") return { kind: "wake-denied", waitedMs, reason: null };
       return { kind: hold.ended() ?? "left", waitedMs };
     }
     notes.dialling(woken.address);

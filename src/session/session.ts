@@ -1,3 +1,4 @@
+import type { Idle, Visit } from "../backend/idle.ts";
 import { type Conn, localEndpoint, peek, take } from "../net/conn.ts";
 import { relay } from "../net/relay.ts";
 import { loginInsteadOfTransfer } from "../protocol/handshake.ts";
@@ -23,11 +24,16 @@ import {
 import { statusKey } from "./status-cache.ts";
 import { overhearStatus } from "./status-exchange.ts";
 import type { StatusMemory } from "./status-memory.ts";
+import { mayWake, type WakePermissions } from "./wake-permission.ts";
 
 /** What every session needs. */
 export interface SessionDeps extends ReachDeps, AdmissionDeps {
   readonly table: RouteTable;
   readonly simplifySrv: boolean;
+  /** Null when nothing is ever put to sleep. */
+  readonly idle: Idle | null;
+  /** Who may start servers, at the moment. */
+  wakePermissions(): WakePermissions;
   /** What servers that can sleep last said of themselves. */
   readonly statusMemory: StatusMemory;
   /** What pings of a sleeping and of a starting server are told; empty: nothing. */
@@ -76,18 +82,30 @@ export async function serve(session: Session, deps: SessionDeps): Promise<Outcom
   }
 
   const bytes = bytesForBackend(client, opened, admission.ends, claim.route, deps);
-  const reached = await reach(session, opening, bytes, hostname, claim, deps);
-  if (reached.kind === "running") {
-    await answerPing(client, opening, { text: "", status: reached.status }, deps.deadlines);
-    return answered("running");
-  }
-  if (reached.kind !== "reached") return refuse(session, opening, reached, claim.route, deps);
+  const visit = visitTo(claim.route, opening, deps);
+  try {
+    const reached = await reach(session, opening, bytes, hostname, claim, visit, deps);
+    if (reached.kind === "running") {
+      await answerPing(client, opening, { text: "", status: reached.status }, deps.deadlines);
+      return answered("running");
+    }
+    if (reached.kind !== "reached") {
+      return await refuse(session, opening, reached, claim.route, deps);
+    }
 
-  session.facts.waitedMs = reached.waitedMs;
-  deps.emit({ kind: "session-relaying", session: { ...session.facts } });
-  await lookAtStatus(session, opening, claim.route, reached.backend, deps);
-  return { kind: "relayed", end: await relay(client, reached.backend, deps.deadlines) };
+    visit?.begin();
+    session.facts.waitedMs = reached.waitedMs;
+    deps.emit({ kind: "session-relaying", session: { ...session.facts } });
+    await lookAtStatus(session, opening, claim.route, reached.backend, deps);
+    return { kind: "relayed", end: await relay(client, reached.backend, deps.deadlines) };
+  } finally {
+    visit?.end();
+  }
 }
+
+/** Null where nothing depends on whether somebody is there. */
+const visitTo = (route: Route, opening: Opening, { idle }: SessionDeps): Visit | null =>
+  idle === null || route.wake === null ? null : idle.visit(route.wake, opening.kind === "login");
 
 /** Notes what the opening tells, and gives the hostname that it asks for; empty, which is the default route's, where it names none. */
 function recognise({ facts }: Session, opening: Opening, deps: SessionDeps): Hostname {
@@ -125,30 +143,37 @@ function reach(
   bytes: Uint8Array,
   hostname: Hostname,
   claim: Claim,
+  visit: Visit | null,
   deps: SessionDeps,
 ): Promise<Reached> {
   const { client, gone } = session;
   const { route } = claim;
+  const { address, wake: target } = route;
   const notes: ReachNotes = {
     dialling: (address) => {
       session.facts.backend = address.text;
     },
-    holding: () => deps.emit({ kind: "session-holding", session: { ...session.facts } }),
+    holding: () => {
+      visit?.begin();
+      deps.emit({ kind: "session-holding", session: { ...session.facts } });
+    },
     heard: (status) => {
       if (opening.kind !== "status" || route.wake === null) return;
       deps.statusMemory.remember(nameOf(route), opening.handshake.protocol, status);
     },
   };
   if (opening.kind !== "login") {
-    const key =
-      opening.kind === "status" ? statusKey(route.address, opening.handshake, hostname) : null;
+    const key = opening.kind === "status" ? statusKey(address, opening.handshake, hostname) : null;
     return reachForPing(route, bytes, key, gone, deps, notes);
   }
-  if (route.wake === null || deps.fleet === null) {
-    return reachDirectly(route.address, bytes, gone, deps, notes);
+  if (target === null || deps.fleet === null) {
+    return reachDirectly(address, bytes, gone, deps, notes);
   }
   const { protocol } = opening.handshake;
-  return reachByWaking(client, protocol, route, route.wake, deps.fleet, bytes, deps, notes);
+  const mayStart = mayWake(deps.wakePermissions(), hostname, opening.player);
+  const sleeper = { target, address };
+  const login = { client, protocol, sleeper, mayStart, opening: bytes, gone };
+  return reachByWaking(login, deps.fleet, deps, notes);
 }
 
 /**
@@ -204,9 +229,10 @@ async function refuse(
 
 /** What the server list shows; empty for nothing. A starting server without a text of its own shows the sleeping one's. */
 function pingText(answer: string, deps: SessionDeps): string {
-  if (answer === "asleep") return deps.asleepText;
-  if (answer === "waking") return deps.loadingText || deps.asleepText;
-  return "";
+  if (answer !== "asleep" && answer !== "waking") return "";
+  const text = (answer === "waking" && deps.loadingText) || deps.asleepText;
+  // No route counts down to a start, and mc-router's word for that is "now".
+  return text.replaceAll("{duration}", "now");
 }
 
 /** Looks, now and then, at what a server that can sleep says of itself, for when it does. Other pings go straight to the relay. */

@@ -7,6 +7,8 @@ export interface ServerRow {
   readonly name: string;
   readonly domain: string;
   readonly address: string;
+  /** The optional column `proxy_protocol`; left out for NULL, and where the table has none. */
+  readonly proxyProtocol?: boolean;
 }
 
 /** Reads the table over one connection, one query at a time. */
@@ -17,17 +19,34 @@ export interface RowReader {
   readNamed(names: readonly string[]): Promise<Result<readonly ServerRow[], PostgresFailure>>;
 }
 
-const allRows = "SELECT name, domain, address FROM servers WHERE domain != '' AND address != ''";
-const namedRows = `${allRows} AND name = ANY($1)`;
+/** The columns of every table, and of one that has `proxy_protocol`. */
+const columns = { plain: "name, domain, address", full: "name, domain, address, proxy_protocol" };
+const rowsOf = (selected: string): string =>
+  `SELECT ${selected} FROM servers WHERE domain != '' AND address != ''`;
+/** A row where the table that a SELECT finds has the optional column. */
+const findsColumn = `SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('servers')
+  AND attname = 'proxy_protocol' AND atttypid = 'boolean'::regtype AND NOT attisdropped`;
 /** Rows per piece: some milliseconds of work. */
 const pieceSize = 1_000;
 
 /** A reader on an open client. Every piece must arrive within `limitMs`. */
 export function createRowReader(client: PostgresClient, limitMs: number): RowReader {
+  let selected = columns.plain;
+
+  /** Operators add the column to a table that is in use, and no notification tells of it. */
+  async function findColumns(): Promise<Result<void, PostgresFailure>> {
+    const found = await client.settle(limitMs, client.sql.unsafe(findsColumn));
+    if (!found.ok) return found;
+    selected = found.value.length > 0 ? columns.full : columns.plain;
+    return ok(undefined);
+  }
+
   return {
     async readAll(onPiece) {
+      const found = await findColumns();
+      if (!found.ok) return found;
       // A cursor: one statement, hence one state of the table, however long it takes.
-      const pieces = client.sql.unsafe(allRows).cursor(pieceSize)[Symbol.asyncIterator]();
+      const pieces = client.sql.unsafe(rowsOf(selected)).cursor(pieceSize)[Symbol.asyncIterator]();
       for (;;) {
         const piece = await client.settle(limitMs, pieces.next());
         if (!piece.ok) return piece;
@@ -37,19 +56,25 @@ export function createRowReader(client: PostgresClient, limitMs: number): RowRea
       }
     },
     async readNamed(names) {
-      const query = client.sql.unsafe(namedRows, [arrayLiteral(names)]);
+      const query = client.sql.unsafe(`${rowsOf(selected)} AND name = ANY($1)`, [
+        arrayLiteral(names),
+      ]);
       const rows = await client.settle(limitMs, query);
       return rows.ok ? ok(rows.value.map(toRow)) : err(rows.error);
     },
   };
 }
 
-/** Whatever types the operator's columns have, their text is what counts. */
-const toRow = (row: Readonly<Record<string, unknown>>): ServerRow => ({
-  name: String(row["name"]),
-  domain: String(row["domain"]),
-  address: String(row["address"]),
-});
+/** Whatever types the operator's columns have, their text is what counts; the optional one is a boolean. */
+function toRow(row: Readonly<Record<string, unknown>>): ServerRow {
+  const proxyProtocol = row["proxy_protocol"];
+  return {
+    name: String(row["name"]),
+    domain: String(row["domain"]),
+    address: String(row["address"]),
+    ...(typeof proxyProtocol === "boolean" && { proxyProtocol }),
+  };
+}
 
 /** PostgreSQL's text form of an array: elements quoted, quotes and backslashes escaped. */
 const arrayLiteral = (names: readonly string[]): string =>

@@ -9,6 +9,9 @@ BEGIN;
 --   domain   the hostnames that lead to it, comma separated; '*.example.com' stands for every name below it
 --   address  where it listens, 'host:port'; '' (or no domain) means: not routed
 --   state    for the control plane and for people; the router never reads it
+-- Where USE_PROXY_PROTOCOL is wrong for some servers, add a column that says so, and run this file again:
+--   ALTER TABLE servers ADD COLUMN proxy_protocol BOOLEAN;
+--   true or false: whether the server gets a PROXY protocol header; NULL: as USE_PROXY_PROTOCOL says
 CREATE TABLE IF NOT EXISTS servers (
   name    TEXT PRIMARY KEY,
   domain  TEXT NOT NULL,
@@ -52,6 +55,22 @@ DROP TRIGGER IF EXISTS automc_routes_notify_truncate ON servers;
 CREATE TRIGGER automc_routes_notify_truncate
   AFTER TRUNCATE ON servers
   FOR EACH STATEMENT EXECUTE FUNCTION automc_routes_notify();
+
+-- The optional column, where it has been added: its changes are told too, and so is the column itself.
+DROP TRIGGER IF EXISTS automc_routes_notify_proxy_protocol ON servers;
+DO $$
+BEGIN
+  IF EXISTS (
+    SELECT FROM pg_attribute
+    WHERE attrelid = 'servers'::regclass AND attname = 'proxy_protocol' AND NOT attisdropped
+  ) THEN
+    CREATE TRIGGER automc_routes_notify_proxy_protocol
+      AFTER UPDATE OF proxy_protocol ON servers
+      FOR EACH ROW EXECUTE FUNCTION automc_routes_notify();
+    PERFORM pg_catalog.pg_notify('automc_routes_changed', '');
+  END IF;
+END
+$$;
 
 -- An older trigger of another name still works, but its empty payload makes the router read every row at each change.
 -- It is not ours to drop; this says which one it is.

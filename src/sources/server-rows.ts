@@ -56,7 +56,7 @@ export function createServerRows(rules: RowRules): ServerRows {
   /** The row as it will be held, and its route if players can tell it from what was there. */
   function take(row: ServerRow): { readonly next: HeldRow; readonly upsert: Route | null } {
     const old = held.get(row.name);
-    if (old !== undefined && old.read.domain === row.domain && old.read.address === row.address) {
+    if (old !== undefined && isSameRow(old.read, row)) {
       return { next: old, upsert: null };
     }
     const { route, complaint } = toRoute(row, rules);
@@ -142,6 +142,10 @@ export function createServerRows(rules: RowRules): ServerRows {
   };
 }
 
+/** True for two versions of one row that read the same. */
+const isSameRow = (a: ServerRow, b: ServerRow): boolean =>
+  a.domain === b.domain && a.address === b.address && a.proxyProtocol === b.proxyProtocol;
+
 /** The row's route, null when it has none, and what is wrong with it, "" when nothing is. */
 function toRoute(
   row: ServerRow,
@@ -161,6 +165,7 @@ function toRoute(
       patterns,
       address: address.value,
       wake: rules.wakeable ? { kind: "control-plane", server: row.name } : null,
+      ...(row.proxyProtocol !== undefined && { proxyProtocol: row.proxyProtocol }),
     },
     complaint,
   };

@@ -113,8 +113,8 @@ async function saveSnapshot(path: string, rows: readonly ServerRow[]): Promise<s
   }
 }
 
-const toLine = ({ name, domain, address }: ServerRow): string =>
-  JSON.stringify({ name, domain, address });
+const toLine = ({ name, domain, address, proxyProtocol }: ServerRow): string =>
+  JSON.stringify({ name, domain, address, proxyProtocol });
 
 function toSnapshot(json: unknown): Result<Snapshot, string> {
   if (!isRecord(json) || json["version"] !== version) return err(`it is not of version ${version}`);
@@ -130,7 +130,8 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 const isServerRow = (value: unknown): value is ServerRow =>
   isRecord(value) &&
-  ["name", "domain", "address"].every((column) => typeof value[column] === "string");
+  ["name", "domain", "address"].every((column) => typeof value[column] === "string") &&
+  ["boolean", "undefined"].includes(typeof value["proxyProtocol"]);
 
 const hasCode = (error: unknown, code: string): boolean =>
   isRecord(error) && error["code"] === code;

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { makeAddress } from "../../src/routing/address.ts";
 import { freshFolder, patternOf } from "../sources/run-static-routes.ts";
+import { startChild } from "../support/net-child.ts";
 import { type RunningApi, routeOf, runApi } from "./run-api.ts";
 
 const running: RunningApi[] = [];
@@ -426,6 +427,30 @@ describe("who may ask", () => {
     });
   }
 
+  const origins: readonly { origin: string; isOwn: boolean }[] = [
+    { origin: "http://127.0.0.1:8080", isOwn: true },
+    { origin: "https://Router.Internal", isOwn: true },
+    { origin: "http://127.0.0.1:8081", isOwn: false },
+    { origin: "http://localhost:3000", isOwn: false },
+    { origin: "http://192.0.2.7", isOwn: false },
+    { origin: "https://evil.example", isOwn: false },
+    { origin: "https://router.internal.evil.example", isOwn: false },
+    { origin: "null", isOwn: false },
+    { origin: "", isOwn: false },
+  ];
+  for (const { origin, isOwn } of origins) {
+    test(`without a token, a page of ${JSON.stringify(origin)} ${isOwn ? "may" : "may not"} make a route`, async () => {
+      const api = await start({ hosts: ["router.internal"] });
+      const body = JSON.stringify({ serverAddress: "a.lan", backend: "x:1" });
+      const head = `Host: 127.0.0.1:8080\r\nOrigin: ${origin}\r\nContent-Type: text/plain`;
+      const answer = await api.raw(
+        `POST /routes HTTP/1.1\r\n${head}\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+      );
+      expect(answer).toStartWith(`HTTP/1.1 ${isOwn ? 201 : 403} `);
+      expect(api.claims()).toHaveLength(isOwn ? 1 : 0);
+    });
+  }
+
   test("with a good token, the name does not matter", async () => {
     const api = await start({ token: "s3cret" });
     const headers = "Host: router\r\nAuthorization: Bearer s3cret\r\nConnection: close\r\n";
@@ -573,6 +598,11 @@ describe("where it listens", () => {
       `the API cannot listen at 127.0.0.1:${port}: `,
     );
     taken.close();
+  });
+
+  test("every address of a host without IPv6 is those of IPv4", async () => {
+    using child = startChild("admin-without-ipv6");
+    expect(await child.next()).toEqual({ status: "ok" });
   });
 
   test("the binding tells the port that was free", async () => {

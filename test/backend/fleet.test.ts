@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import type { BackendEvent } from "../../src/backend/event.ts";
-import type { Sleeper, Woken } from "../../src/backend/fleet.ts";
+import type { Fleet, Woken } from "../../src/backend/fleet.ts";
+import type { Sleeper } from "../../src/backend/waker.ts";
 import { parseAddress } from "../../src/routing/address.ts";
+import type { WakeTarget } from "../../src/routing/route.ts";
 import { silent, startBackend } from "../support/backend.ts";
 import {
   type Misbehaviour,
@@ -25,9 +27,15 @@ function addressOf(text: string) {
 
 /** A server `a` that a row places where nothing ever listens, unless told otherwise. */
 const sleeper = (own = "127.0.0.1:1", server = "a"): Sleeper => ({
-  server,
+  target: named(server),
   address: addressOf(own),
 });
+
+const named = (server: string): WakeTarget => ({ kind: "control-plane", server });
+
+/** A wake by somebody who may start it. */
+const wake = (fleet: Fleet, who: Sleeper, signal: AbortSignal): Promise<Woken> =>
+  fleet.wake(who, true, signal);
 
 const awakeAt = (text: string): Woken => ({ kind: "awake", address: addressOf(text) });
 
@@ -78,7 +86,7 @@ async function stateOf(woken: Promise<Woken>): Promise<Woken | "pending"> {
 describe("one wake per server", () => {
   test("500 waiters cost one start, share its polls and get its address", async () => {
     await using town = bench();
-    const waiting = Array.from({ length: 500 }, () => town.fleet.wake(sleeper(), never));
+    const waiting = Array.from({ length: 500 }, () => wake(town.fleet, sleeper(), never));
     await until("the first look", () => town.polls() === 1);
     await town.nextPoll();
     town.plane.setRunning("a", "127.0.0.1:7001");
@@ -106,10 +114,10 @@ describe("one wake per server", () => {
         { name: "b", startMs: null },
       ],
     });
-    const first = town.fleet.wake(sleeper("127.0.0.1:1"), never);
+    const first = wake(town.fleet, sleeper("127.0.0.1:1"), never);
     await until("the first look", () => town.polls() === 1);
-    const second = town.fleet.wake(sleeper("127.0.0.1:2"), never);
-    const other = town.fleet.wake(sleeper("127.0.0.1:1", "b"), never);
+    const second = wake(town.fleet, sleeper("127.0.0.1:2"), never);
+    const other = wake(town.fleet, sleeper("127.0.0.1:1", "b"), never);
     await until("the look at the other", () => town.polls("b") === 1);
     town.plane.setRunning("a", "127.0.0.1:7001");
     town.plane.setRunning("b", "127.0.0.1:7002");
@@ -126,13 +134,13 @@ describe("one wake per server", () => {
     await using town = bench({
       servers: [{ name: "a", state: "running", address: "127.0.0.1:7001" }],
     });
-    await town.fleet.wake(sleeper(), never);
+    await wake(town.fleet, sleeper(), never);
     const before = town.plane.requests.length;
     town.clock.advance(reuseMs - 1);
-    expect(await town.fleet.wake(sleeper(), never)).toEqual(awakeAt("127.0.0.1:7001"));
+    expect(await wake(town.fleet, sleeper(), never)).toEqual(awakeAt("127.0.0.1:7001"));
     expect(town.plane.requests.length).toBe(before);
     town.clock.advance(1);
-    await town.fleet.wake(sleeper(), never);
+    await wake(town.fleet, sleeper(), never);
     expect(town.plane.starts("a")).toBe(2);
     town.clock.advance(reuseMs);
     await town.idle();
@@ -141,8 +149,8 @@ describe("one wake per server", () => {
   test("who leaves disturbs nobody; when the last one has left the wake ends and asks no more", async () => {
     await using town = bench();
     const [leaver, last] = [new AbortController(), new AbortController()];
-    const left = town.fleet.wake(sleeper(), leaver.signal);
-    const stayed = town.fleet.wake(sleeper(), last.signal);
+    const left = wake(town.fleet, sleeper(), leaver.signal);
+    const stayed = wake(town.fleet, sleeper(), last.signal);
     await until("the first look", () => town.polls() === 1);
     leaver.abort();
     expect(await left).toEqual({ kind: "left" });
@@ -155,28 +163,30 @@ describe("one wake per server", () => {
       { kind: "wake-started", server: "a" },
       { kind: "wake-abandoned", server: "a", tookMs: pollMs },
     ]);
-    expect(town.fleet.isWaking("a")).toBe(false);
+    expect(town.fleet.isWaking(named("a"))).toBe(false);
     expect(town.plane.starts("a")).toBe(1);
   });
 
   test("who is gone already asks for nothing", async () => {
     await using town = bench();
-    expect(await town.fleet.wake(sleeper(), AbortSignal.abort())).toEqual({ kind: "left" });
+    expect(await wake(town.fleet, sleeper(), AbortSignal.abort())).toEqual({ kind: "left" });
     expect(town.events).toEqual([]);
     expect(town.plane.requests).toEqual([]);
   });
 
   test("when the time is over the wake has failed for everybody, with what stood in the way; the next player starts anew", async () => {
     await using town = bench({ timeoutMs: 5_000 });
-    const waiting = [town.fleet.wake(sleeper(), never), town.fleet.wake(sleeper(), never)];
+    const waiting = [wake(town.fleet, sleeper(), never), wake(town.fleet, sleeper(), never)];
     await until("the first look", () => town.polls() === 1);
     await town.nextPoll();
-    waiting.push(town.fleet.wake(sleeper(), never));
+    waiting.push(wake(town.fleet, sleeper(), never));
     await town.nextPoll();
     town.clock.advance(999);
     expect(await stateOf(Promise.race(waiting))).toBe("pending");
     town.clock.advance(1);
-    expect(await Promise.all(waiting)).toEqual(Array(3).fill({ kind: "failed" }));
+    expect(await Promise.all(waiting)).toEqual(
+      Array(3).fill({ kind: "failed", reason: "it was not running in time" }),
+    );
     await town.idle();
     expect(town.events.slice(1)).toEqual([
       {
@@ -187,9 +197,9 @@ describe("one wake per server", () => {
         tookMs: 5_000,
       },
     ]);
-    expect(town.fleet.isWaking("a")).toBe(false);
+    expect(town.fleet.isWaking(named("a"))).toBe(false);
     const again = new AbortController();
-    void town.fleet.wake(sleeper(), again.signal);
+    void wake(town.fleet, sleeper(), again.signal);
     await until("a second start", () => town.plane.starts("a") === 2);
     again.abort();
     await town.idle();
@@ -200,11 +210,12 @@ describe("one wake per server", () => {
       await using town = bench({ timeoutMs: 3_000 });
       const leaver = new AbortController();
       if (order === "before") town.clock.after(3_000, () => leaver.abort());
-      const woken = town.fleet.wake(sleeper(), leaver.signal);
+      const woken = wake(town.fleet, sleeper(), leaver.signal);
       if (order === "after") town.clock.after(3_000, () => leaver.abort());
       await until("the first look", () => town.polls() === 1);
       town.clock.advance(3_000);
       expect(await woken).toEqual({ kind: "left" });
+      await until("the end", () => town.kinds().length > 1);
       await town.idle();
       const ends = { before: "wake-abandoned", after: "wake-failed" };
       expect(town.kinds().slice(1)).toEqual([ends[order as "before" | "after"] as "wake-failed"]);
@@ -218,10 +229,10 @@ describe("one wake per server", () => {
         if (event.kind === "wake-done") throw new Error("a broken observer");
       },
     });
-    const waiting = [town.fleet.wake(sleeper(), never), town.fleet.wake(sleeper(), never)];
+    const waiting = [wake(town.fleet, sleeper(), never), wake(town.fleet, sleeper(), never)];
     const outcomes = await Promise.allSettled(waiting);
     expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
-    expect(town.fleet.isWaking("a")).toBe(false);
+    expect(town.fleet.isWaking(named("a"))).toBe(false);
   });
 });
 
@@ -230,7 +241,7 @@ describe("a start", () => {
     await using town = bench();
     town.plane.misbehave({ kind: "answer", status: 503 }, { request: "start" });
     const leaver = new AbortController();
-    const woken = town.fleet.wake(sleeper(), leaver.signal);
+    const woken = wake(town.fleet, sleeper(), leaver.signal);
     await until("the first look", () => town.polls() === 1);
     await town.nextPoll();
     expect(town.plane.starts("a")).toBe(2);
@@ -249,7 +260,7 @@ describe("a start", () => {
       servers: [{ name: "a", state: "running", address: "127.0.0.1:7001" }],
     });
     town.plane.misbehave({ kind: "hang" }, { request: "start" });
-    const woken = town.fleet.wake(sleeper(stale.address), never);
+    const woken = wake(town.fleet, sleeper(stale.address), never);
     await until("the start", () => town.plane.starts("a") === 1);
     expect(await stateOf(woken)).toBe("pending");
     town.clock.advance(pollMs);
@@ -262,9 +273,11 @@ describe("a start", () => {
     await using town = bench();
     town.plane.misbehave({ kind: "hang" }, { request: "start" });
     const leaver = new AbortController();
-    const woken = town.fleet.wake(sleeper(stale.address), leaver.signal);
+    const woken = wake(town.fleet, sleeper(stale.address), leaver.signal);
     await until("the start", () => town.plane.starts("a") === 1);
     await town.nextPoll();
+    // Its answer is here: moved on before that, the clock would make it one that takes its time.
+    await until("it is known to be down", () => town.fleet.isWaking(named("a")));
     await town.nextPoll();
     expect(await stateOf(woken)).toBe("pending");
     expect(town.plane.starts("a")).toBe(1);
@@ -288,7 +301,7 @@ describe("a control plane that is dead locks nobody out", () => {
       using backend = startBackend(silent);
       await using town = bench();
       town.plane.misbehave(answer);
-      expect(await town.fleet.wake(sleeper(backend.address), never)).toEqual(
+      expect(await wake(town.fleet, sleeper(backend.address), never)).toEqual(
         awakeAt(backend.address),
       );
       expect(town.events).toContainEqual(expect.objectContaining({ kind: "wake-done", by: "row" }));
@@ -301,14 +314,14 @@ describe("a control plane that is dead locks nobody out", () => {
     using closed = await reserveClosedPort();
     const clock = manualDeadlines();
     const fleet = realFleet({ url: `http://127.0.0.1:${closed.port}` }, clock, () => {});
-    expect(await fleet.wake(sleeper(backend.address), never)).toEqual(awakeAt(backend.address));
+    expect(await wake(fleet, sleeper(backend.address), never)).toEqual(awakeAt(backend.address));
   });
 
   test("it hangs: the row's address is used after a poll interval and a moment, and the operator hears of it", async () => {
     using backend = startBackend(silent);
     await using town = bench();
     town.plane.misbehave({ kind: "hang" });
-    const woken = town.fleet.wake(sleeper(backend.address), never);
+    const woken = wake(town.fleet, sleeper(backend.address), never);
     await until("the start", () => town.plane.starts("a") === 1);
     await town.nextPoll();
     town.clock.advance(500);
@@ -322,11 +335,11 @@ describe("a control plane that is dead locks nobody out", () => {
     using sleeping = await sleepingBackend();
     await using town = bench();
     town.plane.misbehave({ kind: "answer", status: 500 });
-    const woken = town.fleet.wake(sleeper(sleeping.address), never);
+    const woken = wake(town.fleet, sleeper(sleeping.address), never);
     await until("the first look", () => town.polls() === 1);
     await town.nextPoll();
     expect(await stateOf(woken)).toBe("pending");
-    await until("it is known to be down", () => town.fleet.isWaking("a"));
+    await until("it is known to be down", () => town.fleet.isWaking(named("a")));
     using backend = sleeping.listen(silent);
     town.clock.advance(pollMs);
     expect(await woken).toEqual(awakeAt(backend.address));
@@ -335,11 +348,11 @@ describe("a control plane that is dead locks nobody out", () => {
   test("neither it nor the row's address: failed when the time is over, and the reason names the control plane's answer", async () => {
     await using town = bench({ timeoutMs: 3_000 });
     town.plane.misbehave({ kind: "answer", status: 500 });
-    const woken = town.fleet.wake(sleeper(), never);
+    const woken = wake(town.fleet, sleeper(), never);
     await until("the first look", () => town.polls() === 1);
     await town.nextPoll();
     town.clock.advance(1_000);
-    expect(await woken).toEqual({ kind: "failed" });
+    expect(await woken).toMatchObject({ kind: "failed" });
     expect(town.events.at(-1)).toMatchObject({
       kind: "wake-failed",
       reason: expect.stringContaining("status 500"),
@@ -351,9 +364,9 @@ describe("a control plane that is dead locks nobody out", () => {
     using backend = startBackend(silent);
     await using town = bench();
     town.plane.misbehave({ kind: "answer", status: 500 });
-    const first = town.fleet.wake(sleeper("127.0.0.1:1"), never);
+    const first = wake(town.fleet, sleeper("127.0.0.1:1"), never);
     await until("the first look", () => town.polls() === 1);
-    const second = town.fleet.wake(sleeper(backend.address), never);
+    const second = wake(town.fleet, sleeper(backend.address), never);
     town.clock.advance(pollMs);
     expect(await Promise.all([first, second])).toEqual([
       awakeAt(backend.address),
@@ -364,18 +377,18 @@ describe("a control plane that is dead locks nobody out", () => {
   test("it refuses the start and answers looks: failed when the time is over, and the reason names the refusal", async () => {
     await using town = bench({ timeoutMs: 3_000 });
     town.plane.misbehave({ kind: "answer", status: 402 }, { request: "start" });
-    const woken = town.fleet.wake(sleeper(), never);
+    const woken = wake(town.fleet, sleeper(), never);
     await until("the first look", () => town.polls() === 1);
     await town.nextPoll();
     town.clock.advance(1_000);
-    expect(await woken).toEqual({ kind: "failed" });
+    expect(await woken).toMatchObject({ kind: "failed" });
     expect(town.events.at(-1)).toMatchObject({ reason: "POST /servers/a/start: status 402" });
   });
 
   test("it comes back: the server is started after all, at the address that it gives", async () => {
     await using town = bench();
     town.plane.misbehave({ kind: "answer", status: 500 });
-    const woken = town.fleet.wake(sleeper(), never);
+    const woken = wake(town.fleet, sleeper(), never);
     await until("the first look", () => town.polls() === 1);
     town.plane.misbehave(null);
     town.plane.setRunning("a", "127.0.0.1:7001");
@@ -396,13 +409,13 @@ describe("running, but no player gets in", () => {
     await using town = bench({
       servers: [{ name: "a", state: "running", address: sleeping.address }],
     });
-    const told = await town.fleet.wake(sleeper(), never);
+    const told = await wake(town.fleet, sleeper(), never);
     expect(told).toEqual(awakeAt(sleeping.address));
-    expect(town.fleet.isWaking("a")).toBe(false);
+    expect(town.fleet.isWaking(named("a"))).toBe(false);
 
     town.fleet.refused(sleeper(), addressOf(sleeping.address));
-    expect(town.fleet.isWaking("a")).toBe(true);
-    const woken = town.fleet.wake(sleeper(), never);
+    expect(town.fleet.isWaking(named("a"))).toBe(true);
+    const woken = wake(town.fleet, sleeper(), never);
     await town.nextPoll(retryMs);
     // Longer than a result is kept: the wake must not be forgotten while somebody waits for it.
     for (let poll = 0; poll < 4; poll++) await town.nextPoll();
@@ -411,7 +424,7 @@ describe("running, but no player gets in", () => {
     town.clock.advance(pollMs);
     expect(await woken).toEqual(awakeAt(backend.address));
     expect(town.plane.starts("a")).toBe(1);
-    expect(town.fleet.isWaking("a")).toBe(false);
+    expect(town.fleet.isWaking(named("a"))).toBe(false);
     town.clock.advance(reuseMs);
     await town.idle();
   });
@@ -423,13 +436,13 @@ describe("running, but no player gets in", () => {
       servers: [{ name: "a", state: "running", address }],
       timeoutMs: 3_000,
     });
-    await town.fleet.wake(sleeper(), never);
+    await wake(town.fleet, sleeper(), never);
     town.fleet.refused(sleeper(), addressOf(address));
-    const woken = town.fleet.wake(sleeper(), never);
+    const woken = wake(town.fleet, sleeper(), never);
     await town.nextPoll(retryMs);
     await town.nextPoll();
     town.clock.advance(500);
-    expect(await woken).toEqual({ kind: "failed" });
+    expect(await woken).toMatchObject({ kind: "failed" });
     expect(town.events.at(-1)).toMatchObject({
       kind: "wake-failed",
       reason: `it is said to run at ${address}, where no player gets in`,
@@ -440,9 +453,9 @@ describe("running, but no player gets in", () => {
     using closed = await reserveClosedPort();
     const address = `127.0.0.1:${closed.port}`;
     await using town = bench({ servers: [{ name: "a", state: "running", address }] });
-    await town.fleet.wake(sleeper(), never);
+    await wake(town.fleet, sleeper(), never);
     town.fleet.refused(sleeper(), addressOf(address));
-    const woken = town.fleet.wake(sleeper(), never);
+    const woken = wake(town.fleet, sleeper(), never);
     await town.nextPoll(retryMs);
     town.plane.setRunning("a", "127.0.0.1:7002");
     town.clock.advance(pollMs);
@@ -457,7 +470,7 @@ describe("running, but no player gets in", () => {
     });
     let rounds = 0;
     for (const start = town.clock.now(); town.clock.now() - start < 12_000; rounds++) {
-      const woken = town.fleet.wake(sleeper(), never);
+      const woken = wake(town.fleet, sleeper(), never);
       if (rounds > 0) {
         expect(await stateOf(woken)).toBe("pending");
         town.clock.advance(retryMs);
@@ -477,28 +490,28 @@ describe("running, but no player gets in", () => {
       timeoutMs: 1_200,
     });
     const refuse = () => town.fleet.refused(sleeper(), addressOf(backend.address));
-    await town.fleet.wake(sleeper(), never);
+    await wake(town.fleet, sleeper(), never);
     for (let round = 0; round < 2; round++) {
       refuse();
-      const woken = town.fleet.wake(sleeper(), never);
+      const woken = wake(town.fleet, sleeper(), never);
       town.clock.advance(retryMs);
       expect(await woken).toEqual(awakeAt(backend.address));
     }
     refuse();
-    const woken = town.fleet.wake(sleeper(), never);
+    const woken = wake(town.fleet, sleeper(), never);
     town.clock.advance(retryMs);
-    expect(await woken).toEqual({ kind: "failed" });
+    expect(await woken).toMatchObject({ kind: "failed" });
   });
 
   test("when nobody comes back after a refusal it is forgotten, and the server no longer said to be waking", async () => {
     await using town = bench({
       servers: [{ name: "a", state: "running", address: "127.0.0.1:1" }],
     });
-    await town.fleet.wake(sleeper(), never);
+    await wake(town.fleet, sleeper(), never);
     town.fleet.refused(sleeper(), addressOf("127.0.0.1:1"));
-    expect(town.fleet.isWaking("a")).toBe(true);
+    expect(town.fleet.isWaking(named("a"))).toBe(true);
     town.clock.advance(reuseMs);
-    expect(town.fleet.isWaking("a")).toBe(false);
+    expect(town.fleet.isWaking(named("a"))).toBe(false);
     await town.idle();
   });
 
@@ -507,10 +520,10 @@ describe("running, but no player gets in", () => {
       servers: [{ name: "a", state: "running", address: "127.0.0.1:7001" }],
     });
     town.fleet.refused(sleeper(), addressOf("127.0.0.1:7001"));
-    expect(town.fleet.isWaking("a")).toBe(false);
-    await town.fleet.wake(sleeper(), never);
+    expect(town.fleet.isWaking(named("a"))).toBe(false);
+    await wake(town.fleet, sleeper(), never);
     town.fleet.refused(sleeper(), addressOf("127.0.0.1:7009"));
-    expect(await town.fleet.wake(sleeper(), never)).toEqual(awakeAt("127.0.0.1:7001"));
+    expect(await wake(town.fleet, sleeper(), never)).toEqual(awakeAt("127.0.0.1:7001"));
     expect(town.plane.starts("a")).toBe(1);
   });
 });
@@ -522,15 +535,15 @@ test("a server is waking from the first look that finds it down until it is up, 
       { name: "up", state: "running", address: "127.0.0.1:7001" },
     ],
   });
-  await town.fleet.wake(sleeper("127.0.0.1:1", "up"), never);
-  expect(town.fleet.isWaking("up")).toBe(false);
+  await wake(town.fleet, sleeper("127.0.0.1:1", "up"), never);
+  expect(town.fleet.isWaking(named("up"))).toBe(false);
 
-  expect(town.fleet.isWaking("a")).toBe(false);
-  const woken = town.fleet.wake(sleeper(), never);
-  expect(town.fleet.isWaking("a")).toBe(false);
-  await until("it is known to be down", () => town.fleet.isWaking("a"));
+  expect(town.fleet.isWaking(named("a"))).toBe(false);
+  const woken = wake(town.fleet, sleeper(), never);
+  expect(town.fleet.isWaking(named("a"))).toBe(false);
+  await until("it is known to be down", () => town.fleet.isWaking(named("a")));
   town.plane.setRunning("a", "127.0.0.1:7001");
   town.clock.advance(pollMs);
   await woken;
-  expect(town.fleet.isWaking("a")).toBe(false);
+  expect(town.fleet.isWaking(named("a"))).toBe(false);
 });

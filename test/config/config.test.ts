@@ -55,6 +55,9 @@ const standard: Config = {
   statusCacheMs: 0,
   postgres: null,
   waker: null,
+  scaler: null,
+  idle: { afterMs: 600_000, counts: "all" },
+  allowDeny: null,
   hold: true,
   transferAsLogin: false,
   drainTimeoutMs: 30_000,
@@ -438,6 +441,124 @@ describe("the waker", () => {
       },
     ]);
   });
+});
+
+describe("scaling of fixed routes", () => {
+  const url = "https://scale.example.com/hook?key=1";
+
+  test("is on with the webhook's URL, with mc-router's times", () => {
+    expect(configOf({ AUTO_SCALE_WEBHOOK_URL: url }).scaler).toEqual({
+      url,
+      headers: {},
+      timeoutMs: 30_000,
+      wakeTimeoutMs: 60_000,
+    });
+  });
+
+  test("takes headers and times of its own", () => {
+    const variables = {
+      AUTO_SCALE_WEBHOOK_URL: url,
+      AUTO_SCALE_WEBHOOK_HEADERS: "Authorization=Bearer a=b, X-From = router",
+      AUTO_SCALE_WEBHOOK_TIMEOUT: "0",
+      AUTO_SCALE_WEBHOOK_WAKE_TIMEOUT: "-1s",
+    };
+    expect(configOf(variables).scaler).toEqual({
+      url,
+      headers: { authorization: "Bearer a=b", "x-from": "router" },
+      timeoutMs: 86_400_000,
+      wakeTimeoutMs: 0,
+    });
+  });
+
+  test("is off without it, whatever else is set, and the switches for discovered backends change nothing", () => {
+    const variables = {
+      AUTO_SCALE_WEBHOOK_HEADERS: "a=b",
+      AUTO_SCALE_UP: "true",
+      AUTO_SCALE_DOWN: "true",
+    };
+    expect(parse(variables)).toEqual(ok({ config: standard, warnings: [] }));
+  });
+
+  test.each(["scale.example.com/hook", "ftp://scale.example.com", "http://"])(
+    "the URL %s is a problem, and not shown",
+    (bad) => {
+      const [problem, ...others] = problemsOf({ AUTO_SCALE_WEBHOOK_URL: bad });
+      expect(others).toEqual([]);
+      expect(problem).toMatchObject({ variable: "AUTO_SCALE_WEBHOOK_URL", value: "***" });
+    },
+  );
+
+  test.each(["a b=c", "=c", "a=\u0001", "a=ü€"])(
+    "the header %j is a problem, and not shown",
+    (bad) => {
+      const problems = problemsOf({ AUTO_SCALE_WEBHOOK_HEADERS: bad });
+      expect(problems).toMatchObject([{ variable: "AUTO_SCALE_WEBHOOK_HEADERS", value: "***" }]);
+    },
+  );
+
+  test.each(["yes", "1x"])("AUTO_SCALE_UP=%s is a mistake, though it is of no effect", (bad) => {
+    expect(problemsOf({ AUTO_SCALE_UP: bad })).toMatchObject([{ variable: "AUTO_SCALE_UP" }]);
+  });
+
+  for (const { name, variables, idle } of [
+    {
+      name: "a delay of less than nothing",
+      variables: { AUTO_SCALE_DOWN_AFTER: "-5m" },
+      idle: { afterMs: 0, counts: "all" },
+    },
+    {
+      name: "a delay of one hour",
+      variables: { AUTO_SCALE_DOWN_AFTER: "1h" },
+      idle: { afterMs: 3_600_000, counts: "all" },
+    },
+    {
+      name: "only logins",
+      variables: { AUTOMC_IDLE_COUNTS: "Logins" },
+      idle: { afterMs: 600_000, counts: "logins" },
+    },
+  ] as const) {
+    test(`idle backends: ${name}`, () => {
+      expect(configOf(variables).idle).toEqual(idle);
+    });
+  }
+
+  test("who counts is everybody or logins", () => {
+    expect(problemsOf({ AUTOMC_IDLE_COUNTS: "players" })).toEqual([
+      { variable: "AUTOMC_IDLE_COUNTS", value: "players", expected: "all or logins" },
+    ]);
+  });
+});
+
+describe("the allow and deny file", () => {
+  const withFile = (content: Result<string, string>) =>
+    parseConfig({ AUTO_SCALE_ALLOW_DENY: "/etc/allow.json" }, () => content);
+
+  test("is read at the start", () => {
+    const parsed = withFile(ok('{"global":{"denylist":[{"name":"Steve"}]}}'));
+    expect(parsed).toMatchObject({
+      value: {
+        config: {
+          allowDeny: {
+            path: "/etc/allow.json",
+            permissions: { global: { allow: [], deny: [{ name: "Steve", uuid: null }] } },
+          },
+        },
+      },
+    });
+  });
+
+  for (const { name, content, expected } of [
+    { name: "is not there", content: err("ENOENT: no such file"), expected: "ENOENT" },
+    { name: "is no JSON", content: ok("{"), expected: "line 1, column 2: it ends too early" },
+    { name: "says something else", content: ok('{"global":1}'), expected: 'its "global"' },
+  ]) {
+    test(`that ${name} is a problem`, () => {
+      expect(withFile(content)).toMatchObject({
+        ok: false,
+        error: [{ variable: "AUTO_SCALE_ALLOW_DENY", expected: expect.stringContaining(expected) }],
+      });
+    });
+  }
 });
 
 describe("secrets from files", () => {

@@ -24,6 +24,7 @@ function logTo(deps: Partial<LogDeps> = {}) {
   const log = createLog({
     level: "trace",
     format: "json",
+    recordLogins: false,
     journald: false,
     now: () => "2026-01-02T03:04:05.678Z",
     write: (line) => lines.push(line),
@@ -269,7 +270,7 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
     },
   ],
   "wake-done": [
-    ...(["control-plane", "row"] as const).map((by) => ({
+    ...(["control-plane", "webhook", "row"] as const).map((by) => ({
       name: `wake that is done, by the ${by}`,
       event: {
         kind: "wake-done",
@@ -337,6 +338,59 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
       event: { kind: "control-plane-back", server: "survival" },
       level: "info",
       fields: {},
+    },
+  ],
+  "webhook-lost": [
+    {
+      name: "webhook that does not start a server",
+      event: { kind: "webhook-lost", server: "10.0.0.5:25565", reason: "status 500" },
+      level: "warn",
+      fields: { row: "10.0.0.5:25565", reason: "status 500" },
+    },
+  ],
+  "webhook-back": [
+    {
+      name: "webhook that does again",
+      event: { kind: "webhook-back", server: "10.0.0.5:25565" },
+      level: "info",
+      fields: { row: "10.0.0.5:25565" },
+    },
+  ],
+  "idle-armed": [
+    {
+      name: "server that nobody is on",
+      event: { kind: "idle-armed", server: "10.0.0.5:25565", afterMs: 600_000 },
+      level: "debug",
+      fields: { row: "10.0.0.5:25565", sleepsIn: "600.0s" },
+    },
+  ],
+  "sleep-started": [
+    {
+      name: "server that is put to sleep",
+      event: { kind: "sleep-started", server: "10.0.0.5:25565" },
+      level: "info",
+      fields: { row: "10.0.0.5:25565" },
+    },
+  ],
+  "sleep-done": [
+    {
+      name: "server that sleeps",
+      event: { kind: "sleep-done", server: "10.0.0.5:25565", tookMs: 1_500 },
+      level: "info",
+      fields: { row: "10.0.0.5:25565", took: "1.5s" },
+    },
+  ],
+  "sleep-failed": [
+    {
+      name: "server that could not be put to sleep",
+      event: {
+        kind: "sleep-failed",
+        server: "10.0.0.5:25565",
+        reason: "status 500",
+        retryMs: 600_000,
+      },
+      level: "warn",
+      fields: { row: "10.0.0.5:25565", reason: "status 500", next: "600.0s" },
     },
   ],
   "notifier-lost": [

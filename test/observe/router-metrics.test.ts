@@ -91,6 +91,7 @@ describe("the router's own metrics", () => {
         "joined",
         "unreachable",
         "wake-failed",
+        "wake-denied",
         "mute",
         "full",
         "stopping",
@@ -196,6 +197,8 @@ describe("the router's own metrics", () => {
       lines: [
         'automc_wake_seconds_sum{result="control-plane"} 3',
         'automc_wake_seconds_count{result="control-plane"} 2',
+        'automc_wake_seconds_sum{result="webhook"} 0',
+        'automc_wake_seconds_count{result="webhook"} 0',
         'automc_wake_seconds_sum{result="row"} 1.5',
         'automc_wake_seconds_count{result="row"} 1',
         'automc_wake_seconds_sum{result="failed"} 90',

@@ -591,9 +591,16 @@ describe("a receiver that does not do its part", () => {
     },
   );
 
-  test("redirects in a circle are a notice missed", async () => {
+  const wrongTurns: readonly { name: string; to: (url: string) => string }[] = [
+    { name: "in a circle", to: (url) => url },
+    { name: "to another protocol", to: () => "ftp://example.com/" },
+    { name: "to no URL", to: () => "http://[nonsense" },
+  ];
+  test.each(wrongTurns)("redirects $name are a notice missed, and the URL stays secret", async ({
+    to,
+  }) => {
     await using receiver = startReceiver(
-      (_, request) => new Response(null, { status: 307, headers: { location: request.url } }),
+      (_, request) => new Response(null, { status: 307, headers: { location: to(request.url) } }),
     );
     const { notifier, events } = notify(receiver.url);
     notifier.observe(relaying());

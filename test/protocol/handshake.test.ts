@@ -55,6 +55,14 @@ describe("a handshake", () => {
     { name: "255 letters", rawHost: "a".repeat(255) },
     { name: "255 letters of three bytes", rawHost: "€".repeat(255) },
     { name: "127 characters of two units and a letter", rawHost: `${"😀".repeat(127)}a` },
+    {
+      name: "BungeeCord's, with a skin",
+      rawHost: `a.example\u0000192.0.2.7\u0000${"f".repeat(32)}\u0000${"x".repeat(5_000)}`,
+    },
+    {
+      name: "255 letters, and all that may follow",
+      rawHost: `${"a".repeat(255)}\u0000${"x".repeat(7_936)}`,
+    },
   ])("takes a host at the limit: $name", ({ rawHost }) => {
     expect(readHandshake(write(handshake(rawHost)), 0).kind).toBe("ok");
   });
@@ -63,6 +71,8 @@ describe("a handshake", () => {
     { name: "256 letters", rawHost: "a".repeat(256) },
     { name: "256 letters of three bytes", rawHost: "€".repeat(256) },
     { name: "128 characters of two units", rawHost: "😀".repeat(128) },
+    { name: "256 letters before the NUL", rawHost: `${"a".repeat(256)}\u0000FML3\u0000` },
+    { name: "too much behind the NUL", rawHost: `a\u0000${"x".repeat(8_191)}` },
   ])("refuses a host over the limit: $name", ({ rawHost }) => {
     expect(readHandshake(write(handshake(rawHost)), 0).kind).toBe("bad");
   });
@@ -71,9 +81,9 @@ describe("a handshake", () => {
     expect(readHandshake(hex("0800f60502c32863dd02"), 0).kind).toBe("bad");
   });
 
-  test("may be 1036 bytes long and no longer, which its first two bytes tell", () => {
-    expect(readHandshake(hex("8c08"), 0)).toEqual(needMore);
-    expect(readHandshake(hex("8d08"), 0).kind).toBe("bad");
+  test("may be 16 KiB long and no longer, which its length tells", () => {
+    expect(readHandshake(hex("808001"), 0)).toEqual(needMore);
+    expect(readHandshake(hex("818001"), 0).kind).toBe("bad");
   });
 
   test("is read from where it starts", () => {

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { makeAddress } from "../../src/routing/address.ts";
 import { type Hostname, toHostname } from "../../src/routing/hostname.ts";
 import { type Pattern, patternText } from "../../src/routing/pattern.ts";
-import { type Route, type SourceName, sourceNames } from "../../src/routing/route.ts";
+import { type Route, type SourceName, sourceNames, wakeName } from "../../src/routing/route.ts";
 import type { Delta } from "../../src/routing/source.ts";
 import { type Changes, type Claim, createRouteTable } from "../../src/routing/table.ts";
 
@@ -77,7 +77,7 @@ function fitting(hostname: Hostname): readonly string[] {
 
 const texts = patterns.map(patternText);
 const ownerOf = (route: Route): string =>
-  `${route.source}/${route.id} ${route.address.text} ${route.wake?.server}`;
+  `${route.source}/${route.id} ${route.address.text} ${route.wake && wakeName(route.wake)}`;
 const nameOf = (route: Route): string => `${route.source}/${route.id}`;
 const claimText = (claim: Claim): string => `${patternText(claim.pattern)} ${ownerOf(claim.route)}`;
 

@@ -203,7 +203,10 @@ describe("a ping of a server that starts", () => {
       await until("the first look", () => town.plane.requests.some(({ kind }) => kind === "state"));
       const expected = shown === null ? Buffer.alloc(0) : fullAnswer(simpleJson(shown));
       // The answer of the control plane is on its way, and until it is there the server counts as asleep.
-      await until("known to be down", () => town.fleet?.isWaking("sleepy") === true);
+      await until(
+        "known to be down",
+        () => town.fleet?.isWaking({ kind: "control-plane", server: "sleepy" }) === true,
+      );
       const player = await town.player(statusPing("SLEEPY.example.com."));
       expect(await player.waitForEnd()).toBe("finished");
       expect(player.received()).toEqual(expected);
@@ -218,7 +221,10 @@ describe("a ping of a server that starts", () => {
       plane,
     });
     await world.player(login({ host: "a.example.com", name: "Waiter" }));
-    await until("known to be down", () => world.fleet?.isWaking("a") === true);
+    await until(
+      "known to be down",
+      () => world.fleet?.isWaking({ kind: "control-plane", server: "a" }) === true,
+    );
     const player = await world.player(statusPing("a.example.com"));
     await player.waitForLength(fullAnswer('{"description":"mine"}').length);
     expect(player.received()).toEqual(fullAnswer('{"description":"mine"}'));

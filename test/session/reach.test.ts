@@ -304,7 +304,7 @@ describe("a wait that ends without a backend", () => {
     expect((await world.ended()).outcome).toMatchObject({ why: "left" });
     expect(world.plane.starts("a")).toBe(1);
     // It is no word against the backend, which may have been about to speak.
-    expect(world.fleet?.isWaking("a")).toBe(false);
+    expect(world.fleet?.isWaking({ kind: "control-plane", server: "a" })).toBe(false);
   });
 
   test("by a client that speaks out of turn: no word", async () => {

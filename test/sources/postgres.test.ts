@@ -275,6 +275,61 @@ describe("the source", () => {
     expect(source.count("source-warning")).toBe(0);
   });
 
+  test("leaves the PROXY protocol to the setting where the table says nothing of it", async () => {
+    const { source } = await follow(schema, abc);
+    expect(source.table.entries().map(({ route }) => route.proxyProtocol)).toEqual(
+      Array(3).fill(undefined),
+    );
+  });
+
+  for (const { by, script } of triggers) {
+    test(`follows the optional column through its whole life, with ${by}`, async () => {
+      const { database, source, sql } = await follow(script, abc);
+      const said = () => source.table.entries().map(({ route }) => route.proxyProtocol ?? null);
+      const says = (expected: readonly (boolean | null)[]) =>
+        until(`it says ${expected}`, () => Bun.deepEquals(said(), [...expected]));
+
+      await sql.unsafe("ALTER TABLE servers ADD COLUMN proxy_protocol BOOLEAN");
+      await sql`UPDATE servers SET proxy_protocol = (name = 'a') WHERE name != 'c'`;
+      if (script === schema) await sql.unsafe(schema);
+      else await sql`SELECT pg_notify('automc_routes_changed', '')`;
+      await says([true, false, null]);
+
+      source.patches.length = 0;
+      await sql`UPDATE servers SET proxy_protocol = NULL, address = 'h:9' WHERE name = 'b'`;
+      await says([true, null, null]);
+      expect(source.patches.map(({ upsert }) => upsert.map(({ id }) => id))).toEqual([["b"]]);
+      await settled(source, database);
+      expect(source.count("source-lost")).toBe(0);
+
+      await sql.unsafe("ALTER TABLE servers DROP COLUMN proxy_protocol CASCADE");
+      await sql`UPDATE servers SET address = 'h:8' WHERE name = 'c'`;
+      await says([null, null, null]);
+      await settled(source, database);
+    });
+  }
+
+  test("tells changes of the column alone by our trigger", async () => {
+    const { source, sql } = await follow(
+      [schema, "ALTER TABLE servers ADD COLUMN proxy_protocol BOOLEAN", schema].join(";"),
+      abc,
+    );
+    await sql`UPDATE servers SET proxy_protocol = true WHERE name = 'b'`;
+    await until("it is routed", () =>
+      source.table.entries().some(({ route }) => route.id === "b" && route.proxyProtocol === true),
+    );
+  });
+
+  test("does not take a column of another type for the optional one", async () => {
+    const { source, sql } = await follow(
+      `${schema}; ALTER TABLE servers ADD COLUMN proxy_protocol TEXT DEFAULT 'maybe'`,
+      [],
+    );
+    await sql`INSERT INTO servers (name, domain, address) VALUES ('a', 'a.x', 'h:1')`;
+    await until("it is routed", () => source.claims().length === 1);
+    expect(source.table.entries()[0]?.route.proxyProtocol).toBeUndefined();
+  });
+
   test("leaves no connection behind when it is stopped", async () => {
     const { database, source, gate } = await follow(schema, abc);
     expect(await database.routerPids()).toHaveLength(2);

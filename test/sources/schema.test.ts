@@ -88,6 +88,27 @@ test("the schema may be applied again, keeps the rows, and does not double the t
   expect(await heard((client) => client`UPDATE servers SET address = 'h:9'`)).toEqual(["a", "b"]);
 });
 
+describe("the optional column", () => {
+  const add = "ALTER TABLE servers ADD COLUMN proxy_protocol BOOLEAN";
+
+  test("is told about as any other, once per row and transaction", async () => {
+    const { heard } = await hearing(schema, fill, add, schema, schema);
+    const change = "UPDATE servers SET proxy_protocol = true";
+    expect(await heard((sql) => sql.unsafe(`${change} WHERE name = 'a'`))).toEqual(["a"]);
+    expect(await heard((sql) => sql.unsafe(`${change}, address = 'h:7'`))).toEqual(["a", "b"]);
+  });
+
+  test("is itself told about when the schema is applied again, and is not where there is none", async () => {
+    const { heard, sql } = await hearing(schema, fill);
+    expect(await heard((client) => client.unsafe(schema))).toEqual([]);
+    await sql.unsafe(add);
+    expect(await heard((client) => client.unsafe(schema))).toEqual([""]);
+    await sql.unsafe("ALTER TABLE servers DROP COLUMN proxy_protocol CASCADE");
+    expect(await heard((client) => client.unsafe(schema))).toEqual([]);
+    expect(await heard((client) => client`UPDATE servers SET address = 'h:9'`)).toEqual(["a", "b"]);
+  });
+});
+
 test("applied over the seed's trigger, the schema names the trigger that is left", async () => {
   const { notices } = await hearing(seedSchema, fill, schema);
   expect(notices.join("\n")).toContain("DROP TRIGGER routes_changed ON servers;");

@@ -132,6 +132,22 @@ describe("a bad row", () => {
   });
 });
 
+test("a row's own word on the PROXY protocol is a change like any other", () => {
+  const { rows } = rowsWith(row("a", "a.x"));
+  for (const [proxyProtocol, isChange] of [
+    [true, true],
+    [true, false],
+    [false, true],
+    [undefined, true],
+    [undefined, false],
+  ] as const) {
+    const next = { ...row("a", "a.x"), ...(proxyProtocol !== undefined && { proxyProtocol }) };
+    const { upsert } = rows.applyNamed(["a"], [next]);
+    expect(upsert.map((route) => route.proxyProtocol)).toEqual(isChange ? [proxyProtocol] : []);
+    expect(rows.goodRows()).toEqual([next]);
+  }
+});
+
 test("a route is woken by its row's name, when there is a control plane", () => {
   for (const wakeable of [true, false]) {
     const rows = createServerRows({ wakeable, simplifySrv: false, onComplaint: () => undefined });

@@ -27,6 +27,8 @@ const freshPath = () => {
 const rows: readonly ServerRow[] = [
   { name: "a", domain: "a.example.com", address: "10.0.0.1:1" },
   { name: 'quo"te\n', domain: "ü.example.com", address: "[::1]:2" },
+  { name: "with", domain: "c.example.com", address: "10.0.0.1:3", proxyProtocol: true },
+  { name: "without", domain: "d.example.com", address: "10.0.0.1:4", proxyProtocol: false },
 ];
 
 function writerTo(path: string, everyMs = 0, read = () => rows) {

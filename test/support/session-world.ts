@@ -1,6 +1,7 @@
+import { createControlPlane } from "../../src/backend/control-plane.ts";
 import type { BackendEvent } from "../../src/backend/event.ts";
 import { createFleet, type Fleet } from "../../src/backend/fleet.ts";
-import { createWaker } from "../../src/backend/waker.ts";
+import type { Idle } from "../../src/backend/idle.ts";
 import { createClientFilter } from "../../src/net/cidr.ts";
 import type { Deadlines } from "../../src/net/deadlines.ts";
 import { createDeadlines } from "../../src/net/deadlines.ts";
@@ -17,6 +18,7 @@ import type { Outcome } from "../../src/session/outcome.ts";
 import { createSessions, type Sessions } from "../../src/session/sessions.ts";
 import { createStatusCache } from "../../src/session/status-cache.ts";
 import { createStatusMemory } from "../../src/session/status-memory.ts";
+import { everybody, type WakePermissions } from "../../src/session/wake-permission.ts";
 import { reserveBackend, type SleepingBackend, silent } from "./backend.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Peer } from "./peer.ts";
@@ -48,9 +50,11 @@ export function realFleet(
   emit: (event: BackendEvent) => void,
   scale: { readonly timeoutMs?: number; readonly pollMs?: number } = {},
 ): Fleet {
-  const waker = createWaker({ url: plane.url, token: null, deadlines, emit });
-  const { timeoutMs = 90_000, pollMs = 2_000 } = scale;
-  return createFleet({ waker, dialer: realDialer(deadlines), deadlines, timeoutMs, pollMs, emit });
+  const { timeoutMs = 90_000, pollMs: pollIntervalMs = 2_000 } = scale;
+  const scaled = { url: plane.url, token: null, timeoutMs, pollIntervalMs };
+  const controlPlane = createControlPlane({ ...scaled, deadlines, emit });
+  const wakers = { "control-plane": controlPlane, webhook: null };
+  return createFleet({ wakers, dialer: realDialer(deadlines), deadlines, emit });
 }
 
 /** A route as Postgres gives it: `hostname` may be a wildcard, or null for the default route; `server` is the name it is woken by. */
@@ -90,6 +94,10 @@ export interface SessionWorldOptions {
   readonly plane?: ControlPlane;
   readonly deadlines?: Deadlines;
   readonly wake?: { readonly timeoutMs?: number; readonly pollMs?: number };
+  /** Instead of the one that `plane` makes. */
+  readonly fleet?: Fleet;
+  readonly idle?: Idle;
+  readonly wakePermissions?: WakePermissions;
   readonly hold?: boolean;
   readonly asleepText?: string;
   readonly loadingText?: string;
@@ -138,9 +146,11 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
   };
   if (options.routes) table.replace("postgres", options.routes);
 
-  const fleet = options.plane
-    ? realFleet(options.plane, deadlines, (event) => events.push(event), options.wake)
-    : null;
+  const fleet =
+    options.fleet ??
+    (options.plane
+      ? realFleet(options.plane, deadlines, (event) => events.push(event), options.wake)
+      : null);
   const sessions = createSessions({
     table,
     deadlines,
@@ -149,7 +159,8 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     queue: options.queue ?? createAcceptQueue({ perSecond: 100_000 }),
     limit: options.limit ?? 10_000,
     hold: options.hold ?? true,
-    wakeTimeoutMs: options.wake?.timeoutMs ?? 90_000,
+    idle: options.idle ?? null,
+    wakePermissions: () => options.wakePermissions ?? everybody,
     stopping: stopping.signal,
     asleepText,
     loadingText,

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { createControlPlane, type PlaneTarget } from "../../src/backend/control-plane.ts";
 import type { BackendEvent } from "../../src/backend/event.ts";
-import { createWaker } from "../../src/backend/waker.ts";
+import type { Sleeper } from "../../src/backend/waker.ts";
+import { makeAddress } from "../../src/routing/address.ts";
 import { sending, startBackend } from "../support/backend.ts";
 import {
   type ControlPlane,
@@ -13,12 +15,30 @@ import { manualDeadlines, until } from "../support/session-clock.ts";
 const token = "s3cret-token";
 const never = new AbortController().signal;
 
+const sleeper = (server: string): Sleeper<PlaneTarget> => ({
+  target: { kind: "control-plane", server },
+  address: makeAddress("127.0.0.1", 1),
+});
+
 /** A waker for this control plane, on a clock that the test moves. */
 function wakerFor(url: string, apiKey: string | null = token) {
   const clock = manualDeadlines();
   const events: BackendEvent[] = [];
   const emit = (event: BackendEvent): void => void events.push(event);
-  return { ...createWaker({ url, token: apiKey, deadlines: clock, emit }), clock, events };
+  const waker = createControlPlane({
+    url,
+    token: apiKey,
+    timeoutMs: 90_000,
+    pollIntervalMs: 2_000,
+    deadlines: clock,
+    emit,
+  });
+  return {
+    start: (server: string, signal: AbortSignal) => waker.start(sleeper(server), signal),
+    look: (server: string, signal: AbortSignal) => waker.look(sleeper(server), signal),
+    clock,
+    events,
+  };
 }
 
 /** The plane's one server, running unless a test says otherwise. */

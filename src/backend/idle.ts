@@ -1,0 +1,210 @@
+import type { Deadline, Deadlines } from "../net/deadlines.ts";
+import type { Result } from "../result.ts";
+import { patternText } from "../routing/pattern.ts";
+import { type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
+import type { Changes, Claim } from "../routing/table.ts";
+import type { BackendEvent } from "./event.ts";
+
+/** Puts backends to sleep that nobody has been on for a while. */
+export interface Idle {
+  /** A client's visit to the backend, which has not begun. Pings are visits unless only logins count. */
+  visit(target: WakeTarget, isLogin: boolean): Visit;
+  /** Takes notice of the routes: a backend that they newly name counts as idle from now on, one that none names any more is left alone. */
+  routesChanged(changes: Changes): void;
+  /** Puts nothing to sleep any more, and takes back what is under way. */
+  stop(): void;
+}
+
+/** While it lasts, the backend is not put to sleep. */
+export interface Visit {
+  /** A wake for the client has begun, or its connection. Safe to call twice. */
+  begin(): void;
+  /** It is over, or never began. Safe to call twice. */
+  end(): void;
+}
+
+/** What putting to sleep needs. */
+export interface IdleDeps {
+  readonly deadlines: Deadlines;
+  /** How long nobody must have been there, ms; 0 or less: no time at all. */
+  readonly afterMs: number;
+  /** Whose visits count. */
+  readonly counts: "all" | "logins";
+  /** True for targets that can be put to sleep at all. */
+  canStop(target: WakeTarget): boolean;
+  /** Puts one to sleep. The error is one readable phrase. */
+  stop(target: WakeTarget, signal: AbortSignal): Promise<Result<void, string>>;
+  /** The last route to the backend is gone. */
+  orphaned(target: WakeTarget): void;
+  emit(event: BackendEvent): void;
+  /** Code of ours threw: a defect. */
+  fault(error: Error): void;
+}
+
+/** A backend that could not be put to sleep is not asked again sooner than this, ms: the delay may be nothing at all. */
+const leastRetryMs = 30_000;
+
+/** One backend, as long as a route names it or somebody is there. */
+interface Backend {
+  readonly key: string;
+  readonly server: string;
+  /** The targets by the patterns that lead to them. */
+  readonly claims: Map<string, { readonly claim: Claim; readonly target: WakeTarget }>;
+  visits: number;
+  /** Set while nobody is there: when it is put to sleep. */
+  timer: Deadline | null;
+  isStopping: boolean;
+}
+
+const noVisit: Visit = {
+  begin() {
+    // It is no backend of ours to put to sleep.
+  },
+  end() {
+    // See above.
+  },
+};
+
+/** Nothing is put to sleep before the routes are known. */
+export function createIdle(deps: IdleDeps): Idle {
+  const { deadlines, emit } = deps;
+  const backends = new Map<string, Backend>();
+  const stopped = new AbortController();
+
+  function backendOf(target: WakeTarget): Backend {
+    const key = wakeKey(target);
+    const known = backends.get(key);
+    if (known !== undefined) return known;
+    const fresh: Backend = {
+      key,
+      server: wakeName(target),
+      claims: new Map(),
+      visits: 0,
+      timer: null,
+      isStopping: false,
+    };
+    backends.set(key, fresh);
+    return fresh;
+  }
+
+  function visit(target: WakeTarget, isLogin: boolean): Visit {
+    const isCounted = isLogin || deps.counts === "all";
+    if (!isCounted || !deps.canStop(target)) return noVisit;
+    let state: "before" | "there" | "over" = "before";
+    return {
+      begin() {
+        if (state !== "before") return;
+        state = "there";
+        const backend = backendOf(target);
+        backend.visits += 1;
+        disarm(backend);
+      },
+      end() {
+        const wasThere = state === "there";
+        state = "over";
+        if (!wasThere) return;
+        const backend = backendOf(target);
+        backend.visits -= 1;
+        arm(backend, deps.afterMs);
+        forgetUnused(backend);
+      },
+    };
+  }
+
+  /** Without effect while the timer runs already, or somebody is there: whoever leaves last arms it. */
+  function arm(backend: Backend, afterMs: number): void {
+    if (backend.visits > 0 || backend.timer !== null) return;
+    if (backend.claims.size === 0 || stopped.signal.aborted) return;
+    backend.timer = deadlines.after(Math.max(0, afterMs), () => {
+      backend.timer = null;
+      const fault = (thrown: unknown): void =>
+        deps.fault(thrown instanceof Error ? thrown : new Error(String(thrown)));
+      putToSleep(backend).catch(fault);
+    });
+    emit({ kind: "idle-armed", server: backend.server, afterMs });
+  }
+
+  function disarm(backend: Backend): void {
+    backend.timer?.cancel();
+    backend.timer = null;
+  }
+
+  async function putToSleep(backend: Backend): Promise<void> {
+    const target = spokesman(backend);
+    if (target === null) return;
+    // Somebody came and went while it is still being put to sleep for the time before.
+    if (backend.isStopping) return arm(backend, Math.max(deps.afterMs, leastRetryMs));
+    const { server } = backend;
+    const since = deadlines.now();
+    emit({ kind: "sleep-started", server });
+    backend.isStopping = true;
+    const slept = await deps.stop(target, stopped.signal);
+    backend.isStopping = false;
+    if (stopped.signal.aborted) return;
+    if (slept.ok) {
+      emit({ kind: "sleep-done", server, tookMs: deadlines.now() - since });
+    } else {
+      const retryMs = Math.max(deps.afterMs, leastRetryMs);
+      emit({ kind: "sleep-failed", server, reason: slept.error, retryMs });
+      arm(backend, retryMs);
+    }
+    forgetUnused(backend);
+  }
+
+  /** The target whose hostname comes first, by code units; that of the default route, which has none, only when it is alone. */
+  function spokesman(backend: Backend): WakeTarget | null {
+    const [first] = [...backend.claims].sort(
+      ([a, { claim: claimA }], [b, { claim: claimB }]) =>
+        Number(isDefault(claimA)) - Number(isDefault(claimB)) || (a < b ? -1 : 1),
+    );
+    return first?.[1].target ?? null;
+  }
+
+  function enter(claim: Claim): void {
+    const target = claim.route.wake;
+    if (target === null || !deps.canStop(target)) return;
+    const backend = backendOf(target);
+    backend.claims.set(patternText(claim.pattern), { claim, target });
+    arm(backend, deps.afterMs);
+  }
+
+  function withdraw(claim: Claim): void {
+    const target = claim.route.wake;
+    if (target === null || !deps.canStop(target)) return;
+    const backend = backendOf(target);
+    backend.claims.delete(patternText(claim.pattern));
+    if (backend.claims.size > 0) return;
+    disarm(backend);
+    deps.orphaned(target);
+    forgetUnused(backend);
+  }
+
+  function routesChanged({ added, removed, changed }: Changes): void {
+    for (const claim of added) enter(claim);
+    for (const { after } of changed) enter(after);
+    // Last, so that a backend which only changes its names is never without one.
+    for (const claim of removed) withdraw(claim);
+    for (const { before, after } of changed) if (!isSameBackend(before, after)) withdraw(before);
+  }
+
+  function forgetUnused(backend: Backend): void {
+    if (backend.claims.size > 0 || backend.visits > 0 || backend.isStopping) return;
+    if (backends.get(backend.key) === backend) backends.delete(backend.key);
+  }
+
+  return {
+    visit,
+    routesChanged,
+    stop() {
+      stopped.abort();
+      for (const backend of backends.values()) disarm(backend);
+    },
+  };
+}
+
+const isDefault = ({ pattern }: Claim): boolean => pattern.kind === "default";
+
+function isSameBackend(a: Claim, b: Claim): boolean {
+  const [before, after] = [a.route.wake, b.route.wake];
+  return before !== null && after !== null && wakeKey(before) === wakeKey(after);
+}

@@ -1,0 +1,13 @@
+import { err, type Result } from "../result.ts";
+import { readWakePermissions, type WakePermissions } from "../session/wake-permission.ts";
+import { parseJson, positionText } from "../sources/json.ts";
+
+/** What the text of an allow and deny file says. The error is a clause about the file, with line and column where there are any. */
+export function parseAllowDeny(
+  text: string,
+  simplifySrv: boolean,
+): Result<WakePermissions, string> {
+  const json = parseJson(text);
+  if (json.ok) return readWakePermissions(json.value, simplifySrv);
+  return err(`it is no JSON: ${positionText(text, json.error.at)}: ${json.error.reason}`);
+}

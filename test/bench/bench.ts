@@ -1,0 +1,123 @@
+/** Measures the built router beside HAProxy and nginx: `bun run bench [--quick | --micro] [--peer name=/path]... [--router /path]`. */
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { type Load, startLoad } from "./load.ts";
+import { baseRows, idleRow } from "./memory-rows.ts";
+import { relayRows } from "./relay-rows.ts";
+import { machineText, type Result, tableText } from "./report.ts";
+import { routesRows } from "./routes-rows.ts";
+import type { Row } from "./row.ts";
+import { type Contender, haproxy, minecraftRouter, nginx, type Target } from "./targets.ts";
+import { wakeRows } from "./wake-rows.ts";
+
+const root = join(import.meta.dir, "../..");
+
+const sizes = {
+  quick: {
+    rounds: 3,
+    relay: { rounds: 3, bulkBytes: 5e8, packetSeconds: 2, pings: 4_000 },
+    wake: { rounds: 3, pings: 4_000, holdSeconds: 16 },
+    routes: { changes: 200, seedChanges: 20, stallSeconds: 5 },
+  },
+  full: {
+    rounds: 5,
+    relay: { rounds: 5, bulkBytes: 2e9, packetSeconds: 10, pings: 20_000 },
+    wake: { rounds: 5, pings: 20_000, holdSeconds: 48 },
+    routes: { changes: 200, seedChanges: 200, stallSeconds: 20 },
+  },
+} as const;
+
+type Size = (typeof sizes)[keyof typeof sizes];
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    micro: { type: "boolean", default: false },
+    only: { type: "string", multiple: true, default: [] },
+    peer: { type: "string", multiple: true, default: [] },
+    router: { type: "string", default: join(root, "dist/automc-router") },
+  },
+});
+
+const peers = values.peer.map((peer) => {
+  const [name = "", path = ""] = peer.split(/=(.*)/s);
+  return { name, path };
+});
+
+/** The router first, then the two programs that only copy bytes, then other Minecraft routers. All have `routes` routes more than they need. */
+const contenders = (routes: number): readonly Contender[] => {
+  const more = Array.from({ length: routes }, (_, i) => `more${i}.example.org=127.0.0.1:9`);
+  return [
+    minecraftRouter("automc-router", values.router, {}, more),
+    haproxy,
+    nginx,
+    ...peers.map(({ name, path }) => minecraftRouter(name, path, {}, more)),
+  ];
+};
+
+async function compareRelays(load: Load, size: Size): Promise<readonly Row[]> {
+  const targets: Target[] = [];
+  try {
+    for (const contender of contenders(0)) targets.push(await contender.start(load.backends));
+    return await relayRows(targets, load, size.relay);
+  } finally {
+    for (const target of targets) await target[Symbol.asyncDispose]();
+  }
+}
+
+/** The parts of the bench, in the order of the table. Those that need no Postgres do not start one. */
+const parts: Readonly<Record<string, (load: Load, size: Size) => Promise<readonly Row[]>>> = {
+  relay: compareRelays,
+  base: (load, { rounds }) => baseRows(contenders(1_000), load, rounds),
+  idle: async (load, { rounds }) => [await idleRow(contenders(0), load, rounds)],
+  wake: (load, size) =>
+    withPostgres((postgres) => wakeRows(values.router, postgres, load, size.wake)),
+  routes: (load, size) =>
+    withPostgres((postgres) => routesRows(values.router, postgres, load, haproxy, size.routes)),
+};
+
+async function withPostgres<T>(use: (postgres: TestPostgres) => Promise<T>): Promise<T> {
+  const postgres = await startPostgres();
+  try {
+    return await use(postgres);
+  } finally {
+    await postgres.stop();
+  }
+}
+
+async function measure(size: Size): Promise<readonly Row[]> {
+  const load = await startLoad();
+  const rows: Row[] = [];
+  try {
+    for (const [name, part] of Object.entries(parts)) {
+      if (values.only.length > 0 && !values.only.includes(name)) continue;
+      const startedAt = performance.now();
+      rows.push(...(await part(load, size)));
+      console.error(`${name}: ${Math.round((performance.now() - startedAt) / 1000)} s`);
+    }
+  } finally {
+    await load.stop();
+  }
+  return rows;
+}
+
+function commit(): string {
+  const git = Bun.spawnSync(["git", "rev-parse", "--short=12", "HEAD"], { cwd: root });
+  return git.exitCode === 0 ? git.stdout.toString().trim() : "unknown";
+}
+
+const mode = values.quick ? "quick" : "full";
+const startedAt = performance.now();
+const rows = await measure(sizes[mode]);
+const result: Result = {
+  machine: machineText(),
+  commit: commit(),
+  date: new Date().toISOString(),
+  mode,
+  seconds: Math.round((performance.now() - startedAt) / 1000),
+  rows,
+};
+await Bun.write(join(root, "bench.json"), `${JSON.stringify(result, null, 2)}\n`);
+console.log(`\n${tableText(rows)}\n`);
+console.log(`${result.machine}; commit ${result.commit}; ${mode}, ${result.seconds} s`);

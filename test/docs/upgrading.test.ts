@@ -1,0 +1,260 @@
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { findSetting, type Setting } from "../../src/config/reference.ts";
+
+const page = await Bun.file(join(import.meta.dir, "../../docs/upgrading-from-mc-router.md")).text();
+
+/** Every variable of mc-router's own, in the order of its documentation. */
+const variables = [
+  "VERSION",
+  "DEBUG",
+  "TRACE",
+  "LOG_LEVEL",
+  "PORT",
+  "DEFAULT",
+  "MAPPING",
+  "API_BINDING",
+  "CPU_PROFILE",
+  "CONNECTION_RATE_LIMIT",
+  "BACKEND_DIAL_TIMEOUT",
+  "IN_KUBE_CLUSTER",
+  "KUBE_CONFIG",
+  "KUBE_NAMESPACE",
+  "IN_DOCKER",
+  "IN_DOCKER_SWARM",
+  "DOCKER_SOCKET",
+  "DOCKER_TIMEOUT",
+  "DOCKER_REFRESH_INTERVAL",
+  "DOCKER_API_VERSION",
+  "METRICS_BACKEND",
+  "METRICS_BACKEND_CONFIG_INFLUXDB_INTERVAL",
+  "METRICS_BACKEND_CONFIG_INFLUXDB_TAGS",
+  "METRICS_BACKEND_CONFIG_INFLUXDB_ADDR",
+  "METRICS_BACKEND_CONFIG_INFLUXDB_USERNAME",
+  "METRICS_BACKEND_CONFIG_INFLUXDB_PASSWORD",
+  "METRICS_BACKEND_CONFIG_INFLUXDB_DATABASE",
+  "METRICS_BACKEND_CONFIG_INFLUXDB_RETENTION_POLICY",
+  "METRICS_RATE_LIMIT_PERIOD",
+  "USE_PROXY_PROTOCOL",
+  "RECEIVE_PROXY_PROTOCOL",
+  "TRUSTED_PROXIES",
+  "RECORD_LOGINS",
+  "ROUTES_CONFIG",
+  "ROUTES_CONFIG_WATCH",
+  "NGROK_TOKEN",
+  "NGROK_REMOTE_ADDR",
+  "AUTO_SCALE_UP",
+  "AUTO_SCALE_DOWN",
+  "AUTO_SCALE_DOWN_AFTER",
+  "AUTO_SCALE_ALLOW_DENY",
+  "AUTO_SCALE_ASLEEP_MOTD",
+  "AUTO_SCALE_LOADING_MOTD",
+  "AUTO_SCALE_WEBHOOK_URL",
+  "AUTO_SCALE_WEBHOOK_HEADERS",
+  "AUTO_SCALE_WEBHOOK_TIMEOUT",
+  "AUTO_SCALE_WEBHOOK_WAKE_TIMEOUT",
+  "CLIENTS_TO_ALLOW",
+  "CLIENTS_TO_DENY",
+  "SIMPLIFY_SRV",
+  "WEBHOOK_URL",
+  "WEBHOOK_REQUIRE_USER",
+  "WEBHOOK_TIMEOUT",
+  "WEBHOOK_EVENTS",
+] as const;
+
+/** What the libraries read that mc-router is built on: no settings of ours. */
+const libraryVariables = [
+  "DOCKER_HOST",
+  "DOCKER_CERT_PATH",
+  "DOCKER_TLS_VERIFY",
+  "KUBERNETES_SERVICE_HOST",
+  "KUBERNETES_SERVICE_PORT",
+  "HTTP_PROXY",
+  "HTTPS_PROXY",
+  "NO_PROXY",
+  "TZ",
+] as const;
+
+/** What the page may call a variable, by what the router does with it. */
+const variableStatuses: Readonly<Record<Setting["status"], readonly string[]>> = {
+  supported: ["same", "fixed"],
+  "not yet": ["not supported yet"],
+  refused: ["not supported"],
+  "accepted and ignored": ["ignored"],
+};
+
+/** mc-router's known defects, each by a name of its own. */
+const troubles = [
+  "allow-deny-without-player",
+  "proxy-header-not-tcp",
+  "login-key-length",
+  "sighup-without-file",
+  "delete-fixed-route",
+  "kubernetes-map-race",
+  "ipv4-network-filter",
+  "mapped-filter-entry",
+  "allow-deny-spelling",
+  "allow-deny-race",
+  "endless-labels",
+  "proxy-header-from-anybody",
+  "silent-client-15s",
+  "default-not-removed",
+  "reset-keeps-default",
+  "reload-drops-others",
+  "watch-never-removes",
+  "reload-blanks-default",
+  "watch-lost",
+  "save-everything",
+  "save-triggers-reload",
+  "save-not-atomic",
+  "srv-late",
+  "suffix-order",
+  "mapping-spaces",
+  "api-no-validation",
+  "api-no-auth",
+  "list-other-route",
+  "update-always-told",
+  "route-key-spelling",
+  "wake-without-backend",
+  "default-arms-timer",
+  "idle-ignores-players",
+  "pings-keep-awake",
+  "denied-player-counts",
+  "no-motd-for-spelling",
+  "waking-by-spelling",
+  "long-handshake-pong",
+  "second-login-dropped",
+  "waiter-old-address",
+  "override-forgotten",
+  "wake-every-login",
+  "scaling-flag-held",
+  "probe-250ms",
+  "wake-timeout-zero",
+  "missing-backend-uncounted",
+  "down-needs-global",
+  "random-alias",
+  "parallel-wakes",
+  "down-not-retried",
+  "scaler-status",
+  "duration-token",
+  "endless-waiting",
+  "alias-removed-timer",
+  "down-after-start",
+  "half-close",
+  "negative-protocol",
+  "long-varint",
+  "eof-in-frame",
+  "frame-254",
+  "old-ping-hangs",
+  "old-ping-overflow",
+  "transfer-without-player",
+  "broken-login-start",
+  "unknown-intent-wakes",
+  "health-check-noise",
+  "ipv6-behind-ipv4",
+  "rate-limit-low",
+  "disconnect-without-connect",
+  "disconnect-lost-at-stop",
+  "alias-gauge",
+  "events-added-to-default",
+  "player-gauge",
+  "status-on-route-events",
+  "events-out-of-order",
+  "influx-interval-zero",
+  "docker-network-label",
+  "docker-label-stopped",
+  "swarm-socket-required",
+  "swarm-wake-port",
+  "swarm-ipv6",
+  "swarm-global-asleep",
+  "swarm-duplicates-flap",
+  "swarm-failed-no-waker",
+  "docker-timeout-events",
+  "docker-socket-path",
+  "swarm-query-failed",
+  "docker-paused",
+  "docker-duplicates",
+  "kubernetes-optin",
+  "kubernetes-namespaces",
+  "kubernetes-default-false",
+  "kubernetes-update",
+  "kubernetes-missed-delete",
+  "kubernetes-proxy-wake",
+  "kubernetes-headless",
+  "sigterm",
+  "second-sigint",
+  "shutdown-hangs",
+  "accept-after-stop",
+  "empty-variable-fatal",
+  "generic-names",
+  "cpu-profile",
+];
+
+describe("the page for those who come from mc-router", () => {
+  const variableRows = rowsBetween("variables");
+  const troubleRows = rowsBetween("troubles");
+
+  test("has one row for each variable, in mc-router's order", () => {
+    expect(variableRows.map(([name]) => name)).toEqual([...variables, ...libraryVariables]);
+  });
+
+  test.each(variables)("says of %s what the settings' reference says", (name) => {
+    const setting = findSetting(name);
+    expect(setting).not.toBeNull();
+    const [, status = ""] = variableRows.find(([row]) => row === name) ?? [];
+    expect(variableStatuses[setting?.status ?? "supported"]).toContain(status);
+  });
+
+  test.each(libraryVariables)("knows %s as none of the router's settings", (name) => {
+    expect(findSetting(name)).toBeNull();
+  });
+
+  test("says what to do instead for whatever is not there", () => {
+    const silent = variableRows.filter(([, status, note]) => status !== "same" && note === "");
+    expect(silent).toEqual([]);
+  });
+
+  test("has one row for each known trouble, in order", () => {
+    expect(troubles).toHaveLength(103);
+    expect(troubleRows.map(([slug]) => slug)).toEqual(troubles);
+  });
+
+  test("says of each trouble what was and how it is now", () => {
+    const statuses = ["same", "fixed", "does not apply"];
+    const odd = troubleRows.filter(
+      ([, was = "", now = "", how = ""]) =>
+        was === "" || !statuses.includes(now) || (how === "" && now !== "same"),
+    );
+    expect(odd).toEqual([]);
+  });
+
+  test("calls nothing missing that the router has", () => {
+    const missing = section("What is not there yet").match(/(?<=`)[A-Z][A-Z_]+(?=`)/g) ?? [];
+    expect(missing.length).toBeGreaterThan(0);
+    const wrong = missing.filter((name) => findSetting(name)?.status !== "not yet");
+    expect(wrong).toEqual([]);
+  });
+
+  test("shows the words that players read", async () => {
+    const answers = await Bun.file(join(import.meta.dir, "../../src/session/answer.ts")).text();
+    const shown = section("Players read why").match(/(?<=\| )[A-Z][^|]*\.(?= \|)/g) ?? [];
+    expect(shown).toHaveLength(7);
+    for (const text of shown) expect(answers).toContain(JSON.stringify(text));
+  });
+});
+
+/** The cells of the table between the marks of that name, without its head; code marks are taken off the first cell. */
+function rowsBetween(mark: string): readonly (readonly string[])[] {
+  const [, table = ""] = page.split(new RegExp(`<!-- /?${mark} -->`));
+  const lines = table.split("\n").filter((line) => line.startsWith("| "));
+  return lines.slice(2).map((line) => {
+    const [first = "", ...rest] = line.split("|").slice(1, -1);
+    return [first, ...rest].map((cell) => cell.trim().replace(/^`([^`]*)`$/, "$1"));
+  });
+}
+
+/** What stands under the heading of that text, up to the next one. */
+function section(title: string): string {
+  const [, text = ""] = page.split(new RegExp(`^#+ ${title}$`, "m"));
+  return text.split(/^#+ /m)[0] ?? "";
+}
