@@ -28,6 +28,7 @@ import { scaledByWebhook } from "./sources/scaled.ts";
 import { createStaticRoutes, type StaticRoutes } from "./sources/static-routes.ts";
 import { superviseSources } from "./sources/supervisor.ts";
 import { openStatusStore, statusPath } from "./status-store.ts";
+import { messageOf } from "./thrown.ts";
 
 /** A router that is running. */
 export interface App {
@@ -243,7 +244,7 @@ async function readText(path: string): Promise<Result<string, string>> {
   try {
     return ok(await readFile(path, "utf8"));
   } catch (cause) {
-    return err(cause instanceof Error ? cause.message : String(cause));
+    return err(messageOf(cause));
   }
 }
 

@@ -77,7 +77,9 @@ export async function explain(
 
 /** The snapshot belongs to the router that runs: it may be older than the table, and must not be written with another user's rights. */
 const withoutSnapshot = (config: Config): Config =>
-  config.postgres === null ? config : { ...config, postgres: { ...config.postgres, snapshot: null } };
+  config.postgres === null
+    ? config
+    : { ...config, postgres: { ...config.postgres, snapshot: null } };
 
 function routeLines(route: Route, pattern: string): readonly string[] {
   return [

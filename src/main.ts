@@ -10,6 +10,7 @@ import { err, ok, type Result } from "./result.ts";
 import schema from "./sources/schema.sql" with { type: "text" };
 import { sessionLimit } from "./system/limits.ts";
 import { handleSignals } from "./system/signals.ts";
+import { messageOf, toError } from "./thrown.ts";
 import { build, buildText } from "./version.ts";
 import { openLog, watch } from "./watch.ts";
 
@@ -61,8 +62,7 @@ async function run(): Promise<number> {
 
   const watching = watch(config, openLog(config, journalStream), [process.execPath]);
   const { emit, metrics } = watching;
-  const fault = (thrown: unknown): void =>
-    emit({ kind: "fault", error: thrown instanceof Error ? thrown : new Error(String(thrown)) });
+  const fault = (thrown: unknown): void => emit({ kind: "fault", error: toError(thrown) });
   // The last resort for what is thrown where nobody expects it: it is logged, and the players stay.
   process.on("uncaughtException", fault);
   process.on("unhandledRejection", fault);
@@ -146,7 +146,7 @@ function readFile(path: string): Result<string, string> {
   try {
     return ok(readFileSync(path, "utf8"));
   } catch (cause) {
-    return err(cause instanceof Error ? cause.message : String(cause));
+    return err(messageOf(cause));
   }
 }
 

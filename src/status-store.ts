@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { Deadline, Deadlines } from "./net/deadlines.ts";
 import { createStatusMemory, type StatusMemory } from "./session/status-memory.ts";
 import { replaceFile } from "./sources/write-file.ts";
+import { codeOf, messageOf } from "./thrown.ts";
 
 /** What servers last said about themselves, over restarts. */
 export interface StatusStore {
@@ -31,11 +32,13 @@ export async function openStatusStore(
 ): Promise<StatusStore> {
   let due: Deadline | null = null;
   let isBroken = false;
+  /** Writes, one after the other. */
+  let writing: Promise<void> = Promise.resolve();
   const memory = createStatusMemory({
     now: deps.deadlines.now,
     changed: () => {
       if (path === null) return;
-      due ??= deps.deadlines.after(writeEveryMs, () => void write(path));
+      due ??= deps.deadlines.after(writeEveryMs, () => write(path));
     },
   });
   if (path !== null) await load(path);
@@ -46,13 +49,17 @@ export async function openStatusStore(
       if (!Array.isArray(saved)) throw new Error("it is no list");
       memory.restore(saved);
     } catch (cause) {
-      if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return;
-      deps.warn(`${from} is of no use: ${cause instanceof Error ? cause.message : String(cause)}`);
+      if (codeOf(cause) === "ENOENT") return;
+      deps.warn(`${from} is of no use: ${messageOf(cause)}`);
     }
   }
 
-  async function write(to: string): Promise<void> {
+  function write(to: string): void {
     due = null;
+    writing = writing.then(() => save(to));
+  }
+
+  async function save(to: string): Promise<void> {
     const lines = memory.save().map((one) => JSON.stringify(one));
     const failure = await replaceFile(to, `[\n${lines.join(",\n")}\n]\n`);
     if (failure !== null && !isBroken) deps.warn(`${to} cannot be written: ${failure}`);
@@ -60,9 +67,9 @@ export async function openStatusStore(
   }
 
   async function stop(): Promise<void> {
-    if (due === null || path === null) return;
-    due.cancel();
-    await write(path);
+    due?.cancel();
+    if (due !== null && path !== null) write(path);
+    await writing;
   }
 
   return { memory, stop };

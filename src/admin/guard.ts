@@ -40,7 +40,7 @@ export function createGuard({ token, names }: GuardDeps): Guard {
 
   function checkCaller(request: Request): Response | null {
     if (expected === null) return checkHost(request);
-    const [, given] = /^Bearer +(\S.*?) *$/i.exec(request.headers.get("authorization") ?? "") ?? [];
+    const [, given] = /^Bearer +(\S.*)$/i.exec(request.headers.get("authorization") ?? "") ?? [];
     // Digests, because the comparison takes equal lengths, and a length tells something.
     if (given !== undefined && timingSafeEqual(digest(given), expected)) return null;
     const headers = { "WWW-Authenticate": "Bearer" };

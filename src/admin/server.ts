@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import { err, ok, type Result } from "../result.ts";
 import type { RouteTable } from "../routing/table.ts";
 import type { LiveSession } from "../session/sessions.ts";
+import { codeOf, messageOf } from "../thrown.ts";
 import { type Binding, bindingText } from "./binding.ts";
 import { createGuard } from "./guard.ts";
 import { healthResponse, type NotReady, readinessResponse } from "./health.ts";
@@ -55,24 +56,14 @@ export async function startAdminServer(
     const bound = binding.kind === "tcp" ? { ...binding, port: server.port ?? 0 } : binding;
     return ok({ binding: bindingText(bound), stop: () => server.stop(true) });
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     return err(`the API cannot listen at ${bindingText(binding)}: ${reason}`);
   }
 }
 
 async function listen(deps: AdminServerDeps): Promise<Bun.Server<undefined>> {
   const { binding } = deps;
-  if (binding.kind === "tcp") {
-    const { host, port } = binding;
-    if (host !== "") return serve({ hostname: host, port, idleTimeout }, deps);
-    try {
-      return serve({ hostname: "::", port, idleTimeout }, deps);
-    } catch (cause) {
-      // A host without IPv6; where the port is taken, this fails for the same reason.
-      if (codeOf(cause) === "EADDRINUSE") throw cause;
-      return serve({ hostname: "0.0.0.0", port, idleTimeout }, deps);
-    }
-  }
+  if (binding.kind === "tcp") return listenTcp(binding.host, binding.port, deps);
   await removeDeadSocket(binding.path);
   const server = serve({ unix: binding.path }, deps);
   chmodSync(binding.path, socketMode);
@@ -85,7 +76,7 @@ function listenTcp(host: string, port: number, deps: AdminServerDeps): Bun.Serve
   try {
     return serve({ hostname: "::", port, idleTimeout }, deps);
   } catch (cause) {
-    if (!(cause instanceof Error && "code" in cause) || cause.code === "EADDRINUSE") throw cause;
+    if (codeOf(cause) === "EADDRINUSE") throw cause;
     return serve({ hostname: "0.0.0.0", port, idleTimeout }, deps);
   }
 }
@@ -152,9 +143,6 @@ function serve(
   });
 }
 
-const codeOf = (cause: unknown): unknown =>
-  cause instanceof Error && "code" in cause ? cause.code : null;
-
 /** A socket that a killed process left behind would keep the path taken for ever. One that answers, or another file, stays. */
 async function removeDeadSocket(path: string): Promise<void> {
   if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return;
@@ -164,9 +152,7 @@ async function removeDeadSocket(path: string): Promise<void> {
       client.destroy();
       resolve(false);
     });
-    client.once("error", (error) => {
-      resolve("code" in error && error.code === "ECONNREFUSED");
-    });
+    client.once("error", (error) => resolve(codeOf(error) === "ECONNREFUSED"));
   });
   if (isDead) unlinkSync(path);
 }

@@ -377,7 +377,9 @@ function readApi(env: Environment): ApiConfig | null {
   const open = env.read("AUTOMC_API_OPEN", readBoolean);
   const text = env.text("API_BINDING");
   if (text === "") return null;
-  const problem = bindingProblem(text, token, open);
+  // A token that cannot be used is a problem of its own, and not also the want of one.
+  const isTokenBad = env.problems.some(({ variable }) => variable.startsWith("AUTOMC_API_TOKEN"));
+  const problem = bindingProblem(text, token, open || isTokenBad);
   if (problem !== null) env.problem("API_BINDING", problem);
   const binding = parseBinding(text);
   return binding.ok

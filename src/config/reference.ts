@@ -440,7 +440,7 @@ const table = [
         name: "AUTOMC_API_HOSTS",
         kind: "list",
         default: "",
-        meaning: "Further names that the API is called by, where it has no token.",
+        meaning: "Further names that callers without the token may call the API by.",
         status: "supported",
       },
       {

@@ -1,4 +1,4 @@
-import { isIP } from "node:net";
+import { ipBytes, mappedPrefix, withoutZone } from "../ip.ts";
 import { err, ok, type Result } from "../result.ts";
 
 /**
@@ -33,8 +33,8 @@ const ipv6Bits = 128;
 /** Where IPv4 addresses begin on the line. */
 const behindIpv6 = 1n << 128n;
 
-/** What an IPv4-mapped address holds above its last 32 bits (RFC 4291 section 2.5.5.2). */
-const mappedHigh = 0xffffn;
+/** What an IPv4 address holds above its last 32 bits when it is written as one of IPv6. */
+const mappedHigh = BigInt(`0x${mappedPrefix.toHex()}`);
 
 /**
  * Range from an IP literal, which stands for itself, or from what `parseCidr` takes. A literal may have a zone, which is
@@ -67,12 +67,6 @@ export function parseCidr(text: string): Result<AddressRange, string> {
 
   const hosts = (1n << BigInt(hostBits)) - 1n;
   return ok({ first: place & ~hosts, last: place | hosts });
-}
-
-/** True when the IP literal is in the range; text that is none is not. */
-export function rangeContains(range: AddressRange, ip: string): boolean {
-  const place = placeOf(ip, 0);
-  return place !== null && range.first <= place && place <= range.last;
 }
 
 /** A set whose look-up is a binary search, however the ranges overlap. */
@@ -121,34 +115,9 @@ function withoutOverlaps(ranges: readonly AddressRange[]): readonly AddressRange
 
 /** Where an address is on the line, or where a prefix is that leaves so many bits to its hosts; null for what is no IP literal. */
 function placeOf(ip: string, hostBits: number): bigint | null {
-  switch (isIP(ip)) {
-    case 4:
-      return behindIpv6 + BigInt(`0x${ipv4Hex(ip)}`);
-    case 6: {
-      const value = BigInt(`0x${ipv6Hex(ip)}`);
-      const isMapped = value >> 32n === mappedHigh && hostBits <= ipv4Bits;
-      return isMapped ? behindIpv6 + BigInt.asUintN(ipv4Bits, value) : value;
-    }
-    default:
-      return null;
-  }
+  const bytes = ipBytes(withoutZone(ip));
+  if (bytes === null) return null;
+  const value = BigInt(`0x${bytes.toHex()}`);
+  const isIpv4 = value >> 32n === mappedHigh && hostBits <= ipv4Bits;
+  return isIpv4 ? behindIpv6 + BigInt.asUintN(ipv4Bits, value) : value;
 }
-
-/** The 32 digits of a valid literal. */
-function ipv6Hex(ip: string): string {
-  const [head = "", tail = ""] = ip.replace(/%.*$/, "").split("::").map(groupsHex);
-  return head.padEnd(32 - tail.length, "0") + tail;
-}
-
-/** Nothing beside a `::` counts as a group of zeros, as `::` stands for at least one. */
-const groupsHex = (groups: string): string =>
-  groups
-    .split(":")
-    .map((group) => (group.includes(".") ? ipv4Hex(group) : group.padStart(4, "0")))
-    .join("");
-
-const ipv4Hex = (ip: string): string =>
-  ip
-    .split(".")
-    .map((octet) => Number(octet).toString(16).padStart(2, "0"))
-    .join("");

@@ -1,5 +1,6 @@
 import type { TCPSocketListener } from "bun";
 import { err, ok, type Result } from "../result.ts";
+import { codeOf, messageOf } from "../thrown.ts";
 import type { Conn } from "./conn.ts";
 import { socketHandlers } from "./handlers.ts";
 
@@ -47,9 +48,7 @@ function bindTo(
   try {
     return ok(Bun.listen<Conn>({ hostname, port: options.port, allowHalfOpen: true, socket }));
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    const code = cause instanceof Error && "code" in cause ? cause.code : "";
-    return err({ inUse: code === "EADDRINUSE", message });
+    return err({ inUse: codeOf(cause) === "EADDRINUSE", message: messageOf(cause) });
   }
 }
 

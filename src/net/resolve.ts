@@ -2,6 +2,7 @@ import { promises as dns } from "node:dns";
 import { readFile, stat } from "node:fs/promises";
 import { isIP } from "node:net";
 import { err, ok, type Result } from "../result.ts";
+import { codeOf, messageOf } from "../thrown.ts";
 
 /** Why a name has no address now. `message` is one readable phrase, without the name. */
 export interface ResolveFailure {
@@ -235,7 +236,7 @@ async function finding(ask: () => Promise<readonly AddressRecord[]>): Promise<Fi
       ttlMs: Math.min(maxTtlMs, Math.max(minTtlMs, ttlMs)),
     });
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    const code = codeOf(cause) || messageOf(cause);
     if (code === "ENOTFOUND" || code === "ENODATA") return err(notFound);
     if (code === "ETIMEOUT") return err(timedOut);
     return err({ kind: "nameserver-error", message: `the nameserver answered with ${code}` });
@@ -266,7 +267,7 @@ function createWatchedFile<T>(
       stamp = seen;
     } catch (cause) {
       // Any other failure (no file descriptors left, say) tells nothing about the content.
-      if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") {
+      if (codeOf(cause) === "ENOENT") {
         value = parse("");
         stamp = "";
       }

@@ -1,3 +1,4 @@
+import { messageOf } from "../thrown.ts";
 import { type Labels, seriesLimit } from "./family.ts";
 import { mcRouterMetrics, type Recorder } from "./recorder.ts";
 
@@ -153,9 +154,8 @@ export function createInfluxRecorder(deps: InfluxDeps): InfluxRecorder {
       // 400: points that InfluxDB cannot take; 413: more than it takes at once. The same bytes would be refused again.
       return { reason, isFinal: status === 400 || status === 413 };
     } catch (cause) {
-      const said = cause instanceof Error ? cause.message : String(cause);
       return {
-        reason: signal.aborted ? `no answer within ${timeoutMs / 1000} s` : said,
+        reason: signal.aborted ? `no answer within ${timeoutMs / 1000} s` : messageOf(cause),
         isFinal: false,
       };
     }

@@ -1,7 +1,9 @@
+import { likeGo } from "../go-json.ts";
 import { patternText } from "../routing/pattern.ts";
 import type { Claim } from "../routing/table.ts";
 import type { SessionFacts } from "../session/event.ts";
 import type { Answer, Outcome } from "../session/outcome.ts";
+import { messageOf } from "../thrown.ts";
 import type { Observer } from "./bus.ts";
 import type { RouteEvent, RouterEvent } from "./events.ts";
 
@@ -169,7 +171,7 @@ export function createNotifier(deps: NotifierDeps): Notifier {
       const response = await fetch(deps.url, {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: goJson(notice),
+        body: likeGo(JSON.stringify(notice)),
         decompress: false,
         signal: request.signal,
         ...proxy,
@@ -238,8 +240,7 @@ export function createNotifier(deps: NotifierDeps): Notifier {
 
 /** Why a request failed, in one phrase. Bun adds the URL, which may hold a secret, and advice to programmers. */
 function phrase(cause: unknown): string {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  const [first = "no connection"] = text.split(/\. | fetching /);
+  const [first = "no connection"] = messageOf(cause).split(/\. | fetching /);
   return first;
 }
 
@@ -333,10 +334,3 @@ export function localTime(time: Date): string {
   const size = Math.abs(offset);
   return `${trimmed}${offset < 0 ? "-" : "+"}${pad(Math.floor(size / 60))}:${pad(size % 60)}`;
 }
-
-/** JSON with the characters escaped that Go escapes. They stand only inside of strings. */
-const goJson = (value: unknown): string =>
-  JSON.stringify(value).replace(
-    /[<>&\u2028\u2029]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );

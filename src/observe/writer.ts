@@ -1,5 +1,6 @@
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { isatty } from "node:tty";
+import { codeOf } from "../thrown.ts";
 
 /** Where log lines go: a file descriptor that may be slow, full or gone without ever holding the program up. */
 export interface LineWriter {
@@ -59,7 +60,7 @@ export function createLineWriter(options: LineWriterOptions): LineWriter {
       try {
         headOffset += writeSync(fd, head.bytes, headOffset);
       } catch (error) {
-        if (isFull(error)) {
+        if (codeOf(error) === "EAGAIN") {
           retry = setTimeout(pump, retryMs);
           return;
         }
@@ -171,6 +172,3 @@ function reopened(fd: number): number | null {
     return null;
   }
 }
-
-const isFull = (error: unknown): boolean =>
-  error instanceof Error && "code" in error && error.code === "EAGAIN";

@@ -1,3 +1,4 @@
+import { ipBytes, ipv6Text, mappedPrefix } from "../ip.ts";
 import { type Cursor, concat, createCursor } from "./cursor.ts";
 import { type Parsed, parsed } from "./parsed.ts";
 
@@ -43,9 +44,6 @@ const space = 0x20;
 const carriageReturn = 0x0d;
 const upperU = 0x55;
 
-/** An IPv4 address as an IPv6 one: these, then its own four bytes (RFC 4291 section 2.5.5.2). */
-const mappedStart = Uint8Array.fromHex("00000000000000000000ffff");
-
 /**
  * The PROXY protocol header, version 1 or 2, that a connection begins with. "none" ends at 0 and is told by the first byte
  * that differs from both beginnings; what goes on wrongly behind them is bad. No Minecraft packet begins like a header.
@@ -65,7 +63,7 @@ export function readProxyHeader(bytes: Uint8Array): Parsed<ProxyHeader> {
 export function proxyHeaderV2(source: ProxyEndpoint, destination: ProxyEndpoint): Uint8Array {
   const ips = [literalBytes(source.ip), literalBytes(destination.ip)];
   const isIpv4 = ips.every(isMapped);
-  const addresses = isIpv4 ? ips.map((ip) => ip.subarray(mappedStart.length)) : ips;
+  const addresses = isIpv4 ? ips.map((ip) => ip.subarray(mappedPrefix.length)) : ips;
   const block = concat([...addresses, portBytes(source.port), portBytes(destination.port)]);
   const fixed = Uint8Array.of(proxyCommand, isIpv4 ? tcp4 : tcp6, 0, block.length);
   return concat([version2Start, fixed, block]);
@@ -198,36 +196,10 @@ function literalBytes(ip: string): Uint8Array {
 }
 
 const isMapped = (ip: Uint8Array): boolean =>
-  mappedStart.every((byte, index) => ip[index] === byte);
+  mappedPrefix.every((byte, index) => ip[index] === byte);
 
-/** The text of four bytes, or of sixteen: those of a mapped address as IPv4, others in their shortest form (RFC 5952). */
+/** The text of four bytes, or of sixteen: those of a mapped address as IPv4, others in their shortest form. */
 function ipText(ip: Uint8Array): string {
   if (ip.length === 4) return ip.join(".");
-  if (isMapped(ip)) return ip.subarray(mappedStart.length).join(".");
-  // The runtime's URL parser shortens as the RFC says.
-  const groups = ip.toHex().replace(/.{4}(?!$)/g, "$&:");
-  return new URL(`http://[${groups}]/`).hostname.slice(1, -1);
-}
-
-/** Sixteen bytes, IPv4 as mapped; null when the text is no IP literal, strictly: no leading zeros in octets, no zone. */
-function ipBytes(text: string): Uint8Array | null {
-  if (!text.includes(":")) return text.includes(".") ? ipBytes(`::ffff:${text}`) : null;
-
-  const halves = withoutDottedTail(text).split("::");
-  const [head = [], tail = []] = halves.map((half) => (half === "" ? [] : half.split(":")));
-  const missing = 8 - head.length - tail.length;
-  if (halves.length === 2 ? missing < 1 : halves.length > 2 || missing !== 0) return null;
-
-  const groups = [...head, ...Array<string>(missing).fill("0"), ...tail];
-  if (!groups.every((group) => /^[\da-f]{1,4}$/i.test(group))) return null;
-  return Uint8Array.fromHex(groups.map((group) => group.padStart(4, "0")).join(""));
-}
-
-/** `::ffff:10.0.0.5` as `::ffff:0a00:0005`. An octet above 255 makes a group of more than four digits, which is no group. */
-function withoutDottedTail(text: string): string {
-  const dotted = /(?<=:)(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/;
-  return text.replace(dotted, (quad) => {
-    const hex = quad.split(".").map((octet) => Number(octet).toString(16).padStart(2, "0"));
-    return hex.join("").replace(/^.{4}/, "$&:");
-  });
+  return isMapped(ip) ? ip.subarray(mappedPrefix.length).join(".") : ipv6Text(ip);
 }

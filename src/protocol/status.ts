@@ -1,3 +1,4 @@
+import { likeGo } from "../go-json.ts";
 import { encodeString } from "./cursor.ts";
 import { frame, openFrame } from "./frame.ts";
 import type { Parsed } from "./parsed.ts";
@@ -77,9 +78,5 @@ export function statusResponse(status: { protocol: number; text: string }): Uint
     description: { text: status.text },
   });
 
-  return statusFrame(json.replace(/[<>&\u2028\u2029]/g, unicodeEscape));
+  return statusFrame(likeGo(json));
 }
-
-/** For characters that in JSON can only stand inside of a string. */
-const unicodeEscape = (character: string): string =>
-  `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;

@@ -1,3 +1,4 @@
+import { ipBytes, ipv6Text, withoutZone } from "../ip.ts";
 import { err, ok, type Result } from "../result.ts";
 
 /** The port that Minecraft clients and servers use when none is named. */
@@ -65,25 +66,9 @@ function withPort(host: string, portPart: string): Result<Address, string> {
   return ok(makeAddress(host, port));
 }
 
-/** The literal's shortest form (RFC 4291 section 2.2, RFC 5952 section 4), its zone as written (RFC 4007 section 11); null when it is none. */
+/** The literal's shortest form, its zone as written; null when the text is none. */
 function ipv6Literal(text: string): string | null {
-  const [, digits = "", zone = ""] = /^([\da-f:.]+)(%[\w.-]+)?$/i.exec(text) ?? [];
-  const halves = withoutDottedTail(digits).split("::");
-  const [head = [], tail = []] = halves.map((half) => (half === "" ? [] : half.split(":")));
-  const missing = 8 - head.length - tail.length;
-  if (halves.length === 2 ? missing < 1 : halves.length > 2 || missing !== 0) return null;
-
-  const groups = [...head, ...Array<string>(missing).fill("0"), ...tail];
-  if (!groups.every((group) => /^[\da-f]{1,4}$/i.test(group))) return null;
-  // The runtime's URL parser shortens well, but takes `::1:` and refuses `1::5:6:7:0.0.0.5`: so it gets eight plain groups.
-  return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1) + zone;
-}
-
-/** `::ffff:10.0.0.5` as `::ffff:0a00:0005`. An octet above 255 makes a group of more than four digits, which is no group. */
-function withoutDottedTail(digits: string): string {
-  const dotted = /(?<=:)(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/;
-  return digits.replace(dotted, (quad) => {
-    const hex = quad.split(".").map((octet) => Number(octet).toString(16).padStart(2, "0"));
-    return hex.join("").replace(/^.{4}/, "$&:");
-  });
+  const bare = withoutZone(text);
+  const bytes = bare.includes(":") ? ipBytes(bare) : null;
+  return bytes === null ? null : ipv6Text(bytes) + text.slice(bare.length);
 }

@@ -1,3 +1,4 @@
+import { likeGo } from "../go-json.ts";
 import { err, ok, type Result } from "../result.ts";
 import { type Address, parseAddress } from "../routing/address.ts";
 import { type Pattern, parsePattern, patternText } from "../routing/pattern.ts";
@@ -80,10 +81,7 @@ export function routesFileText({ fallback, mappings, others }: RoutesFile): stri
     [mappingsKey, objectText(sorted.map(([key, backend]) => [key, JSON.stringify(backend)]))],
     ...others,
   ]);
-  return text.replace(
-    /[<>&\u2028\u2029]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return likeGo(text);
 }
 
 /** The file with the changes made. An entry that is written differently but means a changed pattern goes. */

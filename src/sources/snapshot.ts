@@ -1,5 +1,6 @@
 import { open, readFile, rename } from "node:fs/promises";
 import { err, ok, type Result } from "../result.ts";
+import { codeOf, messageOf } from "../thrown.ts";
 import type { ServerRow } from "./postgres-reader.ts";
 import { yieldToLoop } from "./wait.ts";
 
@@ -18,8 +19,8 @@ export async function loadSnapshot(path: string): Promise<Result<Snapshot | null
   try {
     return toSnapshot(JSON.parse(await readFile(path, "utf8")));
   } catch (error) {
-    if (hasCode(error, "ENOENT")) return ok(null);
-    return err(error instanceof SyntaxError ? "it is no JSON" : describe(error));
+    if (codeOf(error) === "ENOENT") return ok(null);
+    return err(error instanceof SyntaxError ? "it is no JSON" : messageOf(error));
   }
 }
 
@@ -109,7 +110,7 @@ async function saveSnapshot(path: string, rows: readonly ServerRow[]): Promise<s
     await rename(temporary, path);
     return null;
   } catch (error) {
-    return describe(error);
+    return messageOf(error);
   }
 }
 
@@ -132,8 +133,3 @@ const isServerRow = (value: unknown): value is ServerRow =>
   isRecord(value) &&
   ["name", "domain", "address"].every((column) => typeof value[column] === "string") &&
   ["boolean", "undefined"].includes(typeof value["proxyProtocol"]);
-
-const hasCode = (error: unknown, code: string): boolean =>
-  isRecord(error) && error["code"] === code;
-
-const describe = (error: unknown): string => (error instanceof Error ? error.message : "it failed");

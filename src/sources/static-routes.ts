@@ -4,6 +4,7 @@ import type { Address } from "../routing/address.ts";
 import { type Pattern, patternText } from "../routing/pattern.ts";
 import { type Route, sameTarget } from "../routing/route.ts";
 import type { Publish, RouteSource } from "../routing/source.ts";
+import { codeOf, messageOf } from "../thrown.ts";
 import type { SourceEvent } from "./event.ts";
 import {
   type BadEntry,
@@ -16,8 +17,9 @@ import {
   toRoute,
   withEdits,
 } from "./routes-file.ts";
+import { untilAborted } from "./wait.ts";
 import { watchFile } from "./watch-file.ts";
-import { codeOf, type Rename, replaceFile } from "./write-file.ts";
+import { type Rename, replaceFile } from "./write-file.ts";
 
 /** What the routes of the file and the API need. */
 export interface StaticRoutesDeps {
@@ -201,7 +203,7 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
     const { debounceMs, pollMs } = timings;
     const changed = (): Promise<void> => refresh(false);
     if (deps.watch) await watchFile({ path: target, debounceMs, pollMs, changed }, signal);
-    else await aborted(signal);
+    else await untilAborted(signal);
     publishers.file = null;
     await save();
     if (retry !== null) clearTimeout(retry);
@@ -210,7 +212,7 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
   async function runApi(publish: Publish, signal: AbortSignal): Promise<void> {
     publishers.api = publish;
     publish.replace([...routes.api.values()]);
-    await aborted(signal);
+    await untilAborted(signal);
     publishers.api = null;
   }
 
@@ -244,7 +246,7 @@ async function readRoutesFile(path: string): Promise<Result<RoutesFile | null, s
     return parseRoutesFile(await readFile(path));
   } catch (error) {
     if (codeOf(error) === "ENOENT") return ok(null);
-    return err(error instanceof Error ? error.message : String(error));
+    return err(messageOf(error));
   }
 }
 
@@ -294,11 +296,4 @@ function createFileReporter({ path, watch, emit }: StaticRoutesDeps) {
       hasSaveFailed = failure !== null;
     },
   };
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -1,6 +1,7 @@
 import type { SourceName } from "../routing/route.ts";
 import type { Publish, RouteSource } from "../routing/source.ts";
 import type { Changes, RouteTable } from "../routing/table.ts";
+import { toError } from "../thrown.ts";
 
 /** The sources at work. */
 export interface Supervisor {
@@ -50,7 +51,7 @@ export function superviseSources(
 
   const running = sources.map((source) =>
     source.run(publishFor(source), stopping.signal).catch((thrown: unknown) => {
-      deps.fault(thrown instanceof Error ? thrown : new Error(String(thrown)));
+      deps.fault(toError(thrown));
       // Nothing is to be waited for any more.
       heardOf(source.name);
     }),

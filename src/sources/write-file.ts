@@ -1,4 +1,5 @@
 import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { codeOf, messageOf } from "../thrown.ts";
 
 /** The step that puts a finished file in the old one's place. */
 export type Rename = (from: string, to: string) => Promise<void>;
@@ -31,7 +32,7 @@ export async function replaceFile(
     }
     return null;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 
@@ -74,7 +75,3 @@ async function writeInPlace(target: string, bytes: Uint8Array): Promise<void> {
     await file.close();
   }
 }
-
-/** The error's code, such as ENOENT; empty when it has none. */
-export const codeOf = (error: unknown): string =>
-  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";

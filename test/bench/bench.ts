@@ -1,11 +1,12 @@
-/** Measures the built router beside HAProxy and nginx: `bun run bench [--quick | --micro] [--peer name=/path]... [--router /path]`. */
-import { join } from "node:path";
+/** Measures the built router beside HAProxy and nginx: `bun run bench [--quick | --micro] [--only PART]... [--peer name=/path]... [--router /path]`. */
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { type Load, startLoad } from "./load.ts";
 import { baseRows, idleRow } from "./memory-rows.ts";
+import { microRows } from "./micro.ts";
 import { relayRows } from "./relay-rows.ts";
-import { machineText, type Result, tableText } from "./report.ts";
+import { machineText, microText, type Result, tableText } from "./report.ts";
 import { routesRows } from "./routes-rows.ts";
 import type { Row } from "./row.ts";
 import { type Contender, haproxy, minecraftRouter, nginx, type Target } from "./targets.ts";
@@ -15,13 +16,15 @@ const root = join(import.meta.dir, "../..");
 
 const sizes = {
   quick: {
-    rounds: 3,
-    relay: { rounds: 3, bulkBytes: 5e8, packetSeconds: 2, pings: 4_000 },
+    memoryRounds: 1,
+    startRounds: 3,
+    relay: { rounds: 3, bulkBytes: 1e9, packetSeconds: 3, pings: 5_000 },
     wake: { rounds: 3, pings: 4_000, holdSeconds: 16 },
-    routes: { changes: 200, seedChanges: 20, stallSeconds: 5 },
+    routes: { changes: 50, seedChanges: 20, stallSeconds: 5 },
   },
   full: {
-    rounds: 5,
+    memoryRounds: 3,
+    startRounds: 5,
     relay: { rounds: 5, bulkBytes: 2e9, packetSeconds: 10, pings: 20_000 },
     wake: { rounds: 5, pings: 20_000, holdSeconds: 48 },
     routes: { changes: 200, seedChanges: 200, stallSeconds: 20 },
@@ -40,16 +43,19 @@ const { values } = parseArgs({
   },
 });
 
+const binary = resolve(values.router);
+
 const peers = values.peer.map((peer) => {
-  const [name = "", path = ""] = peer.split(/=(.*)/s);
-  return { name, path };
+  const [name = "", path] = peer.split(/=(.*)/s);
+  if (path === undefined) throw new Error(`--peer ${peer} is not name=/path`);
+  return { name, path: resolve(path) };
 });
 
 /** The router first, then the two programs that only copy bytes, then other Minecraft routers. All have `routes` routes more than they need. */
 const contenders = (routes: number): readonly Contender[] => {
   const more = Array.from({ length: routes }, (_, i) => `more${i}.example.org=127.0.0.1:9`);
   return [
-    minecraftRouter("automc-router", values.router, {}, more),
+    minecraftRouter("automc-router", binary, {}, more),
     haproxy,
     nginx,
     ...peers.map(({ name, path }) => minecraftRouter(name, path, {}, more)),
@@ -69,12 +75,11 @@ async function compareRelays(load: Load, size: Size): Promise<readonly Row[]> {
 /** The parts of the bench, in the order of the table. Those that need no Postgres do not start one. */
 const parts: Readonly<Record<string, (load: Load, size: Size) => Promise<readonly Row[]>>> = {
   relay: compareRelays,
-  base: (load, { rounds }) => baseRows(contenders(1_000), load, rounds),
-  idle: async (load, { rounds }) => [await idleRow(contenders(0), load, rounds)],
-  wake: (load, size) =>
-    withPostgres((postgres) => wakeRows(values.router, postgres, load, size.wake)),
+  base: (load, size) => baseRows(contenders(1_000), load, size.startRounds),
+  idle: async (load, size) => [await idleRow(contenders(0), load, size.memoryRounds)],
+  wake: (load, size) => withPostgres((postgres) => wakeRows(binary, postgres, load, size.wake)),
   routes: (load, size) =>
-    withPostgres((postgres) => routesRows(values.router, postgres, load, haproxy, size.routes)),
+    withPostgres((postgres) => routesRows(binary, postgres, load, haproxy, size.routes)),
 };
 
 async function withPostgres<T>(use: (postgres: TestPostgres) => Promise<T>): Promise<T> {
@@ -86,12 +91,15 @@ async function withPostgres<T>(use: (postgres: TestPostgres) => Promise<T>): Pro
   }
 }
 
+/** Runs the parts one after the other, or those that were named. */
 async function measure(size: Size): Promise<readonly Row[]> {
+  const names = values.only.length > 0 ? values.only : Object.keys(parts);
   const load = await startLoad();
   const rows: Row[] = [];
   try {
-    for (const [name, part] of Object.entries(parts)) {
-      if (values.only.length > 0 && !values.only.includes(name)) continue;
+    for (const name of names) {
+      const part = parts[name];
+      if (part === undefined) throw new Error(`--only ${name}: there is ${Object.keys(parts)}`);
       const startedAt = performance.now();
       rows.push(...(await part(load, size)));
       console.error(`${name}: ${Math.round((performance.now() - startedAt) / 1000)} s`);
@@ -107,17 +115,21 @@ function commit(): string {
   return git.exitCode === 0 ? git.stdout.toString().trim() : "unknown";
 }
 
-const mode = values.quick ? "quick" : "full";
-const startedAt = performance.now();
-const rows = await measure(sizes[mode]);
-const result: Result = {
-  machine: machineText(),
-  commit: commit(),
-  date: new Date().toISOString(),
-  mode,
-  seconds: Math.round((performance.now() - startedAt) / 1000),
-  rows,
-};
-await Bun.write(join(root, "bench.json"), `${JSON.stringify(result, null, 2)}\n`);
-console.log(`\n${tableText(rows)}\n`);
-console.log(`${result.machine}; commit ${result.commit}; ${mode}, ${result.seconds} s`);
+async function bench(mode: Result["mode"]): Promise<void> {
+  const startedAt = performance.now();
+  const rows = await measure(sizes[mode]);
+  const result: Result = {
+    machine: machineText(),
+    commit: commit(),
+    date: new Date().toISOString(),
+    mode,
+    seconds: Math.round((performance.now() - startedAt) / 1000),
+    rows,
+  };
+  await Bun.write(join(root, "bench.json"), `${JSON.stringify(result, null, 2)}\n`);
+  console.log(`\n${tableText(rows)}\n`);
+  console.log(`${result.machine}; commit ${result.commit}; ${mode}, ${result.seconds} s`);
+}
+
+if (values.micro) console.log(microText(microRows()));
+else await bench(values.quick ? "quick" : "full");

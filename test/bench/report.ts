@@ -1,4 +1,5 @@
 import { cpus, release } from "node:os";
+import type { MicroRow } from "./micro.ts";
 import { isMet, type Row } from "./row.ts";
 
 /** What was measured, on what. */
@@ -34,8 +35,12 @@ export function tableText(rows: readonly Row[]): string {
   return markdown([["scenario", "unit", "automc-router", ...names, "goal", "met"], ...lines]);
 }
 
+/** The calls as a Markdown table. */
+export const microText = (rows: readonly MicroRow[]): string =>
+  markdown([["call", "ns"], ...rows.map(({ call, nanoseconds }) => [call, figure(nanoseconds)])]);
+
 /** Rows of cells as an aligned Markdown table; the first one is its head. */
-export function markdown(rows: readonly (readonly string[])[]): string {
+function markdown(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((cells) => cells[column]?.length ?? 0)),
   );

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { echo, sending, startBackend } from "../support/backend.ts";
-import { complaints, noQueue } from "../support/e2e-network.ts";
+import { complaints, noQueue, startNetwork } from "../support/e2e-network.ts";
 import { join as joinServer, startMinecraftServer } from "../support/minecraft.ts";
 import { connectPlayer } from "../support/player.ts";
 import { laterPort } from "../support/ports.ts";
@@ -69,7 +69,10 @@ test("a route made by the API has its players at once, is saved, and outlives th
 
     // MAPPING stands above the API, which may change the file's routes.
     const refused = await create("m.x");
-    expect([refused.status, await refused.text()]).toEqual([409, expect.stringContaining("MAPPING")]);
+    expect([refused.status, await refused.text()]).toEqual([
+      409,
+      expect.stringContaining("MAPPING"),
+    ]);
     expect(await firstWord(router, "m.x")).toBe("mapped");
     expect((await create("f.x")).status).toBe(201);
     expect(await firstWord(router, "f.x")).toBe("made");
@@ -96,11 +99,45 @@ test("a route made by the API has its players at once, is saved, and outlives th
   });
 });
 
+test("MAPPING stands before the file and the API, and these before Postgres", async () => {
+  using folder = ownFolder();
+  const sources = ["mapping", "file", "api", "postgres"] as const;
+  const backends = sources.map((name) => startBackend(sending(Buffer.from(name))));
+  const [mapping = "", file = "", made = "", row = ""] = backends.map(({ address }) => address);
+  const api = reserveApi();
+  const path = join(folder.path, "routes.json");
+  writeFileSync(path, JSON.stringify({ mappings: { "a.x": file, "b.x": file } }));
+  const postgres = await startPostgres();
+  try {
+    await using network = await startNetwork({
+      postgres,
+      rows: ["a", "b", "c", "d"].map((name) => ({ name, domain: `${name}.x`, address: row })),
+      env: { API_BINDING: api.binding, ROUTES_CONFIG: path, MAPPING: `a.x=${mapping}` },
+    });
+    const { router } = network;
+    const words = () =>
+      Promise.all(["a.x", "b.x", "c.x", "d.x"].map((host) => firstWord(router, host)));
+    expect(await words()).toEqual(["mapping", "file", "postgres", "postgres"]);
+    const create = await api.ask("POST", "/routes", { serverAddress: "c.x", backend: made });
+    expect(create.status).toBe(201);
+    expect(await words()).toEqual(["mapping", "file", "api", "postgres"]);
+    // What it stood before comes back, and Postgres' own routes are not the API's to take.
+    expect((await api.ask("DELETE", "/routes/c.x")).status).toBe(200);
+    expect((await api.ask("DELETE", "/routes/d.x")).status).toBe(409);
+    expect(await words()).toEqual(["mapping", "file", "postgres", "postgres"]);
+  } finally {
+    await postgres.stop();
+    for (const backend of backends) backend.stop();
+  }
+});
+
 test("a hundred changes at once all arrive, and the file is whole", async () => {
   using folder = ownFolder();
   const api = reserveApi();
   const path = join(folder.path, "routes.json");
-  await using router = await startRouter({ env: { API_BINDING: api.binding, ROUTES_CONFIG: path } });
+  await using router = await startRouter({
+    env: { API_BINDING: api.binding, ROUTES_CONFIG: path },
+  });
   const names = Array.from({ length: 100 }, (_, index) => `s${index}.x`);
   const statuses = await Promise.all(
     names.map(async (serverAddress) => {
@@ -178,7 +215,11 @@ test("/readyz says who is missing until Postgres has been read once, and /health
     expect((await api.ask("GET", "/healthz")).status).toBe(200);
 
     gate.mode = "forward";
-    await until("it is ready", async () => (await api.ask("GET", "/readyz")).status === 200, 30_000);
+    await until(
+      "it is ready",
+      async () => (await api.ask("GET", "/readyz")).status === 200,
+      30_000,
+    );
     // A database that goes away later takes no player's way.
     gate.mode = "close";
     gate.cut();

@@ -71,7 +71,7 @@ describe("the configuration", () => {
     AUTOMC_LISTEN_DSN_FILE: "/nonexistent/dsn",
     AUTOMC_TPYO: "hunter5",
     IN_DOCKER: "true",
-    ROUTES_CONFIG: "/routes.json",
+    KUBE_CONFIG: "/kube.yaml",
   };
 
   for (const command of [[], ["check"], ["explain", "play.x"]]) {

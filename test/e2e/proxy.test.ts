@@ -151,9 +151,9 @@ describe("a real HAProxy on both sides", () => {
 });
 
 describe("a header in front of the login", () => {
-  const real = null;
-  const headers: readonly { name: string; header: Buffer; client: string | typeof real }[] = [
-    { name: "none at all", header: Buffer.alloc(0), client: real },
+  /** A client of null is the one that the socket comes from. */
+  const headers: readonly { name: string; header: Buffer; client: string | null }[] = [
+    { name: "none at all", header: Buffer.alloc(0), client: null },
     {
       name: "version 1, IPv4",
       header: Buffer.from("PROXY TCP4 203.0.113.7 10.0.0.1 55555 25565\r\n"),
@@ -164,7 +164,7 @@ describe("a header in front of the login", () => {
       header: Buffer.from("PROXY TCP6 2001:db8::7 2001:db8::1 55555 25565\r\n"),
       client: "[2001:db8::7]:55555",
     },
-    { name: "version 1, unknown", header: Buffer.from("PROXY UNKNOWN\r\n"), client: real },
+    { name: "version 1, unknown", header: Buffer.from("PROXY UNKNOWN\r\n"), client: null },
     { name: "version 2, IPv4", header: proxied4, client: "203.0.113.7:55555" },
     { name: "version 2, IPv6", header: proxied6, client: "[2001:db8::7]:55555" },
     {
@@ -172,7 +172,7 @@ describe("a header in front of the login", () => {
       header: hex(`${signature} 21 11 0012 cb007107 0a000001 d903 63dd 04 0003 616263`),
       client: "203.0.113.7:55555",
     },
-    { name: "version 2, local", header: hex(`${signature} 20 00 0000`), client: real },
+    { name: "version 2, local", header: hex(`${signature} 20 00 0000`), client: null },
   ];
 
   for (const trusted of [true, false]) {
@@ -191,7 +191,7 @@ describe("a header in front of the login", () => {
         await player.sendByteByByte(header, 0);
         await player.send(hello);
         expect({ name, heard: await player.read(hello.length) }).toEqual({ name, heard: hello });
-        const expected = (trusted ? client : real) ?? `127.0.0.1:${player.localPort}`;
+        const expected = (trusted ? client : null) ?? `127.0.0.1:${player.localPort}`;
         await until("it is logged", () => linesOf(router, "session-relaying").length > index);
         expect({ name, client: linesOf(router, "session-relaying")[index]?.["client"] }).toEqual({
           name,
@@ -353,7 +353,11 @@ test("the column proxy_protocol decides for its server, NULL leaves it to the se
     const { database, router } = network;
     await insertRows(
       database,
-      backends.map(({ name, backend }) => ({ name, domain: `${name}.x`, address: backend.address })),
+      backends.map(({ name, backend }) => ({
+        name,
+        domain: `${name}.x`,
+        address: backend.address,
+      })),
     );
     await database.sql`UPDATE servers SET proxy_protocol = (name = 'with') WHERE name != 'unsaid'`;
 
@@ -362,7 +366,10 @@ test("the column proxy_protocol decides for its server, NULL leaves it to the se
       const bytes = login({ host: `${name}.x`, name: "Steve" });
       using player = await connectPlayer({ port: router.port });
       await player.send(bytes);
-      await until("somebody hears of it", () => player.receivedLength > 0 || player.ending !== "open");
+      await until(
+        "somebody hears of it",
+        () => player.receivedLength > 0 || player.ending !== "open",
+      );
       const connection = backend.connections.at(-1);
       await until("the login has arrived", () =>
         connection === undefined ? true : connection.received().includes(bytes),

@@ -42,7 +42,11 @@ async function where({ port }: Router, host: string): Promise<string | null> {
 }
 
 const arrives = (router: Router, host: string, expected: string | null): Promise<void> =>
-  until(`${host} leads to ${expected}`, async () => (await where(router, host)) === expected, 20_000);
+  until(
+    `${host} leads to ${expected}`,
+    async () => (await where(router, host)) === expected,
+    20_000,
+  );
 
 /** Somebody in a game, on a server that says everything again. */
 async function enterGame(router: Router, host: string): Promise<Peer> {

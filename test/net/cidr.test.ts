@@ -6,7 +6,6 @@ import {
   createClientFilter,
   parseAddressRange,
   parseCidr,
-  rangeContains,
 } from "../../src/net/cidr.ts";
 
 function range(text: string): AddressRange {
@@ -72,7 +71,6 @@ describe("a range", () => {
     { entry: "fe80::1", ip: "fe80::1%eth0", inside: true },
     { entry: "fe80::/10", ip: "fe80::1%eth0", inside: true },
   ])("$entry holds $ip: $inside", ({ entry, ip, inside }) => {
-    expect(rangeContains(range(entry), ip)).toBe(inside);
     expect(createAddressSet([range(entry)]).has(ip)).toBe(inside);
   });
 
@@ -80,7 +78,6 @@ describe("a range", () => {
     "holds no text that is no address: '$ip'",
     ({ ip }) => {
       const everything = ranges("0.0.0.0/0", "::/0");
-      expect(everything.some((each) => rangeContains(each, ip))).toBe(false);
       expect(createAddressSet(everything).has(ip)).toBe(false);
     },
   );
@@ -317,7 +314,7 @@ describe("membership agrees with comparing bit by bit", () => {
         const found = parseCidr(`${textOf(each.bits, short)}/${each.length}`);
         if (!found.ok) throw new Error(found.error);
         const expected = modelContains(each, client);
-        expect(rangeContains(found.value, textOf(client, !short))).toBe(expected);
+        expect(createAddressSet([found.value]).has(textOf(client, !short))).toBe(expected);
       }),
       { numRuns: 2_000 },
     );

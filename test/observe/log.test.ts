@@ -605,6 +605,34 @@ describe("text that a client chose", () => {
   });
 });
 
+describe("RECORD_LOGINS", () => {
+  const rows: readonly { name: string; outcome: Outcome; intent: SessionFacts["intent"] }[] = [
+    { name: "to an unknown host", outcome: dropped("unknown-host"), intent: "login" },
+    { name: "by a transfer", outcome: dropped("unknown-host"), intent: "transfer" },
+    { name: "given up before it was decided", outcome: dropped("left"), intent: "login" },
+    { name: "that joined", outcome: relayed, intent: "login" },
+  ];
+  test.each([...rows])("shows an attempt at info: $name", ({ outcome, intent }) => {
+    const { log, lines } = logTo({ recordLogins: true, level: "info" });
+    log(ended(outcome, { intent }));
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      {
+        level: "info",
+        client: "[2001:db8::1]:50000",
+        player: "Steve/5627dd98-e6be-3c21-b8a8-e92344183641",
+        serverAddress: "a.example.com",
+      },
+    ]);
+  });
+
+  test("leaves pings and what is no login where they were", () => {
+    const { log, lines } = logTo({ recordLogins: true, level: "info" });
+    log(ended(dropped("unknown-host"), { intent: "status", player: null }));
+    log(ended(dropped("not-minecraft"), { intent: null, hostname: null, player: null }));
+    expect(lines).toEqual([]);
+  });
+});
+
 test("bad input of every kind, on real connections, leaves nothing above debug", async () => {
   const { log, lines } = logTo({ level: "info" });
   using backend = startBackend(silent);

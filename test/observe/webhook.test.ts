@@ -596,18 +596,19 @@ describe("a receiver that does not do its part", () => {
     { name: "to another protocol", to: () => "ftp://example.com/" },
     { name: "to no URL", to: () => "http://[nonsense" },
   ];
-  test.each(wrongTurns)("redirects $name are a notice missed, and the URL stays secret", async ({
-    to,
-  }) => {
-    await using receiver = startReceiver(
-      (_, request) => new Response(null, { status: 307, headers: { location: to(request.url) } }),
-    );
-    const { notifier, events } = notify(receiver.url);
-    notifier.observe(relaying());
-    await flushed(notifier);
-    expect(events).toHaveLength(1);
-    expect(JSON.stringify(events)).not.toContain("token");
-  });
+  test.each(wrongTurns)(
+    "redirects $name are a notice missed, and the URL stays secret",
+    async ({ to }) => {
+      await using receiver = startReceiver(
+        (_, request) => new Response(null, { status: 307, headers: { location: to(request.url) } }),
+      );
+      const { notifier, events } = notify(receiver.url);
+      notifier.observe(relaying());
+      await flushed(notifier);
+      expect(events).toHaveLength(1);
+      expect(JSON.stringify(events)).not.toContain("token");
+    },
+  );
 
   test("one that closes its connections between notices misses none", async () => {
     await using receiver = startReceiver(

@@ -114,6 +114,11 @@ describe("a snapshot", () => {
       says: "its rows are damaged",
     },
     {
+      name: "a row with a word for the PROXY protocol",
+      text: '{"version":1,"savedAt":"2026-01-01T00:00:00Z","servers":[{"name":"a","domain":"b","address":"c","proxyProtocol":"on"}]}',
+      says: "its rows are damaged",
+    },
+    {
       name: "no rows",
       text: '{"version":1,"savedAt":"2026-01-01T00:00:00Z","servers":{}}',
       says: "its rows are damaged",

@@ -1,0 +1,50 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ParsedConfig, parseConfig } from "../src/config/config.ts";
+import { explain } from "../src/explain.ts";
+import { err } from "../src/result.ts";
+import { seedSchema } from "./sources/seed-schema.ts";
+import { startPostgres, type TestPostgres } from "./support/postgres.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "automc-explain-"));
+let postgres: TestPostgres;
+beforeAll(async () => {
+  postgres = await startPostgres();
+});
+afterAll(async () => {
+  await postgres.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function configOf(variables: Readonly<Record<string, string>>): ParsedConfig["config"] {
+  const parsed = parseConfig(variables, (path) => err(`${path} is not read here`));
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.error));
+  return parsed.value.config;
+}
+
+test("the table is explained as it is now, and the snapshot of the router that runs is left alone", async () => {
+  const database = await postgres.createDatabase();
+  await database.sql.unsafe(seedSchema);
+  await database.sql`INSERT INTO servers (name, domain, address) VALUES ('a', 'a.lan', '10.0.0.2:25565')`;
+  const snapshot = join(folder, "routes.json");
+  const old = `{"version":1,"savedAt":"2026-01-01T00:00:00Z","servers":[
+{"name":"a","domain":"a.lan","address":"10.0.0.1:25565"}]}`;
+  writeFileSync(snapshot, old);
+  const config = configOf({ AUTOMC_DSN: database.dsn(), AUTOMC_SNAPSHOT: snapshot });
+
+  const explained = await explain(config, "a.lan", () => {});
+  expect(explained.ok && explained.value).toContain("backend   10.0.0.2:25565\n");
+  expect(readFileSync(snapshot, "utf8")).toBe(old);
+  expect(readdirSync(folder)).toEqual(["routes.json"]);
+});
+
+test("a routes file that cannot be used is an error", async () => {
+  const path = join(folder, "broken.json");
+  writeFileSync(path, "{");
+  const explained = await explain(configOf({ ROUTES_CONFIG: path }), "a.lan", () => {});
+  rmSync(path);
+  expect(explained.ok).toBe(false);
+  expect(explained).toMatchObject({ error: expect.stringContaining(path) });
+});
