@@ -104,22 +104,24 @@ function createRefresh(
   emit: PostgresSourceDeps["emit"],
 ): LifeDeps["refresh"] {
   let doubtedAt: number | null = null;
+  const isDoubtful = (losses: number): boolean =>
+    losses > fewLosses && losses * 2 > rows.routeCount();
   return async (reader, reread) => {
     if (reread.kind === "names") {
       const named = await reader.readNamed(reread.names);
-      if (named.ok) {
+      if (!named.ok && named.error.kind === "lost") return named;
+      if (named.ok && !isDoubtful(rows.lossesAmong(reread.names, named.value))) {
         await apply(rows.applyNamed(reread.names, named.value));
         return ok({ againMs: null });
       }
-      // A refusal means that the payload was no name; the change it stands for is found by reading everything.
-      if (named.error.kind === "lost") return named;
+      // Refused, as the payload was no name, or most routes are gone: what has happened is found by reading everything.
     }
     const full = rows.beginFull();
     const read = await reader.readAll(full.add);
     if (!read.ok) return read;
 
     const losses = full.losses();
-    if (losses > fewLosses && losses * 2 > rows.routeCount()) {
+    if (isDoubtful(losses)) {
       const now = performance.now();
       if (doubtedAt === null) {
         warn(

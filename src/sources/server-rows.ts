@@ -33,6 +33,8 @@ export interface FullRead {
 export interface ServerRows {
   /** Begins a read of everything. Dropping it without `commit` leaves everything as it was. */
   beginFull(): FullRead;
+  /** How many routes `applyNamed` would remove. */
+  lossesAmong(names: readonly string[], rows: readonly ServerRow[]): number;
   /** Takes the rows found among `names`; a name without a row is gone. */
   applyNamed(names: readonly string[], rows: readonly ServerRow[]): RowChanges;
   /** How many routes are held. */
@@ -112,6 +114,10 @@ export function createServerRows(rules: RowRules): ServerRows {
           return { upsert, removed };
         },
       };
+    },
+    lossesAmong(names, rows) {
+      const found = new Set(rows.map(({ name }) => name));
+      return names.filter((name) => !found.has(name) && hasRoute(name)).length;
     },
     applyNamed(names, rows) {
       const upsert: Route[] = [];
