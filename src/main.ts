@@ -25,7 +25,7 @@ const journalStream = process.env["JOURNAL_STREAM"] ?? "";
 function main(argv: readonly string[]): number | Promise<number> {
   const [command, ...rest] = argv;
   const flags = argv.filter((argument) => argument.startsWith("-"));
-  if (flags.length > 0 && !(flags.length === 1 && asked.has(argv.join(" ")))) return misused(flags);
+  if (flags.length > 0 && !asked.has(argv.join(" "))) return misused(flags);
   if (rest.length > (command === "explain" ? 1 : 0)) return misused(rest.slice(-1));
   switch (command) {
     case undefined:

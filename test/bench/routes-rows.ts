@@ -17,6 +17,8 @@ export interface RoutesSize {
 const rowCount = 100_000;
 const notificationsPerSecond = 10_000;
 const pauseMs = 200;
+/** After a read of everything the router rests for as long; a change just then is no measure of the others. */
+const settleMs = 2_000;
 
 const nameOf = (index: number): string => `s${String(index).padStart(6, "0")}`;
 const domainOf = (index: number): string => `${nameOf(index)}.bench.example.org`;
@@ -42,6 +44,7 @@ export async function routesRows(
       others: {},
       goal: { kind: "value", atMost: 3 },
     });
+    await Bun.sleep(settleMs);
     rows.push(await changeRow("own trigger", servers, router, load, size.changes, 50));
     await using quiet = await control.start(load.backends);
     rows.push(...(await stallRows(servers, router, quiet, load, size)));
@@ -49,6 +52,7 @@ export async function routesRows(
   await using servers = await openFilled(postgres, load, "seed");
   await using router = await startOn(servers, binary, load);
   await seenAt(router, load, rowCount, "echo");
+  await Bun.sleep(settleMs);
   rows.push(await changeRow("seed's trigger", servers, router, load, size.seedChanges, 700));
   return rows;
 }

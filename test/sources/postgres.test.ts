@@ -257,10 +257,6 @@ describe("the source", () => {
     expect(source.claims()).toContain("a.x h:1");
   });
 
-  const scripts = [
-    { name: "the seed's trigger", script: seedSchema },
-    { name: "our trigger, which names every row", script: schema },
-  ];
   test.each(scripts)(
     "believes a lost table after a second look, with $name",
     async ({ script }) => {
