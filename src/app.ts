@@ -110,7 +110,16 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
       idle.routesChanged(changes);
       emit({ kind: "routes-changed", source, changes });
     },
-    fault,
+    fault: (error, source) => {
+      fault(error);
+      const routes = table.size().routes.get(source) ?? 0;
+      emit({
+        kind: "source-lost",
+        source,
+        routes,
+        reason: "a defect ended it; restart the router",
+      });
+    },
   });
   let wakePermissions = config.allowDeny?.permissions ?? everybody;
 

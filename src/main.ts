@@ -8,6 +8,7 @@ import type { Observer } from "./observe/bus.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { err, ok, type Result } from "./result.ts";
 import schema from "./sources/schema.sql" with { type: "text" };
+import { makeFirstFetch } from "./system/first-fetch.ts";
 import { sessionLimit } from "./system/limits.ts";
 import { handleSignals } from "./system/signals.ts";
 import { messageOf, toError } from "./thrown.ts";
@@ -66,6 +67,7 @@ async function run(): Promise<number> {
   // The last resort for what is thrown where nobody expects it: it is logged, and the players stay.
   process.on("uncaughtException", fault);
   process.on("unhandledRejection", fault);
+  makeFirstFetch();
   emit({ kind: "started", version: build.version, commit: build.commit });
   for (const warning of warnings) emit({ kind: "setting-warning", message: issueText(warning) });
   const now = new AbortController();

@@ -1,6 +1,7 @@
 import type { Deadlines } from "../net/deadlines.ts";
 import { createGate } from "../net/gate.ts";
 import { err, ok, type Result } from "../result.ts";
+import { codeOf, messageOf } from "../thrown.ts";
 
 /** One HTTP request to a service of the operator's. */
 export interface ServiceRequest {
@@ -37,11 +38,6 @@ const requestLimit = 32;
 /** A requester with a queue of its own. */
 export function createRequester(deadlines: Deadlines): Requester {
   const gate = createGate(requestLimit, deadlines);
-  // Bun sets its HTTP thread up at the first fetch, and ends the process if there are no file descriptors left for it then.
-  fetch("http://127.0.0.1:9/", { proxy: false, signal: AbortSignal.timeout(1_000) }).catch(() => {
-    // Nothing listens there, and nothing is meant to.
-  });
-
   return async (request, signal) => {
     const { what, url, method, headers, body, timeoutMs, redirect, answerLimit } = request;
     if (!(await gate.enter(timeoutMs, signal)))
@@ -94,12 +90,12 @@ const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 const proxyFor = (url: string): { readonly proxy?: false } =>
   loopback.test(URL.parse(url)?.hostname ?? "") ? { proxy: false } : {};
 
-/** Bun's own words for the two commonest failures are advice for a browser's user. */
+/** Bun's own words for the commonest failures are advice for a browser's user, and some of the others end with the URL, which may hold secrets. */
 function failureText(cause: unknown): string {
-  const code = cause instanceof Error && "code" in cause ? cause.code : null;
+  const code = codeOf(cause);
   if (code === "ECONNREFUSED" || code === "ConnectionRefused") return "connection refused";
   if (code === "ECONNRESET" || code === "ConnectionClosed") return "the connection was closed";
-  return cause instanceof Error ? cause.message : String(cause);
+  return messageOf(cause).split(/\. | fetching /)[0] ?? "no connection";
 }
 
 /** The body as text, up to the limit. Leaves nothing unread behind. */

@@ -98,11 +98,6 @@ export function createNotifier(deps: NotifierDeps): Notifier {
   let isLost = false;
   let isOver = false;
 
-  // Bun sets its HTTP thread up at the first fetch, and ends the process if there are no file descriptors left for it then.
-  fetch("http://127.0.0.1:9/", { proxy: false, signal: AbortSignal.timeout(1_000) }).catch(() => {
-    // Nothing listens there, and nothing is meant to.
-  });
-
   function observe(event: RouterEvent): void {
     switch (event.kind) {
       case "session-relaying":

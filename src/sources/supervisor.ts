@@ -17,7 +17,7 @@ export interface SupervisorDeps {
   /** A publication has changed the table, or brought claims that lost. */
   changed(source: SourceName, changes: Changes): void;
   /** A source's code threw: a defect. Its last routes stay. */
-  fault(error: Error): void;
+  fault(error: Error, source: SourceName): void;
 }
 
 /** Runs the sources and gives each its own way into the table. */
@@ -51,7 +51,7 @@ export function superviseSources(
 
   const running = sources.map((source) =>
     source.run(publishFor(source), stopping.signal).catch((thrown: unknown) => {
-      deps.fault(toError(thrown));
+      deps.fault(toError(thrown), source.name);
       // Nothing is to be waited for any more.
       heardOf(source.name);
     }),
