@@ -1,15 +1,14 @@
-import { readFile } from "node:fs/promises";
 import { createReadiness } from "./admin/health.ts";
 import { startAdminServer } from "./admin/server.ts";
+import { openAllowDenyFile } from "./allow-deny-file.ts";
 import { createControlPlane } from "./backend/control-plane.ts";
-import { createFleet } from "./backend/fleet.ts";
-import { createIdle } from "./backend/idle.ts";
+import { createFleet, type Fleet } from "./backend/fleet.ts";
+import { createIdle, type Idle } from "./backend/idle.ts";
 import { createWebhook } from "./backend/webhook.ts";
-import { parseAllowDeny } from "./config/allow-deny.ts";
 import type { Config } from "./config/config.ts";
 import { createAddressSet, createClientFilter } from "./net/cidr.ts";
-import { createDeadlines } from "./net/deadlines.ts";
-import { createDialer } from "./net/dial.ts";
+import { createDeadlines, type Deadlines } from "./net/deadlines.ts";
+import { createDialer, type Dialer } from "./net/dial.ts";
 import { listen } from "./net/listen.ts";
 import { createAcceptQueue } from "./net/rate.ts";
 import { createResolver } from "./net/resolve.ts";
@@ -21,14 +20,12 @@ import type { RouteSource } from "./routing/source.ts";
 import { createRouteTable } from "./routing/table.ts";
 import { createSessions, type LiveSession } from "./session/sessions.ts";
 import { createStatusCache } from "./session/status-cache.ts";
-import { everybody } from "./session/wake-permission.ts";
 import { createEnvSource } from "./sources/env.ts";
 import { createPostgresSource } from "./sources/postgres.ts";
 import { scaledByWebhook } from "./sources/scaled.ts";
 import { createStaticRoutes, type StaticRoutes } from "./sources/static-routes.ts";
-import { superviseSources } from "./sources/supervisor.ts";
+import { type Supervisor, superviseSources } from "./sources/supervisor.ts";
 import { openStatusStore, statusPath } from "./status-store.ts";
-import { messageOf } from "./thrown.ts";
 
 /** A router that is running. */
 export interface App {
@@ -64,8 +61,10 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     deps.emit(event);
   };
   const fault = (error: Error): void => emit({ kind: "fault", error });
+  const warn = (message: string): void => emit({ kind: "setting-warning", message });
   const deadlines = createDeadlines();
   const stopping = new AbortController();
+  const opened = createOpened();
 
   const table = createRouteTable();
   const staticRoutes = createStaticRoutes({
@@ -81,29 +80,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
   const loaded = await staticRoutes.load();
   if (!loaded.ok) return loaded;
 
-  const resolver = createResolver({});
-  const dialer = createDialer({ resolver, deadlines, timeoutMs: config.dialTimeoutMs, fault });
-  const { waker, scaler } = config;
-  const attemptMs = Math.max(leastAttemptMs, config.dialTimeoutMs);
-  const fleet = createFleet({
-    wakers: {
-      "control-plane": waker && createControlPlane({ ...waker, deadlines, emit }),
-      webhook: scaler && createWebhook({ ...scaler, attemptMs, deadlines, emit }),
-    },
-    dialer: createDialer({ resolver, deadlines, timeoutMs: attemptMs, fault }),
-    deadlines,
-    emit,
-  });
-  const idle = createIdle({
-    ...config.idle,
-    deadlines,
-    canStop: fleet.canStop,
-    stop: fleet.stop,
-    orphaned: fleet.forget,
-    emit,
-    fault,
-  });
-
+  const { dialer, fleet, idle } = buildBackends(config, { deadlines, emit, fault });
   const supervisor = superviseSources(sources, {
     table,
     changed: (source, changes) => {
@@ -113,50 +90,32 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     fault: (error, source) => {
       fault(error);
       const routes = table.size().routes.get(source) ?? 0;
-      emit({
-        kind: "source-lost",
-        source,
-        routes,
-        reason: "a defect ended it; restart the router",
-      });
+      emit({ kind: "source-lost", source, routes, reason: "a defect; restart the router" });
     },
   });
-  let wakePermissions = config.allowDeny?.permissions ?? everybody;
+  opened.push(supervisor.stop);
+  opened.push(idle.stop);
 
-  const { receive, send } = config.proxyProtocol;
+  const allowDeny = openAllowDenyFile(config, warn);
   const snapshot = config.postgres?.snapshot ?? null;
-  const statuses = await openStatusStore(snapshot && statusPath(snapshot), {
-    deadlines,
-    warn: (message) => emit({ kind: "setting-warning", message }),
-  });
+  const statuses = await openStatusStore(snapshot && statusPath(snapshot), { deadlines, warn });
+  opened.push(statuses.stop);
+
   const queue = createAcceptQueue({ perSecond: config.listen.connectionsPerSecond });
   const sessions = createSessions({
+    ...sessionSettings(config, deadlines),
     queue,
     limit: sessionLimit,
     table,
     dialer,
     fleet,
     idle,
-    wakePermissions: () => wakePermissions,
+    wakePermissions: allowDeny.permissions,
+    statusMemory: statuses.memory,
     deadlines,
     emit,
-    proxies: receive && { trusted: receive.trusted && createAddressSet(receive.trusted) },
-    filter: createClientFilter(config.clients),
-    sendProxyProtocol: send,
-    statusMemory: statuses.memory,
-    statusCache:
-      config.statusCacheMs === 0
-        ? null
-        : createStatusCache({ maxAgeMs: config.statusCacheMs, deadlines }),
-    simplifySrv: config.simplifySrv,
-    asleepText: config.motd.asleep,
-    loadingText: config.motd.loading,
-    hasLoadingText: (config.motd.loading || config.motd.asleep) !== "",
-    hold: config.hold,
-    transferAsLogin: config.transferAsLogin,
     stopping: stopping.signal,
   });
-
   metrics.attach({
     sessions: sessions.count,
     liveBytes: () => liveBytes(sessions.list()),
@@ -164,9 +123,8 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     rateLimitAvailable: queue.available,
   });
 
-  const admin =
-    config.api &&
-    (await startAdminServer({
+  if (config.api !== null) {
+    const admin = await startAdminServer({
       ...config.api,
       table,
       routes: staticRoutes,
@@ -177,85 +135,123 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
       metrics: metrics.prometheusResponse,
       vars: metrics.varsResponse,
       fault,
-    }));
-  if (admin?.ok === false) {
-    idle.stop();
-    await supervisor.stop();
-    return admin;
+    });
+    if (!admin.ok) return opened.closeBecause(admin.error);
+    opened.push(admin.value.stop);
+    emit({ kind: "api-listening", binding: admin.value.binding });
   }
-  if (admin?.ok) emit({ kind: "api-listening", binding: admin.value.binding });
 
-  const patience = new AbortController();
-  const patienceOver = deadlines.after(firstRoutesMs, () => patience.abort());
-  await supervisor.firstRoutes(patience.signal);
-  patienceOver.cancel();
-
+  await firstRoutes(supervisor, deadlines);
   const { bind, port } = config.listen;
   const listener = listen({ bind, port, accept: sessions.accept, fault });
-  if (!listener.ok) {
-    if (admin?.ok) await admin.value.stop();
-    idle.stop();
-    await supervisor.stop();
-    return err(listener.error);
-  }
-  emit({
-    kind: "listening",
-    address: listener.value.address,
-    port: listener.value.port,
-    sessionLimit,
-  });
+  if (!listener.ok) return opened.closeBecause(listener.error);
+  const { value: door } = listener;
+  emit({ kind: "listening", address: door.address, port: door.port, sessionLimit });
 
-  async function end(reason: string, now: AbortSignal): Promise<void> {
-    emit({
-      kind: "draining",
-      signal: reason,
-      sessions: sessions.count(),
-      drainMs: config.drainTimeoutMs,
-    });
-    if (listener.ok) listener.value.stop();
-    stopping.abort();
+  async function drain(signal: string, now: AbortSignal): Promise<void> {
+    const drainMs = config.drainTimeoutMs;
+    emit({ kind: "draining", signal, sessions: sessions.count(), drainMs });
+    door.stop();
     idle.stop();
-    const cut = await sessions.drain(config.drainTimeoutMs, now);
-    if (admin?.ok) await admin.value.stop();
-    await Promise.all([supervisor.stop(), statuses.stop()]);
+    stopping.abort();
+    const cut = await sessions.drain(drainMs, now);
+    await opened.close();
     emit({ kind: "stopped", cut });
   }
 
-  let ending: Promise<void> | null = null;
-  const stop = (reason: string, now: AbortSignal): Promise<void> => {
-    ending ??= end(reason, now);
-    return ending;
-  };
-  /** A file that cannot be used changes nothing. */
-  async function reloadPermissions(path: string): Promise<void> {
-    const text = await readText(path);
-    const read = text.ok ? parseAllowDeny(text.value, config.simplifySrv) : text;
-    if (read.ok) {
-      wakePermissions = read.value;
-      return;
-    }
-    const message = `AUTO_SCALE_ALLOW_DENY=${path} cannot be used, what it said before stays in force: ${read.error}`;
-    emit({ kind: "setting-warning", message });
+  let draining: Promise<void> | null = null;
+  return ok({
+    port: door.port,
+    async reload() {
+      emit({ kind: "reloading" });
+      await allowDeny.reload();
+      await staticRoutes.reload();
+    },
+    stop(reason, now) {
+      draining ??= drain(reason, now);
+      return draining;
+    },
+  });
+}
+
+/** What has been opened so far, and has to be closed in the opposite order. */
+function createOpened() {
+  const closers: (() => void | Promise<void>)[] = [];
+
+  async function close(): Promise<void> {
+    for (const closer of closers.toReversed()) await closer();
   }
 
-  const reload = async (): Promise<void> => {
-    emit({ kind: "reloading" });
-    if (config.allowDeny !== null) await reloadPermissions(config.allowDeny.path);
-    await staticRoutes.reload();
+  return {
+    push: (closer: () => void | Promise<void>) => void closers.push(closer),
+    close,
+    /** For a start that cannot go on. */
+    async closeBecause(reason: string): Promise<Result<never, string>> {
+      await close();
+      return err(reason);
+    },
   };
-  return ok({ port: listener.value.port, reload, stop });
+}
+
+/** The way to backends, and what brings them up and to sleep. */
+function buildBackends(
+  config: Config,
+  deps: {
+    readonly deadlines: Deadlines;
+    readonly emit: Observer;
+    readonly fault: (error: Error) => void;
+  },
+): { readonly dialer: Dialer; readonly fleet: Fleet; readonly idle: Idle } {
+  const { waker, scaler, dialTimeoutMs: timeoutMs } = config;
+  const resolver = createResolver({});
+  const attemptMs = Math.max(leastAttemptMs, timeoutMs);
+  const fleet = createFleet({
+    ...deps,
+    wakers: {
+      "control-plane": waker && createControlPlane({ ...waker, ...deps }),
+      webhook: scaler && createWebhook({ ...scaler, ...deps, attemptMs }),
+    },
+    dialer: createDialer({ ...deps, resolver, timeoutMs: attemptMs }),
+  });
+  const idle = createIdle({
+    ...config.idle,
+    ...deps,
+    canStop: fleet.canStop,
+    stop: fleet.stop,
+    orphaned: fleet.forget,
+  });
+  return { dialer: createDialer({ ...deps, resolver, timeoutMs }), fleet, idle };
+}
+
+/** What the operator has decided about sessions. */
+function sessionSettings(config: Config, deadlines: Deadlines) {
+  const { receive, send } = config.proxyProtocol;
+  const { asleep, loading } = config.motd;
+  const maxAgeMs = config.statusCacheMs;
+  return {
+    proxies: receive && { trusted: receive.trusted && createAddressSet(receive.trusted) },
+    filter: createClientFilter(config.clients),
+    sendProxyProtocol: send,
+    simplifySrv: config.simplifySrv,
+    asleepText: asleep,
+    loadingText: loading,
+    hasLoadingText: (loading || asleep) !== "",
+    hold: config.hold,
+    transferAsLogin: config.transferAsLogin,
+    statusCache: maxAgeMs === 0 ? null : createStatusCache({ maxAgeMs, deadlines }),
+  };
+}
+
+/** Waits until every source has been read once, but not for ever. */
+async function firstRoutes(supervisor: Supervisor, deadlines: Deadlines): Promise<void> {
+  const patience = new AbortController();
+  const over = deadlines.after(firstRoutesMs, () => patience.abort());
+  await supervisor.firstRoutes(patience.signal);
+  over.cancel();
 }
 
 /** What the API calls a route's scaling target: the backend that is scaled; empty for one that is not. */
 const scalingTarget = ({ wake }: Route): string => (wake === null ? "" : wakeName(wake));
-
-async function readText(path: string): Promise<Result<string, string>> {
-  try {
-    return ok(await readFile(path, "utf8"));
-  } catch (cause) {
-    return err(messageOf(cause));
-  }
-}
 
 function liveBytes(live: readonly LiveSession[]): { toBackend: number; toClient: number } {
   const sum = { toBackend: 0, toClient: 0 };
