@@ -5,7 +5,7 @@ import type { Conn } from "./conn.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { socketHandlers } from "./handlers.ts";
-import type { Resolver } from "./resolve.ts";
+import { literal, type Resolver } from "./resolve.ts";
 
 /** Why there is no connection. `message` is one readable phrase; `busy` means that too many dials to it are pending already. */
 export interface DialFailure {
@@ -169,6 +169,7 @@ export function createDialer(deps: DialerDeps): Dialer {
     host: string,
     signal: AbortSignal,
   ): Promise<Result<readonly string[], DialFailure>> {
+    if (literal(host) !== null) return ok([host]);
     const late = Promise.withResolvers<null>();
     const deadline = deadlines.after(deps.timeoutMs, () => late.resolve(null));
     const resolved = await Promise.race([deps.resolver.resolve(host, signal), late.promise]);

@@ -132,8 +132,8 @@ export function createCursor(
   function uuid(): string {
     const from = take(16);
     if (from === null) return "";
-    const hex = Array.from(bytes.subarray(from, at), (byte) => byte.toString(16).padStart(2, "0"));
-    return hex.join("").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+    const hex = bytes.subarray(from, at).toHex();
+    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
   }
 
   return {

@@ -9,7 +9,14 @@ import { relayRows } from "./relay-rows.ts";
 import { machineText, microText, type Result, tableText } from "./report.ts";
 import { routesRows } from "./routes-rows.ts";
 import type { Row } from "./row.ts";
-import { type Contender, haproxy, minecraftRouter, nginx, type Target } from "./targets.ts";
+import {
+  bareBun,
+  type Contender,
+  haproxy,
+  minecraftRouter,
+  nginx,
+  type Target,
+} from "./targets.ts";
 import { wakeRows } from "./wake-rows.ts";
 
 const root = join(import.meta.dir, "../..");
@@ -18,14 +25,14 @@ const sizes = {
   quick: {
     memoryRounds: 1,
     startRounds: 3,
-    relay: { rounds: 3, bulkBytes: 1e9, packetSeconds: 3, pings: 5_000 },
+    relay: { rounds: 3, warmUpPings: 15_000, bulkBytes: 5e8, packetSeconds: 3, pings: 5_000 },
     wake: { rounds: 3, pings: 4_000, holdSeconds: 16 },
     routes: { changes: 50, seedChanges: 20, stallSeconds: 5 },
   },
   full: {
     memoryRounds: 3,
     startRounds: 5,
-    relay: { rounds: 5, bulkBytes: 2e9, packetSeconds: 10, pings: 20_000 },
+    relay: { rounds: 5, warmUpPings: 50_000, bulkBytes: 2e9, packetSeconds: 10, pings: 20_000 },
     wake: { rounds: 5, pings: 20_000, holdSeconds: 48 },
     routes: { changes: 200, seedChanges: 200, stallSeconds: 20 },
   },
@@ -51,7 +58,7 @@ const peers = values.peer.map((peer) => {
   return { name, path: resolve(path) };
 });
 
-/** The router first, then the two programs that only copy bytes, then other Minecraft routers. All have `routes` routes more than they need. */
+/** The router first, then the two programs that only copy bytes, then other Minecraft routers, which get `routes` routes more than they need. */
 const contenders = (routes: number): readonly Contender[] => {
   const more = Array.from({ length: routes }, (_, i) => `more${i}.example.org=127.0.0.1:9`);
   return [
@@ -65,7 +72,8 @@ const contenders = (routes: number): readonly Contender[] => {
 async function compareRelays(load: Load, size: Size): Promise<readonly Row[]> {
   const targets: Target[] = [];
   try {
-    for (const contender of contenders(0)) targets.push(await contender.start(load.backends));
+    for (const contender of [...contenders(0), bareBun])
+      targets.push(await contender.start(load.backends));
     return await relayRows(targets, load, size.relay);
   } finally {
     for (const target of targets) await target[Symbol.asyncDispose]();
@@ -76,7 +84,7 @@ async function compareRelays(load: Load, size: Size): Promise<readonly Row[]> {
 const parts: Readonly<Record<string, (load: Load, size: Size) => Promise<readonly Row[]>>> = {
   relay: compareRelays,
   base: (load, size) => baseRows(contenders(1_000), load, size.startRounds),
-  idle: async (load, size) => [await idleRow(contenders(0), load, size.memoryRounds)],
+  idle: async (load, size) => [await idleRow([...contenders(0), bareBun], load, size.memoryRounds)],
   wake: (load, size) => withPostgres((postgres) => wakeRows(binary, postgres, load, size.wake)),
   routes: (load, size) =>
     withPostgres((postgres) => routesRows(binary, postgres, load, haproxy, size.routes)),
@@ -131,5 +139,6 @@ async function bench(mode: Result["mode"]): Promise<void> {
   console.log(`${result.machine}; commit ${result.commit}; ${mode}, ${result.seconds} s`);
 }
 
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
 if (values.micro) console.log(microText(microRows()));
 else await bench(values.quick ? "quick" : "full");

@@ -3,7 +3,7 @@
  */
 import type { Socket } from "bun";
 import { frame, handshake, intents, loginStart, readVarint, varint } from "../support/wire.ts";
-import type { Jobs, Order, Report } from "./jobs.ts";
+import { hostnameOf, type Jobs, type Order, type Report } from "./jobs.ts";
 
 interface Player {
   /** What to do with what arrives. */
@@ -153,7 +153,7 @@ async function bulk({ port, sessions, bytesEach }: Jobs["bulk"]["input"]): Promi
       },
       ended: over.resolve,
     });
-    const opening = loginBytes("bulk.bench.example.org", `player${index}`);
+    const opening = loginBytes(hostnameOf("bulk"), `player${index}`);
     socket.write(Buffer.concat([opening, wanted]));
     await over.promise;
   });

@@ -22,8 +22,8 @@ export const runningPrefix = "running-";
 /** What the process of the clients can be asked to do: input and result by the job's name. Ports are those of the program under test. */
 export interface Jobs {
   /**
-   * Logs players in, 64 at a time, and keeps them: one after the other to the hostnames. `held` ones get no greeting but
-   * Login Plugin Requests, and answer them as a game client does.
+   * Logs players in, 64 at a time, and keeps them. `held` ones get no greeting but Login Plugin Requests, and answer them as a
+   * game client does.
    */
   readonly open: {
     readonly input: {

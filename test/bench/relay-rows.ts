@@ -6,6 +6,8 @@ import type { Target } from "./targets.ts";
 /** How much is measured. */
 export interface Size {
   readonly rounds: number;
+  /** Sessions before anything is measured. */
+  readonly warmUpPings: number;
   readonly bulkBytes: number;
   readonly packetSeconds: number;
   readonly pings: number;
@@ -21,7 +23,7 @@ export async function relayRows(
   load: Load,
   size: Size,
 ): Promise<readonly Row[]> {
-  for (const target of targets) await warmUp(target, load);
+  for (const target of targets) await warmUp(target, load, size.warmUpPings);
   return [
     await bulk(targets, load, size, 1),
     await bulk(targets, load, size, 20),
@@ -30,10 +32,10 @@ export async function relayRows(
   ];
 }
 
-/** A runtime that compiles as it goes is measured as users have it: running. */
-async function warmUp(target: Target, load: Load): Promise<void> {
+/** A runtime compiles as it goes, for some ten thousand sessions; it is measured as users have it, that is, after that. */
+async function warmUp(target: Target, load: Load, count: number): Promise<void> {
   const hostname = hostnameOf("status");
-  await load.run("pings", { port: target.port("status"), hostname, count: 1_000, parallel: 32 });
+  await load.run("pings", { port: target.port("status"), hostname, count, parallel: 32 });
   await load.run("bulk", { port: target.port("bulk"), sessions: 4, bytesEach: 50_000_000 });
 }
 
@@ -78,7 +80,7 @@ async function packets(targets: readonly Target[], load: Load, size: Size): Prom
     return (cpu * 1e6) / (2 * echoed);
   });
   return {
-    scenario: `packets, ${players} players × ${packetsPerSecond}/s × ${packetBytes} bytes`,
+    scenario: `packets, ${players.toLocaleString("en-US")} players × ${packetsPerSecond}/s × ${packetBytes} bytes`,
     unit: "CPU µs per packet",
     ...compared,
     goal: { kind: "ratio", of: ["HAProxy"], atMost: 1 },

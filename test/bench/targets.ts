@@ -24,13 +24,13 @@ export interface Contender {
   start(backends: BackendPorts): Promise<Target>;
 }
 
-/** Minecraft routers know nothing of descriptors, so everybody gets as many as the system allows. */
+/** Sessions that HAProxy and nginx make room for: two descriptors each, within a limit of 20,000. */
 const connections = 9_500;
 
 /** The router, or another one that takes mc-router's variables; with more settings, and more entries of MAPPING, than every one has. */
 export const minecraftRouter = (
   name: string,
-  binary: string,
+  command: string | readonly string[],
   env: Readonly<Record<string, string>> = {},
   more: readonly string[] = [],
 ): Contender => ({
@@ -38,8 +38,8 @@ export const minecraftRouter = (
   async start(backends) {
     const port = laterPort();
     const mapping = roles.map((role) => `${hostnameOf(role)}=127.0.0.1:${backends.roles[role]}`);
-    const { target } = await launch(name, [port], () => ({
-      command: [binary],
+    const target = await launch(name, [port], () => ({
+      command: typeof command === "string" ? [command] : command,
       env: {
         PORT: String(port),
         AUTOMC_BIND: "127.0.0.1",
@@ -52,13 +52,19 @@ export const minecraftRouter = (
   },
 });
 
+/** The floor: a relay on the router's own runtime that does nothing else. */
+export const bareBun: Contender = minecraftRouter("bare Bun", [
+  process.execPath,
+  join(import.meta.dir, "floor-process.ts"),
+]);
+
 /** HAProxy from Debian in TCP mode with one thread: a port for each backend, as it reads no hostnames. */
 export const haproxy: Contender = {
   name: "HAProxy",
   async start(backends) {
     const program = requireProgram("haproxy", "haproxy");
     const ports = portPerRole();
-    const { target } = await launch("HAProxy", Object.values(ports), (folder) => {
+    const target = await launch("HAProxy", Object.values(ports), (folder) => {
       const proxies = roles.map(
         (role) => `
 listen ${role}
@@ -93,7 +99,7 @@ export const nginx: Contender = {
     const program = requireProgram("nginx", "nginx libnginx-mod-stream");
     const module = "/usr/lib/nginx/modules/ngx_stream_module.so";
     const ports = portPerRole();
-    const { target } = await launch("nginx", Object.values(ports), (folder) => {
+    const target = await launch("nginx", Object.values(ports), (folder) => {
       const servers = roles.map(
         (role) => `
   server {
@@ -125,9 +131,11 @@ stream {
   },
 };
 
-interface Launched {
-  readonly target: Omit<Target, "port">;
-}
+/** Programs that must not outlive the bench, however it ends. */
+const running = new Set<Bun.Subprocess>();
+process.on("exit", () => {
+  for (const child of running) child.kill();
+});
 
 /** Starts a program in a folder of its own, with its log in a file there, and waits until its ports are open. */
 async function launch(
@@ -137,7 +145,7 @@ async function launch(
     readonly command: readonly string[];
     readonly env: Readonly<Record<string, string>>;
   },
-): Promise<Launched> {
+): Promise<Omit<Target, "port">> {
   const folder = mkdtempSync(join(tmpdir(), "automc-bench-"));
   const { command, env } = plan(folder);
   const log = join(folder, "log");
@@ -152,11 +160,13 @@ async function launch(
     stderr: descriptor,
   });
   closeSync(descriptor);
+  running.add(child);
 
   async function end(): Promise<void> {
     child.kill("SIGTERM");
     const killer = setTimeout(() => child.kill("SIGKILL"), 2_000);
     await child.exited;
+    running.delete(child);
     clearTimeout(killer);
     rmSync(folder, { recursive: true, force: true });
   }
@@ -167,7 +177,7 @@ async function launch(
       await untilOpen(name, port, () => child.exitCode ?? child.signalCode);
       startMs ||= performance.now() - startedAt;
     }
-    return { target: { name, pid: child.pid, startMs, [Symbol.asyncDispose]: end } };
+    return { name, pid: child.pid, startMs, [Symbol.asyncDispose]: end };
   } catch (cause) {
     const said = await Bun.file(log).text();
     await end();

@@ -343,7 +343,12 @@ describe("asking whether something accepts", () => {
       resolve: () => Promise.resolve(err({ kind: "not-found", message: "unknown" } as const)),
     };
     expect(await startDialer(5_000).accepts(at(closed.port), never)).toBe(false);
-    expect(await startDialer(5_000, unknown).accepts(at(backend.port), never)).toBe(false);
+    expect(
+      await startDialer(5_000, unknown).accepts(
+        { host: "nobody.example", port: backend.port },
+        never,
+      ),
+    ).toBe(false);
     expect(await startDialer(5_000).accepts(at(backend.port), AbortSignal.abort())).toBe(false);
     expect(backend.connections).toHaveLength(0);
   });
