@@ -235,7 +235,6 @@ function sessionSettings(config: Config, deadlines: Deadlines) {
     simplifySrv: config.simplifySrv,
     asleepText: asleep,
     loadingText: loading,
-    hasLoadingText: (loading || asleep) !== "",
     hold: config.hold,
     transferAsLogin: config.transferAsLogin,
     statusCache: maxAgeMs === 0 ? null : createStatusCache({ maxAgeMs, deadlines }),

@@ -87,7 +87,8 @@ export function parseJson(text: string): unknown {
 /** Hosts for which Go asks no proxy, whatever the environment says. */
 const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
-const proxyFor = (url: string): { readonly proxy?: false } =>
+/** How `fetch` is told so: nothing where the environment decides. */
+export const proxyFor = (url: string): { readonly proxy?: false } =>
   loopback.test(URL.parse(url)?.hostname ?? "") ? { proxy: false } : {};
 
 /** Bun's own words for the commonest failures are advice for a browser's user, and some of the others end with the URL, which may hold secrets. */

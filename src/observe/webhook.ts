@@ -1,3 +1,4 @@
+import { proxyFor } from "../backend/request.ts";
 import { likeGo } from "../go-json.ts";
 import { patternText } from "../routing/pattern.ts";
 import type { Claim } from "../routing/table.ts";
@@ -69,9 +70,6 @@ const parallel = 32;
 
 const noUuid = "00000000-0000-0000-0000-000000000000";
 
-/** Hosts for which Go asks no proxy, whatever the environment says. */
-const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/;
-
 /** Notices that must arrive in order, those of one connection or those of the routes; the first one is under way. */
 interface Line {
   readonly topic: Topic;
@@ -84,9 +82,7 @@ interface Line {
  * once. Redirects are followed as Go follows them: 307 and 308 repeat the POST, 301, 302 and 303 make it a GET without a body.
  */
 export function createNotifier(deps: NotifierDeps): Notifier {
-  const proxy = loopback.test(URL.parse(deps.url)?.hostname ?? "")
-    ? ({ proxy: false } as const)
-    : {};
+  const proxy = proxyFor(deps.url);
   const lines = new Map<string, Line>();
   /** Lines of which nothing is under way yet. */
   const ready: Line[] = [];

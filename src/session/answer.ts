@@ -1,10 +1,11 @@
-import { type Conn, close, more, peek, send, take } from "../net/conn.ts";
+import { type Conn, close, send, take } from "../net/conn.ts";
 import type { Deadlines } from "../net/deadlines.ts";
 import { legacyDisconnect, legacyPingReply } from "../protocol/legacy-ping.ts";
 import { loginDisconnect } from "../protocol/login.ts";
 import type { Opening } from "../protocol/opening.ts";
 import { pong, readStatusPacket, type StatusPacket } from "../protocol/status.ts";
 import type { Answer } from "./outcome.ts";
+import { awaitPacket } from "./packet.ts";
 
 /** An answer that keeps somebody out. */
 type Refusal = Exclude<Answer, "running">;
@@ -72,15 +73,8 @@ async function readStatus(
   ms: number,
   deadlines: Deadlines,
 ): Promise<StatusPacket | null> {
-  const until = deadlines.now() + ms;
-  for (;;) {
-    const seen = readStatusPacket(peek(client), 0);
-    if (seen.kind === "bad") return null;
-    if (seen.kind === "ok") {
-      take(client, seen.end);
-      return seen.value;
-    }
-    const arrival = await more(client, deadlines, until - deadlines.now());
-    if (arrival !== "data") return null;
-  }
+  const arrived = await awaitPacket(client, readStatusPacket, ms, deadlines);
+  if (arrived === null) return null;
+  take(client, arrived.end);
+  return arrived.value;
 }

@@ -38,8 +38,9 @@ export interface ReachDeps {
   readonly stopping: AbortSignal;
   /** Null: every ping of a running server reaches it. */
   readonly statusCache: StatusCache | null;
-  /** True when there is something to tell pings of a server that starts. */
-  readonly hasLoadingText: boolean;
+  /** What pings of a sleeping and of a starting server are told; empty: nothing. */
+  readonly asleepText: string;
+  readonly loadingText: string;
 }
 
 /** The wake's own end comes first, as it knows why; the hold's limit is for a backend that takes the login and never says a word, ms. */
@@ -70,7 +71,8 @@ export async function reachForPing(
       : reachByCache(at, opening, cacheKey, statusCache, deps, notes);
   if (target === null) return reachAt(address);
 
-  if (fleet?.isWaking(target) && deps.hasLoadingText) return { kind: "waking", reason: null };
+  const hasLoadingText = (deps.loadingText || deps.asleepText) !== "";
+  if (fleet?.isWaking(target) && hasLoadingText) return { kind: "waking", reason: null };
   const reached =
     fleet === null
       ? await reachAt(address)

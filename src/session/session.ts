@@ -36,9 +36,6 @@ export interface SessionDeps extends ReachDeps, AdmissionDeps {
   wakePermissions(): WakePermissions;
   /** What servers that can sleep last said of themselves. */
   readonly statusMemory: StatusMemory;
-  /** What pings of a sleeping and of a starting server are told; empty: nothing. */
-  readonly asleepText: string;
-  readonly loadingText: string;
   /** Begin with a PROXY protocol header towards backends whose route does not say otherwise. */
   readonly sendProxyProtocol: boolean;
   /** Hand a transfer over as a plain login. */

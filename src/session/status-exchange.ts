@@ -1,6 +1,7 @@
-import { type Conn, inboxLimit, more, peek, send, take } from "../net/conn.ts";
+import { type Conn, peek, send, take } from "../net/conn.ts";
 import type { Deadlines } from "../net/deadlines.ts";
 import { readStatusPacket, readStatusResponse, statusRequest } from "../protocol/status.ts";
+import { awaitPacket } from "./packet.ts";
 
 /** What a backend said about itself: the frame as it came, for a client to read, and the text in it. */
 export interface StatusAnswer {
@@ -33,19 +34,11 @@ export async function overhearStatus(
   deadlines: Deadlines,
   signal: AbortSignal,
 ): Promise<StatusAnswer | null> {
-  const until = deadlines.now() + requestMs;
-  for (;;) {
-    const request = readStatusPacket(peek(client), 0);
-    if (request.kind === "bad") return null;
-    if (request.kind === "ok") {
-      if (request.value.kind !== "status-request") return null;
-      const asked = send(backend, peek(client).subarray(0, request.end));
-      take(client, request.end);
-      return asked ? awaitAnswer(backend, deadlines, signal) : null;
-    }
-    const arrival = await more(client, deadlines, until - deadlines.now(), signal);
-    if (arrival !== "data") return null;
-  }
+  const request = await awaitPacket(client, readStatusPacket, requestMs, deadlines, signal);
+  if (request?.value.kind !== "status-request") return null;
+  const asked = send(backend, peek(client).subarray(0, request.end));
+  take(client, request.end);
+  return asked ? awaitAnswer(backend, deadlines, signal) : null;
 }
 
 async function awaitAnswer(
@@ -53,18 +46,9 @@ async function awaitAnswer(
   deadlines: Deadlines,
   signal: AbortSignal,
 ): Promise<StatusAnswer | null> {
-  const until = deadlines.now() + answerMs;
-  for (;;) {
-    const bytes = peek(backend);
-    const response = readStatusResponse(bytes, 0);
-    if (response.kind === "bad") return null;
-    // A copy: the bytes that came may be many more, and the answer may be kept for long.
-    if (response.kind === "ok") {
-      return { frame: new Uint8Array(bytes.subarray(0, response.end)), json: response.value };
-    }
-    // Beyond this nothing is read before the relay.
-    if (bytes.length > inboxLimit) return null;
-    const arrival = await more(backend, deadlines, until - deadlines.now(), signal);
-    if (arrival !== "data") return null;
-  }
+  const response = await awaitPacket(backend, readStatusResponse, answerMs, deadlines, signal);
+  if (response === null) return null;
+  // A copy: the bytes that came may be many more, and the answer may be kept for long.
+  const frame = new Uint8Array(peek(backend).subarray(0, response.end));
+  return { frame, json: response.value };
 }

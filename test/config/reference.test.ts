@@ -7,64 +7,7 @@ import {
   settingsTable,
   variableForFlag,
 } from "../../src/config/reference.ts";
-
-/** Every variable of upstream mc-router. */
-const upstreamNames = [
-  "VERSION",
-  "DEBUG",
-  "TRACE",
-  "LOG_LEVEL",
-  "PORT",
-  "DEFAULT",
-  "MAPPING",
-  "API_BINDING",
-  "CPU_PROFILE",
-  "CONNECTION_RATE_LIMIT",
-  "BACKEND_DIAL_TIMEOUT",
-  "IN_KUBE_CLUSTER",
-  "KUBE_CONFIG",
-  "KUBE_NAMESPACE",
-  "IN_DOCKER",
-  "IN_DOCKER_SWARM",
-  "DOCKER_SOCKET",
-  "DOCKER_TIMEOUT",
-  "DOCKER_REFRESH_INTERVAL",
-  "DOCKER_API_VERSION",
-  "METRICS_BACKEND",
-  "METRICS_BACKEND_CONFIG_INFLUXDB_INTERVAL",
-  "METRICS_BACKEND_CONFIG_INFLUXDB_TAGS",
-  "METRICS_BACKEND_CONFIG_INFLUXDB_ADDR",
-  "METRICS_BACKEND_CONFIG_INFLUXDB_USERNAME",
-  "METRICS_BACKEND_CONFIG_INFLUXDB_PASSWORD",
-  "METRICS_BACKEND_CONFIG_INFLUXDB_DATABASE",
-  "METRICS_BACKEND_CONFIG_INFLUXDB_RETENTION_POLICY",
-  "METRICS_RATE_LIMIT_PERIOD",
-  "USE_PROXY_PROTOCOL",
-  "RECEIVE_PROXY_PROTOCOL",
-  "TRUSTED_PROXIES",
-  "RECORD_LOGINS",
-  "ROUTES_CONFIG",
-  "ROUTES_CONFIG_WATCH",
-  "NGROK_TOKEN",
-  "NGROK_REMOTE_ADDR",
-  "AUTO_SCALE_UP",
-  "AUTO_SCALE_DOWN",
-  "AUTO_SCALE_DOWN_AFTER",
-  "AUTO_SCALE_ALLOW_DENY",
-  "AUTO_SCALE_ASLEEP_MOTD",
-  "AUTO_SCALE_LOADING_MOTD",
-  "AUTO_SCALE_WEBHOOK_URL",
-  "AUTO_SCALE_WEBHOOK_HEADERS",
-  "AUTO_SCALE_WEBHOOK_TIMEOUT",
-  "AUTO_SCALE_WEBHOOK_WAKE_TIMEOUT",
-  "CLIENTS_TO_ALLOW",
-  "CLIENTS_TO_DENY",
-  "SIMPLIFY_SRV",
-  "WEBHOOK_URL",
-  "WEBHOOK_REQUIRE_USER",
-  "WEBHOOK_TIMEOUT",
-  "WEBHOOK_EVENTS",
-];
+import { upstreamVariables } from "../fixtures/upstream-variables.ts";
 
 /** Every variable that upstream does not have. */
 const ownNames = [
@@ -102,7 +45,7 @@ const supported = settings.filter((setting) => setting.status === "supported");
 
 test("the reference holds every variable of upstream and of ours, each once", () => {
   const names = settings.flatMap(namesOf);
-  expect(names.toSorted()).toEqual([...upstreamNames, ...ownNames].toSorted());
+  expect(names.toSorted()).toEqual([...upstreamVariables, ...ownNames].toSorted());
 });
 
 test("every setting is described in one sentence that fits into a table", () => {

@@ -164,7 +164,6 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     stopping: stopping.signal,
     asleepText,
     loadingText,
-    hasLoadingText: (loadingText || asleepText) !== "",
     simplifySrv: false,
     proxies: null,
     filter: createClientFilter({ allow: [], deny: [] }),
