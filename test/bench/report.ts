@@ -40,7 +40,7 @@ export const microText = (rows: readonly MicroRow[]): string =>
   markdown([["call", "ns"], ...rows.map(({ call, nanoseconds }) => [call, figure(nanoseconds)])]);
 
 /** Rows of cells as an aligned Markdown table; the first one is its head. */
-function markdown(rows: readonly (readonly string[])[]): string {
+export function markdown(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((cells) => cells[column]?.length ?? 0)),
   );

@@ -53,10 +53,10 @@ export function status(json: string): Behaviour {
   };
 }
 
-/** A server that remembers what every connection sent. Listens on 127.0.0.1 only. */
+/** A server that remembers what every connection sent. */
 export interface Backend extends Disposable {
   readonly port: number;
-  /** `127.0.0.1:port`, as a route names it. */
+  /** `ip:port`, as a route names it. */
   readonly address: string;
   readonly connections: readonly Peer[];
   /** The handshakes of all connections that have sent a whole one, in order of connection. */
@@ -76,8 +76,9 @@ export interface SleepingBackend extends Disposable {
   listen(behaviour: Behaviour): Backend;
 }
 
-/** A backend on a port of its own. */
-export const startBackend = (behaviour: Behaviour): Backend => listen(0, behaviour);
+/** A backend on a port of its own, on 127.0.0.1 or our end of a namespace's link. */
+export const startBackend = (behaviour: Behaviour, hostname = "127.0.0.1"): Backend =>
+  listen({ hostname, port: 0 }, behaviour);
 
 /** A backend that is not up yet: its port is reserved and closed until `listen`. */
 export async function reserveBackend(): Promise<SleepingBackend> {
@@ -88,7 +89,7 @@ export async function reserveBackend(): Promise<SleepingBackend> {
     address: `127.0.0.1:${closed.port}`,
     listen(behaviour) {
       closed[Symbol.dispose]();
-      backend = listen(closed.port, behaviour);
+      backend = listen({ hostname: "127.0.0.1", port: closed.port }, behaviour);
       return backend;
     },
     [Symbol.dispose]() {
@@ -98,7 +99,7 @@ export async function reserveBackend(): Promise<SleepingBackend> {
   };
 }
 
-function listen(port: number, first: Behaviour): Backend {
+function listen(place: { hostname: string; port: number }, first: Behaviour): Backend {
   const connections: Peer[] = [];
   let behaviour = first;
   let arrived = Promise.withResolvers<void>();
@@ -109,8 +110,7 @@ function listen(port: number, first: Behaviour): Backend {
   }
 
   const listener = Bun.listen<{ peer: null; behaviour: Behaviour }>({
-    hostname: "127.0.0.1",
-    port,
+    ...place,
     allowHalfOpen: true,
     socket: {
       ...peerHandlers,
@@ -142,7 +142,7 @@ function listen(port: number, first: Behaviour): Backend {
 
   return {
     port: listener.port,
-    address: `127.0.0.1:${listener.port}`,
+    address: `${place.hostname}:${listener.port}`,
     connections,
     handshakes: () =>
       connections.flatMap((connection) => readHandshake(connection.received())?.handshake ?? []),

@@ -1,10 +1,10 @@
 import { type Frame, openPeer, type Peer, type PeerOptions, peerHandlers } from "./peer.ts";
 import { pluginNotUnderstood, readVarint } from "./wire.ts";
 
-/** Where a player connects from and to. The address is always a loopback literal. */
+/** Where a player connects to: a literal of loopback, or of a namespace that the test has made. */
 export interface PlayerOptions extends PeerOptions {
   readonly port: number;
-  readonly hostname?: "127.0.0.1" | "::1";
+  readonly hostname?: string;
 }
 
 /** A raw connection that says what the test tells it to, as a player's client. Rejects when nobody listens; dispose resets it. */

@@ -39,6 +39,8 @@ export interface Router extends AsyncDisposable {
 /** What a router is started with. */
 export interface RouterOptions {
   readonly env?: Readonly<Record<string, string>>;
+  /** A command that runs it as the same process, such as `nsenter …` or `prlimit …`. */
+  readonly within?: readonly string[];
   /** How long it may take until it listens. */
   readonly timeoutMs?: number;
 }
@@ -49,7 +51,7 @@ const baseEnv = { PORT: "0", AUTOMC_BIND: "127.0.0.1", AUTOMC_LOG_FORMAT: "json"
 /** Starts the compiled binary with these settings and nothing of ours but PATH, HOME and TMPDIR; resolves once it listens. Rejects with its log when it ends before. */
 export async function startRouter(options: RouterOptions = {}): Promise<Router> {
   const directory = mkdtempSync(join(tmpdir(), "automc-router-"));
-  const child = Bun.spawn([binary], {
+  const child = Bun.spawn([...(options.within ?? []), binary], {
     cwd: directory,
     env: { ...inheritedEnv(), ...baseEnv, ...options.env },
     stdin: "ignore",
