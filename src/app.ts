@@ -9,7 +9,7 @@ import type { Config } from "./config/config.ts";
 import { createAddressSet, createClientFilter } from "./net/cidr.ts";
 import { createDeadlines, type Deadlines } from "./net/deadlines.ts";
 import { createDialer, type Dialer } from "./net/dial.ts";
-import { listen } from "./net/listen.ts";
+import { listen, listenOn } from "./net/listen.ts";
 import { createAcceptQueue } from "./net/rate.ts";
 import { createResolver } from "./net/resolve.ts";
 import type { Observer } from "./observe/bus.ts";
@@ -18,7 +18,8 @@ import { err, ok, type Result } from "./result.ts";
 import { type Route, wakeName } from "./routing/route.ts";
 import type { RouteSource } from "./routing/source.ts";
 import { createRouteTable } from "./routing/table.ts";
-import { createSessions, type LiveSession } from "./session/sessions.ts";
+import { openingMs } from "./session/opening.ts";
+import { createSessions, type LiveSession, type Sessions } from "./session/sessions.ts";
 import { createStatusCache } from "./session/status-cache.ts";
 import { createEnvSource } from "./sources/env.ts";
 import { createPostgresSource } from "./sources/postgres.ts";
@@ -26,10 +27,16 @@ import { scaledByWebhook } from "./sources/scaled.ts";
 import { createStaticRoutes, type StaticRoutes } from "./sources/static-routes.ts";
 import { type Supervisor, superviseSources } from "./sources/supervisor.ts";
 import { openStatusStore, statusPath } from "./status-store.ts";
+import type { InheritedSocket } from "./system/activation.ts";
+import { losesHandshakes } from "./system/port-sharing.ts";
 
 /** A router that is running. */
 export interface App {
   readonly port: number;
+  /** How many routes there are. */
+  routes(): number;
+  /** False when clients wait in the kernel and none has been let in since the last call. */
+  isAccepting(): boolean;
   /** Reads again what may have changed: the routes file, and the one that says who may start servers. */
   reload(): Promise<void>;
   /**
@@ -45,6 +52,8 @@ export interface AppDeps {
   readonly metrics: Metrics;
   /** How many sessions there are file descriptors for. */
   readonly sessionLimit: number;
+  /** Sockets for clients that somebody else has opened; none: the router opens its own. */
+  readonly inherited?: readonly InheritedSocket[];
 }
 
 /** mc-router's least time for an attempt to connect to a backend that is being woken, ms. */
@@ -53,9 +62,15 @@ const leastAttemptMs = 250;
 /** How long the port stays closed for routes that are still being read, ms: a player should not find the router empty. */
 const firstRoutesMs = 5_000;
 
+/** Pause between two looks at who is still opening, ms. */
+const openingsPollMs = 50;
+
+const handshakesAreLost =
+  "AUTOMC_REUSE_PORT without net.ipv4.tcp_migrate_req=1: whoever is just connecting when an instance stops is disconnected";
+
 /** Builds every room and opens the port. The error is one readable phrase. */
 export async function start(config: Config, deps: AppDeps): Promise<Result<App, string>> {
-  const { sessionLimit, metrics } = deps;
+  const { sessionLimit, metrics, inherited = [] } = deps;
   const emit: Observer = (event) => {
     readiness.observe(event);
     deps.emit(event);
@@ -142,16 +157,22 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
   }
 
   await firstRoutes(supervisor, deadlines);
-  const { bind, port } = config.listen;
-  const listener = listen({ bind, port, accept: sessions.accept, fault });
+  const hooks = { accept: sessions.accept, fault };
+  const isInherited = inherited.length > 0;
+  const listener = isInherited
+    ? listenOn(inherited, hooks)
+    : listen({ ...config.listen, ...hooks });
   if (!listener.ok) return opened.closeBecause(listener.error);
   const { value: door } = listener;
   emit({ kind: "listening", address: door.address, port: door.port, sessionLimit });
+  if (config.listen.shared && !isInherited && losesHandshakes()) warn(handshakesAreLost);
 
   async function drain(signal: string, now: AbortSignal): Promise<void> {
     const drainMs = config.drainTimeoutMs;
     emit({ kind: "draining", signal, sessions: sessions.count(), drainMs });
     door.stop();
+    // Others go on taking players at the port; whoever came here a moment too early for them is served all the same.
+    if (isInherited || config.listen.shared) await openingsOver(sessions, deadlines, now);
     idle.stop();
     stopping.abort();
     const cut = await sessions.drain(drainMs, now);
@@ -162,6 +183,8 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
   let draining: Promise<void> | null = null;
   return ok({
     port: door.port,
+    routes: () => [...table.size().routes.values()].reduce((sum, count) => sum + count, 0),
+    isAccepting: door.isAccepting,
     async reload() {
       emit({ kind: "reloading" });
       await allowDeny.reload();
@@ -247,6 +270,19 @@ async function firstRoutes(supervisor: Supervisor, deadlines: Deadlines): Promis
   const over = deadlines.after(firstRoutesMs, () => patience.abort());
   await supervisor.firstRoutes(patience.signal);
   over.cancel();
+}
+
+/** Waits until nobody is about to say what he wants, at most for as long as an opening may take. */
+async function openingsOver(
+  sessions: Sessions,
+  deadlines: Deadlines,
+  now: AbortSignal,
+): Promise<void> {
+  const until = deadlines.now() + openingMs;
+  const isOpening = ({ facts }: LiveSession): boolean => facts.intent === null;
+  while (deadlines.now() < until && sessions.list().some(isOpening)) {
+    if (!(await deadlines.sleep(openingsPollMs, now))) return;
+  }
 }
 
 /** What the API calls a route's scaling target: the backend that is scaled; empty for one that is not. */

@@ -8,6 +8,7 @@ import type { Observer } from "./observe/bus.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { err, ok, type Result } from "./result.ts";
 import schema from "./sources/schema.sql" with { type: "text" };
+import { inheritedSockets } from "./system/activation.ts";
 import { makeFirstFetch } from "./system/first-fetch.ts";
 import { sessionLimit } from "./system/limits.ts";
 import { handleSignals } from "./system/signals.ts";
@@ -87,9 +88,15 @@ async function serve(
   metrics: Metrics,
   now: AbortController,
 ): Promise<number> {
+  const inherited = inheritedSockets(process.env, process.pid);
+  if (!inherited.ok) {
+    emit({ kind: "failed", reason: inherited.error });
+    return exitCodes.failed;
+  }
   // Before anything else that takes time: until then, SIGHUP would end the process.
   const signalled = Promise.withResolvers<string>();
-  const starting = start(config, { emit, metrics, sessionLimit: sessionLimit() });
+  const deps = { emit, metrics, sessionLimit: sessionLimit(), inherited: inherited.value };
+  const starting = start(config, deps);
   handleSignals({
     stop: signalled.resolve,
     stopNow: () => now.abort(),

@@ -47,6 +47,8 @@ export interface Config {
     readonly bind: string;
     /** 0 for any free port. */
     readonly port: number;
+    /** Other instances may listen on the same port. */
+    readonly shared: boolean;
     readonly connectionsPerSecond: number;
   };
   /** Who may connect, by address. Nobody in it: everybody. */
@@ -227,6 +229,7 @@ function readListen(env: Environment): Config["listen"] {
   return {
     bind: env.read("AUTOMC_BIND", readIp),
     port: env.read("PORT", readPort),
+    shared: env.read("AUTOMC_REUSE_PORT", readBoolean),
     // Upstream's bucket knows no rate below one each second, and counts in whole nanoseconds.
     connectionsPerSecond: Math.min(Math.max(rate, 1), 1_000_000_000),
   };

@@ -57,6 +57,14 @@ const table = [
         status: "supported",
       },
       {
+        name: "AUTOMC_REUSE_PORT",
+        kind: "boolean",
+        default: "false",
+        meaning:
+          "Shares the port with other instances that say so too; the kernel spreads players over them.",
+        status: "supported",
+      },
+      {
         name: "CONNECTION_RATE_LIMIT",
         kind: "integer",
         default: "1",

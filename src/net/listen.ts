@@ -3,32 +3,68 @@ import { err, ok, type Result } from "../result.ts";
 import { codeOf, messageOf } from "../thrown.ts";
 import type { Conn } from "./conn.ts";
 import { socketHandlers } from "./handlers.ts";
+import { backlogOf, raiseBacklog } from "./socket-options.ts";
 
-/** What to listen on and whom to tell. */
-export interface ListenOptions {
-  /** An IP literal. `::` accepts IPv4 as well, and stands for `0.0.0.0` on a host without IPv6. */
-  readonly bind: string;
-  /** 0 lets the system choose. */
-  readonly port: number;
+/** Whom to tell of clients. */
+export interface ListenHooks {
   /** A client has connected; false refuses it at once, before anything is kept for it. Whoever takes it closes it. */
   accept(client: Conn): boolean;
   /** A socket handler threw; the connection is cut already. */
   fault(error: Error): void;
 }
 
+/** What to listen on and whom to tell. */
+export interface ListenOptions extends ListenHooks {
+  /** An IP literal. `::` accepts IPv4 as well, and stands for `0.0.0.0` on a host without IPv6. */
+  readonly bind: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** Other processes that say so too may listen on the same port; the kernel shares clients out among them. */
+  readonly shared?: boolean;
+}
+
 /** An open port. */
 export interface Listener {
   readonly address: string;
   readonly port: number;
+  /** False when clients wait in the kernel and none has been let in since the last call. */
+  isAccepting(): boolean;
   /** Refuses new connections from now on; those accepted live on. */
   stop(): void;
 }
 
 /** Opens the port for clients, or says in one phrase why that is not possible. */
 export function listen(options: ListenOptions): Result<Listener, string> {
-  const first = bindTo(options.bind, options);
-  if (first.ok || options.bind !== "::" || first.error.inUse) return described(first, options);
-  return described(bindTo("0.0.0.0", options), options);
+  const counted = countAccepted(options);
+  const first = bindTo(options.bind, options, counted);
+  const bound =
+    first.ok || options.bind !== "::" || first.error.inUse
+      ? first
+      : bindTo("0.0.0.0", options, counted);
+  if (bound.ok) return ok(joined([bound.value], counted.accepted));
+  return err(
+    bound.error.inUse
+      ? `port ${options.port} is in use by another program`
+      : `cannot listen on ${options.bind} port ${options.port}: ${bound.error.message}`,
+  );
+}
+
+/** Takes over sockets that listen already, the first of which names the port; or says in one phrase which one is no such thing. */
+export function listenOn(
+  sockets: readonly { readonly fd: number; readonly name: string }[],
+  hooks: ListenHooks,
+): Result<Listener, string> {
+  const counted = countAccepted(hooks);
+  const listeners: TCPSocketListener<Conn>[] = [];
+  for (const { fd, name } of sockets) {
+    const taken = takeOver(fd, counted);
+    if (!taken.ok) {
+      for (const listener of listeners) listener.stop(true);
+      return err(`the socket ${fd} (${name}) that was passed on cannot be used: ${taken.error}`);
+    }
+    listeners.push(taken.value);
+  }
+  return ok(joined(listeners, counted.accepted));
 }
 
 interface BindFailure {
@@ -36,37 +72,75 @@ interface BindFailure {
   readonly message: string;
 }
 
+interface Counted extends ListenHooks {
+  /** How many clients have been let in or refused so far. */
+  accepted(): number;
+}
+
+function countAccepted({ accept, fault }: ListenHooks): Counted {
+  let count = 0;
+  return {
+    fault,
+    accepted: () => count,
+    accept(client) {
+      count += 1;
+      return accept(client);
+    },
+  };
+}
+
+const handlersFor = ({ accept, fault }: ListenHooks) =>
+  socketHandlers({ side: "client", accept, fault });
+
 function bindTo(
   hostname: string,
-  options: ListenOptions,
+  { port, shared = false }: ListenOptions,
+  hooks: ListenHooks,
 ): Result<TCPSocketListener<Conn>, BindFailure> {
-  const socket = socketHandlers({
-    side: "client",
-    accept: options.accept,
-    fault: options.fault,
-  });
+  const socket = handlersFor(hooks);
   try {
-    return ok(Bun.listen<Conn>({ hostname, port: options.port, allowHalfOpen: true, socket }));
+    return ok(Bun.listen<Conn>({ hostname, port, allowHalfOpen: true, reusePort: shared, socket }));
   } catch (cause) {
     return err({ inUse: codeOf(cause) === "EADDRINUSE", message: messageOf(cause) });
   }
 }
 
-function described(
-  bound: Result<TCPSocketListener<Conn>, BindFailure>,
-  options: ListenOptions,
-): Result<Listener, string> {
-  if (!bound.ok) {
-    return err(
-      bound.error.inUse
-        ? `port ${options.port} is in use by another program`
-        : `cannot listen on ${options.bind} port ${options.port}: ${bound.error.message}`,
-    );
+function takeOver(fd: number, hooks: ListenHooks): Result<TCPSocketListener<Conn>, string> {
+  try {
+    const listener = Bun.listen<Conn>({ fd, allowHalfOpen: true, socket: handlersFor(hooks) });
+    const { port } = nameOf(listener);
+    if (port !== undefined && port > 0) return ok(listener);
+    listener.stop(true);
+    return err("it is no TCP socket");
+  } catch (cause) {
+    return err(messageOf(cause));
   }
-  const listener = bound.value;
-  return ok({
-    address: listener.hostname,
-    port: listener.port,
-    stop: () => listener.stop(false),
-  });
+}
+
+function nameOf(listener: TCPSocketListener<Conn>): { address?: string; port?: number } {
+  const name: { address?: string; port?: number } = {};
+  listener.getsockname(name);
+  return name;
+}
+
+/** Listeners as one; the first one's address is that of all. */
+function joined(listeners: readonly TCPSocketListener<Conn>[], accepted: () => number): Listener {
+  const [first] = listeners;
+  const { address = "", port = 0 } = first === undefined ? {} : nameOf(first);
+  let acceptedBefore = 0;
+  for (const { fd } of listeners) raiseBacklog(fd);
+
+  return {
+    address,
+    port,
+    isAccepting() {
+      const isWaiting = listeners.some(({ fd }) => (backlogOf(fd) ?? 0) > 0);
+      const hasAccepted = accepted() > acceptedBefore;
+      acceptedBefore = accepted();
+      return hasAccepted || !isWaiting;
+    },
+    stop() {
+      for (const listener of listeners) listener.stop(false);
+    },
+  };
 }

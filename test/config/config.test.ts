@@ -43,7 +43,7 @@ function warningsOf(variables: Variables): readonly Issue[] {
 
 const standard: Config = {
   printVersion: false,
-  listen: { bind: "::", port: 25565, connectionsPerSecond: 1 },
+  listen: { bind: "::", port: 25565, shared: false, connectionsPerSecond: 1 },
   clients: { allow: [], deny: [] },
   proxyProtocol: { receive: null, send: false },
   dialTimeoutMs: 2_000,
@@ -115,6 +115,12 @@ describe("each setting reaches its place", () => {
       variables: { PORT: "25_566" },
       pick: (config) => config.listen.port,
       expected: 25566,
+    },
+    {
+      name: "AUTOMC_REUSE_PORT",
+      variables: { AUTOMC_REUSE_PORT: "true" },
+      pick: (config) => config.listen.shared,
+      expected: true,
     },
     {
       name: "PORT 0",

@@ -80,7 +80,46 @@ describe("the address", () => {
   });
 });
 
+describe("a port that is shared", () => {
+  test("is everybody's who says so, and nobody else's", () => {
+    const { port } = open({ shared: true });
+    const second = listen({
+      bind: "127.0.0.1",
+      port,
+      shared: true,
+      accept: () => true,
+      fault: () => {},
+    });
+    if (!second.ok) throw new Error(second.error);
+    second.value.stop();
+    const alone = listen({ bind: "127.0.0.1", port, accept: () => true, fault: () => {} });
+    expect(alone).toEqual({ ok: false, error: `port ${port} is in use by another program` });
+  });
+});
+
 describe("accepting", () => {
+  test("clients that wait in the kernel show that nobody is let in, until somebody is", async () => {
+    const { port, clients, isAccepting } = open();
+    expect(isAccepting()).toBe(true);
+    // Runs to its end while nothing here is accepted.
+    const connect = Bun.spawnSync(["bash", "-c", `exec 3<>/dev/tcp/127.0.0.1/${port}`]);
+    expect(connect.exitCode).toBe(0);
+    expect(isAccepting()).toBe(false);
+    expect(isAccepting()).toBe(false);
+    await until("the client", () => clients.length === 1);
+    expect(isAccepting()).toBe(true);
+    expect(isAccepting()).toBe(true);
+  });
+
+  test("more than Bun's 511 clients may wait", async () => {
+    const { port, clients } = open();
+    // Each of them is connected before the next one begins, so none of them has to be retried.
+    const script = `for i in $(seq 800); do exec {fd}<>/dev/tcp/127.0.0.1/${port} || exit 1; done`;
+    const connect = Bun.spawnSync(["bash", "-c", `ulimit -n 1024; ${script}`], { timeout: 5_000 });
+    expect(connect.exitCode).toBe(0);
+    await until("all of them", () => clients.length === 800);
+  });
+
   test("a client that is refused is cut at once, and the next one is not", async () => {
     let isFull = true;
     const { port } = open({ accept: () => !isFull });

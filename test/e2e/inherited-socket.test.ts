@@ -1,0 +1,46 @@
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, openSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { echo, startBackend } from "../support/backend.ts";
+import { connectPlayer } from "../support/player.ts";
+import { login } from "../support/wire.ts";
+
+const binary = join(import.meta.dir, "../../dist/automc-router");
+const folder = mkdtempSync(join(tmpdir(), "automc-inherited-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Starts the binary with that descriptor as its number 3, as sd_listen_fds(3) describes it; the id is that of the shell, which becomes the binary. */
+const startWith = (fd: number, env: Readonly<Record<string, string>>) =>
+  Bun.spawn(
+    ["/bin/sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=players exec "$0"', binary],
+    {
+      cwd: folder,
+      env: { CONNECTION_RATE_LIMIT: "100000", ...env },
+      stdio: ["ignore", "ignore", "pipe", fd],
+    },
+  );
+
+test("players come in by a socket that was passed on, wherever PORT says", async () => {
+  using backend = startBackend(echo);
+  const socket = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = socket;
+  const router = startWith(socket.fd, { PORT: "1", DEFAULT: backend.address });
+  // Ours is closed; the router's own keeps the port open.
+  socket.stop();
+  using player = await connectPlayer({ port });
+  const opening = login({ host: "play.example.org", name: "Steve" });
+  await player.send(opening);
+  expect(await player.read(opening.length)).toEqual(opening);
+  player.close();
+  router.kill("SIGTERM");
+  expect(await router.exited).toBe(0);
+  expect(await router.stderr.text()).toContain(`listenAddress="127.0.0.1:${port}"`);
+  expect(connectPlayer({ port })).rejects.toThrow();
+}, 20_000);
+
+test("what is passed on and is no listening socket ends it with 1, by name", async () => {
+  const router = startWith(openSync("/dev/null", "r"), { DEFAULT: "h:1" });
+  expect(await router.exited).toBe(1);
+  expect(await router.stderr.text()).toContain("the socket 3 (players) that was passed on");
+}, 20_000);
