@@ -3,7 +3,8 @@
  */
 import type { Socket } from "bun";
 import { frame, handshake, intents, loginStart, readVarint, varint } from "../support/wire.ts";
-import { hostnameOf, type Jobs, type Order, type Report } from "./jobs.ts";
+import { type Order, serveJobs } from "../support/worker.ts";
+import { hostnameOf, type Jobs } from "./jobs.ts";
 
 interface Player {
   /** What to do with what arrives. */
@@ -227,7 +228,7 @@ async function until(holds: () => boolean, limitMs: number): Promise<void> {
   while (!holds() && performance.now() < giveUpAt) await Bun.sleep(1);
 }
 
-function run(order: Order): Promise<unknown> {
+function run(order: Order<Jobs>): Promise<unknown> {
   switch (order.name) {
     case "open":
       return open(order.input);
@@ -248,13 +249,4 @@ function run(order: Order): Promise<unknown> {
   }
 }
 
-process.on("message", (order: Order) => {
-  const report = (how: Omit<Report, "id">): void => {
-    process.send?.({ id: order.id, ...how } satisfies Report);
-  };
-  void run(order).then(
-    (result) => report({ result }),
-    (error: unknown) => report({ error: String(error) }),
-  );
-});
-process.on("disconnect", () => process.exit(0));
+serveJobs<Jobs>(run);

@@ -84,19 +84,3 @@ export interface Jobs {
     readonly result: readonly number[];
   };
 }
-
-/** A job on its way to the process of the clients. */
-export type Order = {
-  readonly [Name in keyof Jobs]: {
-    readonly id: number;
-    readonly name: Name;
-    readonly input: Jobs[Name]["input"];
-  };
-}[keyof Jobs];
-
-/** How a job went. */
-export interface Report {
-  readonly id: number;
-  readonly result?: unknown;
-  readonly error?: string;
-}

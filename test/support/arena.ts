@@ -1,0 +1,118 @@
+import { expect } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { hostnameOf, type Role, roles } from "../bench/jobs.ts";
+import { type Load, startLoad } from "../bench/load.ts";
+import { noQueue } from "./e2e-network.ts";
+import type { FloodJobs } from "./flood-jobs.ts";
+import { makeNetns, type Netns } from "./netns.ts";
+import { type Router, startRouter } from "./router.ts";
+import { startWorker, type Worker } from "./worker.ts";
+
+/** The built router in a namespace of its own, between the backends and players of the bench and a flood. Dispose ends them all. */
+export interface Arena extends AsyncDisposable {
+  readonly netns: Netns;
+  readonly router: Router;
+  /** Well-behaved players, and backends for each role under `hostnameOf(role)`. */
+  readonly load: Load;
+  /** The others, in as many processes as were asked for. */
+  readonly floods: readonly Worker<FloodJobs>[];
+  /** Where the router listens, as seen from inside the namespace. */
+  readonly place: { readonly hostname: string; readonly port: number };
+  /** The value of a metric, all labels together; 0 for one that has none yet. */
+  metric(name: string): Promise<number>;
+  /** Logs in to an echo so many times, one after the other; gives the time to the first byte of each, ms. */
+  login(times: number): Promise<readonly number[]>;
+}
+
+/** The largest value that has been seen of something. Dispose ends the watch. */
+export interface Peak extends Disposable {
+  readonly value: number;
+}
+
+/** Looks at something twenty times a second. */
+export function watchPeak(read: () => number): Peak {
+  let value = read();
+  const look = (): void => {
+    value = Math.max(value, read());
+  };
+  const timer = setInterval(look, 50);
+  return {
+    get value() {
+      look();
+      return value;
+    },
+    [Symbol.dispose]: () => clearInterval(timer),
+  };
+}
+
+/** Fails unless the router lives, has met nothing that it did not expect, and serves the next player. */
+export async function expectUnharmed(arena: Arena): Promise<void> {
+  const { router } = arena;
+  expect(router.lines.filter(({ level }) => level === "error")).toEqual([]);
+  expect(await arena.metric("automc_faults_total")).toBe(0);
+  expect(await arena.login(1)).toHaveLength(1);
+}
+
+/** What an arena may be given. */
+export interface ArenaOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Put in front of the router's command, inside the namespace. */
+  readonly within?: readonly string[];
+  /** How many processes the flood comes from; 1 if not given. */
+  readonly floods?: number;
+}
+
+/** Starts everything; the router has served some logins already, so that what a runtime needs for its first ones is not measured. */
+export async function startArena(options: ArenaOptions = {}): Promise<Arena> {
+  await using started = new AsyncDisposableStack();
+  const netns = started.use(makeNetns());
+  const load = await startLoad(netns.enter);
+  started.defer(load.stop);
+  // A socket file: unlike a port it is reached from outside the namespace.
+  const directory = mkdtempSync(join(tmpdir(), "automc-arena-"));
+  started.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const api = join(directory, "api");
+  const mapping = roles.map(
+    (role: Role) => `${hostnameOf(role)}=127.0.0.1:${load.backends.roles[role]}`,
+  );
+  const router = started.use(
+    await startRouter({
+      within: [...netns.enter, ...(options.within ?? [])],
+      env: {
+        ...noQueue,
+        AUTOMC_BIND: "0.0.0.0",
+        MAPPING: mapping.join(","),
+        METRICS_BACKEND: "prometheus",
+        API_BINDING: `unix:${api}`,
+        ...options.env,
+      },
+    }),
+  );
+  const floods = Array.from({ length: options.floods ?? 1 }, () =>
+    started.use(startWorker<FloodJobs>(join(import.meta.dir, "flood-process.ts"), netns.enter)),
+  );
+  const login = (times: number): Promise<readonly number[]> =>
+    load.run("logins", {
+      port: router.port,
+      hostnames: Array.from({ length: times }, () => hostnameOf("echo")),
+    });
+  const metric = async (name: string): Promise<number> => {
+    const response = await fetch("http://router/metrics", { unix: api, keepalive: false });
+    const values = (await response.text()).matchAll(new RegExp(`^${name}(?:{.*})? (\\S+)$`, "gm"));
+    return [...values].reduce((sum, [, value]) => sum + Number(value), 0);
+  };
+  await login(200);
+  const running = started.move();
+  return {
+    netns,
+    router,
+    load,
+    floods,
+    place: { hostname: "127.0.0.1", port: router.port },
+    metric,
+    login,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}

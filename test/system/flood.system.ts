@@ -1,0 +1,158 @@
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { median, percentile } from "../bench/measure.ts";
+import { type Arena, expectUnharmed, startArena, watchPeak } from "../support/arena.ts";
+import { until } from "../support/postgres.ts";
+import { measured } from "../support/reliability.ts";
+import { login } from "../support/wire.ts";
+
+setDefaultTimeout(120_000);
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+const ms = (value: number): string => `${value.toFixed(1)} ms`;
+const count = (value: number): string => value.toLocaleString("en-US");
+
+/** The opening that slow clients begin. */
+const opening = login({ host: "play.example.org", name: "Steve" }).toString("hex");
+
+/** Lets a smaller flood of slow clients pass first: what the runtime sets up for the first ones belongs to the base. */
+async function warmUp({ floods, place, router }: Arena): Promise<number> {
+  const descriptors = router.fds();
+  const drip = { hex: opening, everyMs: 100 };
+  await floods[0]?.run("hold", { ...place, count: 1_000, drip });
+  await Bun.sleep(1_000);
+  await floods[0]?.run("release", null);
+  await until("the first flood is gone", () => Promise.resolve(router.fds() <= descriptors));
+  return router.rss();
+}
+
+test("5,000 clients that say a byte a second are gone in time, cost little and disturb nobody", async () => {
+  await using arena = await startArena();
+  const { router, floods, place } = arena;
+  const base = await warmUp(arena);
+  using peak = watchPeak(router.rss);
+  const drip = { hex: opening, everyMs: 1_000 };
+  expect(await floods[0]?.run("hold", { ...place, count: 5_000, drip })).toBe(5_000);
+  const logins = await arena.login(300);
+  const lives = await floods[0]?.run("lives", { withinMs: 20_000 });
+  const longest = Math.max(...(lives?.ended ?? []));
+  const growth = peak.value - base;
+  measured({
+    scenario: "T1",
+    promise: "P2",
+    what: "5,000 clients say a byte a second",
+    result: `memory +${megabytes(growth)} (≤ 40) on ${megabytes(base)}; all closed, the last after ${seconds(longest)} (≤ 6); a login meanwhile took ${ms(median(logins))}, p99 ${ms(percentile(logins, 0.99))} (≤ 50)`,
+  });
+  expect(lives?.open).toBe(0);
+  expect(longest).toBeLessThan(6_000);
+  expect(growth).toBeLessThan(40e6);
+  expect(percentile(logins, 0.99)).toBeLessThan(50);
+  await expectUnharmed(arena);
+});
+
+test("15,000 clients that say nothing cost little, the descriptors that there are, and nothing afterwards", async () => {
+  await using arena = await startArena({ floods: 2 });
+  const { router, floods, place } = arena;
+  const base = await warmUp(arena);
+  const descriptors = router.fds();
+  using peak = watchPeak(router.rss);
+  const places = await arena.metric("automc_session_limit");
+  const opened = await Promise.all(
+    floods.map((flood) => flood.run("hold", { ...place, count: 7_500, drip: null })),
+  );
+  const startedAt = performance.now();
+  const most = router.fds() - descriptors;
+  const lives = await Promise.all(floods.map((flood) => flood.run("lives", { withinMs: 20_000 })));
+  const ended = lives.flatMap((life) => life.ended);
+  await until("all descriptors are free", () => Promise.resolve(router.fds() <= descriptors));
+  const freeAfter = performance.now() - startedAt;
+  const growth = peak.value - base;
+  measured({
+    scenario: "T2",
+    promise: "P2",
+    what: "15,000 clients say nothing",
+    result: `${count(most)} were taken, for ${count(places)} sessions there are descriptors, and the others refused at once; memory +${megabytes(growth)} (≤ 60); the last one closed after ${seconds(Math.max(...ended))}; all descriptors free ${seconds(freeAfter)} after the flood (≤ 10)`,
+  });
+  expect(opened.reduce((sum, each) => sum + each, 0)).toBe(ended.length);
+  expect(most).toBeGreaterThan(Math.min(15_000, places) * 0.9);
+  expect(growth).toBeLessThan(60e6);
+  expect(freeAfter).toBeLessThan(10_000);
+  await expectUnharmed(arena);
+});
+
+test("100,000 malformed openings end nothing but themselves", async () => {
+  await using arena = await startArena();
+  const { router, floods, place } = arena;
+  const flood = (times: number, seed: number) =>
+    floods[0]?.run("junk", { ...place, count: times, parallel: 64, seed });
+  await flood(50_000, 1);
+  await Bun.sleep(1_000);
+  const base = router.rss();
+  const descriptors = router.fds();
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  console.log(`seed ${seed}`);
+  const startedAt = performance.now();
+  const result = await flood(100_000, seed);
+  const tookMs = performance.now() - startedAt;
+  await Bun.sleep(1_000);
+  const drift = router.rss() - base;
+  measured({
+    scenario: "T3",
+    promise: "P1",
+    what: "100,000 malformed openings over 64 connections at a time",
+    result: `none was answered, the last one was closed within ${seconds(result?.longestMs ?? 0)}; ${count(Math.round(100_000 / (tookMs / 1000)))} a second; 0 faults; memory ${drift < 0 ? "" : "+"}${megabytes(drift)} (≤ 10); descriptors as before`,
+  });
+  expect(result?.bytesBack).toBe(0);
+  expect(result?.longestMs).toBeLessThan(6_000);
+  expect(router.fds()).toBeLessThanOrEqual(descriptors);
+  expect(drift).toBeLessThan(10e6);
+  await expectUnharmed(arena);
+});
+
+test("clients that connect and close as fast as they can are all counted, and a player gets in between", async () => {
+  await using arena = await startArena({ floods: 2 });
+  const { floods, place } = arena;
+  const counted = () => arena.metric("mc_router_frontend_connections");
+  const before = await counted();
+  const churned = Promise.all(
+    floods.map((flood) => flood.run("churn", { ...place, parallel: 64, seconds: 15 })),
+  );
+  const logins = await arena.login(200);
+  const made = (await churned).reduce((sum, { connections }) => sum + connections, 0);
+  const failed = (await churned).reduce((sum, { failures }) => sum + failures, 0);
+  const wanted = before + made + logins.length;
+  await until("each connection is counted", async () => (await counted()) === wanted);
+  measured({
+    scenario: "T6",
+    promise: "P1",
+    what: "connect and close as fast as this machine can, 15 s",
+    result: `${count(Math.round(made / 15))} a second, ${count(made)} made and counted, ${failed} failed; a login meanwhile took ${ms(median(logins))}, p99 ${ms(percentile(logins, 0.99))} (≤ 500)`,
+  });
+  expect(made).toBeGreaterThan(1_000);
+  expect(failed).toBe(0);
+  expect(percentile(logins, 0.99)).toBeLessThan(500);
+  await expectUnharmed(arena);
+});
+
+test("10,000 clients that reset before they are accepted leave nothing behind", async () => {
+  await using arena = await startArena();
+  const { router, floods, place } = arena;
+  const descriptors = router.fds();
+  const before = await arena.metric("mc_router_frontend_connections");
+  // A router that stands still accepts nobody; its queue has 512 places.
+  for (let round = 0; round < 25; round++) {
+    router.signal("SIGSTOP");
+    await floods[0]?.run("resets", { ...place, count: 400 });
+    router.signal("SIGCONT");
+    await arena.login(1);
+  }
+  const seen = (await arena.metric("mc_router_frontend_connections")) - before - 25;
+  await until("all descriptors are free", () => Promise.resolve(router.fds() <= descriptors));
+  measured({
+    scenario: "T7",
+    promise: "P1",
+    what: "10,000 clients connect and reset before they are accepted",
+    result: `${count(10_000 - seen)} had no address any more; 0 faults; a login after each 400 of them; descriptors as before`,
+  });
+  await expectUnharmed(arena);
+});
