@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { isAbsolute, join } from "node:path";
 import { type Binding, bindingProblem, parseBinding } from "../admin/binding.ts";
+import { formatDuration, type Reader, readBoolean, readDuration } from "../go-text.ts";
 import {
   type AddressRange,
   type ClientFilterRanges,
@@ -25,17 +26,7 @@ import {
   type ReadFile,
   type Variables,
 } from "./environment.ts";
-import {
-  formatDuration,
-  type LogLevel,
-  type Reader,
-  readBoolean,
-  readDuration,
-  readInteger,
-  readLevel,
-  readList,
-  readMap,
-} from "./setting.ts";
+import { type LogLevel, readInteger, readLevel, readList, readMap } from "./setting.ts";
 import { noteDoubleNames, noteUnsupported, unknownNames } from "./unused.ts";
 
 /** Everything the operator decides, as plain data. It holds secrets: never print it whole. */

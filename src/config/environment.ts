@@ -1,6 +1,6 @@
+import type { Reader } from "../go-text.ts";
 import { ok, type Result } from "../result.ts";
 import { fileVariant, findSetting, type Setting, type SettingName } from "./reference.ts";
-import type { Reader } from "./setting.ts";
 
 /** Something about one variable that an operator should mend. `value` never holds a secret; `expected` completes "expected ...". */
 export interface Issue {

@@ -1,14 +1,7 @@
+import { readBoolean, readDuration } from "../go-text.ts";
 import { type Environment, type Issue, masked, shown, type Variables } from "./environment.ts";
 import { namesOf, type SettingKind, settings } from "./reference.ts";
-import {
-  readBoolean,
-  readDuration,
-  readInteger,
-  readLevel,
-  readList,
-  readMap,
-  readText,
-} from "./setting.ts";
+import { readInteger, readLevel, readList, readMap, readText } from "./setting.ts";
 import { nearestName } from "./suggestion.ts";
 
 /** A setting that does nothing here may have its default, however that is spelled. */
