@@ -15,7 +15,7 @@ import { createResolver } from "./net/resolve.ts";
 import type { Observer } from "./observe/bus.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { err, ok, type Result } from "./result.ts";
-import { type Route, wakeName } from "./routing/route.ts";
+import { type Route, wakeId } from "./routing/route.ts";
 import type { RouteSource } from "./routing/source.ts";
 import { createRouteTable } from "./routing/table.ts";
 import { openingMs } from "./session/opening.ts";
@@ -286,7 +286,7 @@ async function openingsOver(
 }
 
 /** What the API calls a route's scaling target: the backend that is scaled; empty for one that is not. */
-const scalingTarget = ({ wake }: Route): string => (wake === null ? "" : wakeName(wake));
+const scalingTarget = ({ wake }: Route): string => (wake === null ? "" : wakeId(wake));
 
 function liveBytes(live: readonly LiveSession[]): { toBackend: number; toClient: number } {
   const sum = { toBackend: 0, toClient: 0 };

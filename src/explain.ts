@@ -23,6 +23,8 @@ const standings: Readonly<Record<Candidate["standing"], string>> = {
 const wakerNames: Readonly<Record<WakeTarget["kind"], string>> = {
   "control-plane": "control plane",
   webhook: "webhook",
+  docker: "Docker engine",
+  swarm: "Swarm",
 };
 
 /** Reads every source once and tells, for the operator, where a hostname leads and why. The error is one readable phrase. */

@@ -1,9 +1,10 @@
+import { isSuccess, parseJson } from "../http.ts";
 import type { Deadlines } from "../net/deadlines.ts";
 import { err, ok, type Result } from "../result.ts";
 import { parseAddress } from "../routing/address.ts";
 import type { WakeTarget } from "../routing/route.ts";
 import type { BackendEvent } from "./event.ts";
-import { createRequester, isSuccess, parseJson, type ServiceAnswer } from "./request.ts";
+import { createRequester, type ServiceAnswer } from "./request.ts";
 import type { BackendState, Sleeper, Waker } from "./waker.ts";
 
 /** A server that a control plane starts. */
@@ -103,7 +104,7 @@ export function createControlPlane(deps: ControlPlaneDeps): Waker<PlaneTarget> {
   return {
     kind: "control-plane",
     asking: "until-accepted",
-    timeoutMs: deps.timeoutMs,
+    timeoutMs: () => deps.timeoutMs,
     askMs: 0,
     pauseMs: () => deps.pollIntervalMs,
     start,
@@ -113,8 +114,9 @@ export function createControlPlane(deps: ControlPlaneDeps): Waker<PlaneTarget> {
     forget() {
       // Nothing is kept.
     },
+    canStart: () => true,
     // The operator's control plane decides itself when a server has been idle for long enough.
-    canStop: false,
+    canStop: () => false,
     stop: () => Promise.resolve(err("the control plane is not asked to stop servers")),
   };
 }

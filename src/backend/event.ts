@@ -1,3 +1,5 @@
+import type { WakeTarget } from "../routing/route.ts";
+
 /** What happens to backends and to those who start them, as the operator needs to know it. `server` is the backend's name there. */
 export type BackendEvent =
   | { readonly kind: "wake-started"; readonly server: string }
@@ -6,7 +8,7 @@ export type BackendEvent =
       readonly kind: "wake-done";
       readonly server: string;
       readonly address: string;
-      readonly by: "control-plane" | "webhook" | "row";
+      readonly by: WakeTarget["kind"] | "row";
       readonly waiters: number;
       readonly tookMs: number;
     }

@@ -37,7 +37,9 @@ export interface Fleet {
   addressOf(sleeper: Sleeper): Address;
   /** The longest that a wake may take, ms. */
   limitMs(target: WakeTarget): number;
-  /** True when backends of the kind can be put to sleep. */
+  /** True when the backend may be started. */
+  canStart(target: WakeTarget): boolean;
+  /** True when the backend may be put to sleep. */
   canStop(target: WakeTarget): boolean;
   /** Puts a backend to sleep. The error is one readable phrase. */
   stop(target: WakeTarget, signal: AbortSignal): Promise<Result<void, string>>;
@@ -106,7 +108,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       waker,
       sleeper,
       startedAt,
-      until: startedAt + waker.askMs + waker.timeoutMs,
+      until: startedAt + waker.askMs + waker.timeoutMs(target),
       waiters: new Set(),
       accepted: false,
       asleep: false,
@@ -123,8 +125,8 @@ export function createFleet(deps: FleetDeps): Fleet {
   }
 
   function wakerOf(target: WakeTarget): Waker {
-    const waker: Waker | null = deps.wakers[target.kind];
-    if (waker === null) throw new Error(`there is no waker of the kind ${target.kind}`);
+    const waker: Waker | null | undefined = deps.wakers[target.kind];
+    if (!waker) throw new Error(`there is no waker of the kind ${target.kind}`);
     return waker;
   }
 
@@ -174,7 +176,7 @@ export function createFleet(deps: FleetDeps): Fleet {
     setLimit(on, control);
     const onAccepted = (): void => {
       if (on.waker.asking !== "once" || on.work !== control) return;
-      on.until = deadlines.now() + on.waker.timeoutMs;
+      on.until = deadlines.now() + on.waker.timeoutMs(on.sleeper.target);
       setLimit(on, control);
     };
     try {
@@ -277,8 +279,9 @@ export function createFleet(deps: FleetDeps): Fleet {
     isJoinable: (target) => wakes.has(wakeKey(target)),
     isWaking: (target) => wakes.get(wakeKey(target))?.asleep ?? false,
     addressOf: ({ target, address }) => wakerOf(target).moved(target) ?? address,
-    limitMs: (target) => wakerOf(target).askMs + wakerOf(target).timeoutMs,
-    canStop: (target) => wakerOf(target).canStop,
+    limitMs: (target) => wakerOf(target).askMs + wakerOf(target).timeoutMs(target),
+    canStart: (target) => wakerOf(target).canStart(target),
+    canStop: (target) => wakerOf(target).canStop(target),
     stop,
     forget(target) {
       forgetResult(target);

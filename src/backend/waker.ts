@@ -27,7 +27,7 @@ export interface Waker<Target extends WakeTarget = WakeTarget> {
    */
   readonly asking: "until-accepted" | "once";
   /** How long a wake may take, ms. */
-  readonly timeoutMs: number;
+  timeoutMs(target: Target): number;
   /** How long asking for a start may take before that time begins, ms; 0 where it is part of it. */
   readonly askMs: number;
   /** The pause after the `round`-th look, the first being 1, ms. */
@@ -40,13 +40,15 @@ export interface Waker<Target extends WakeTarget = WakeTarget> {
   moved(target: Target): Address | null;
   /** What is known of where it lives no longer holds. */
   forget(target: Target): void;
-  /** Whether backends of this kind are ever put to sleep from here. */
-  readonly canStop: boolean;
+  /** Whether it may be started from here. */
+  canStart(target: Target): boolean;
+  /** Whether it may be put to sleep from here. */
+  canStop(target: Target): boolean;
   /** Puts one to sleep. The error is one readable phrase. */
   stop(target: Target, signal: AbortSignal): Promise<Result<void, string>>;
 }
 
-/** One waker for each kind of target; null where there is none. */
+/** One waker for each kind of target; null or left out where there is none. */
 export type Wakers = {
-  readonly [Kind in WakeTarget["kind"]]: Waker<Extract<WakeTarget, { kind: Kind }>> | null;
+  readonly [Kind in WakeTarget["kind"]]?: Waker<Extract<WakeTarget, { kind: Kind }>> | null;
 };

@@ -1,9 +1,10 @@
+import { isSuccess, parseJson } from "../http.ts";
 import type { Deadlines } from "../net/deadlines.ts";
 import { err, ok, type Result } from "../result.ts";
 import { type Address, parseAddress } from "../routing/address.ts";
 import { type WakeTarget, wakeKey } from "../routing/route.ts";
 import type { BackendEvent } from "./event.ts";
-import { createRequester, isSuccess, parseJson, type ServiceAnswer } from "./request.ts";
+import { createRequester, type ServiceAnswer } from "./request.ts";
 import type { BackendState, Sleeper, Waker } from "./waker.ts";
 
 /** A backend that a webhook starts and stops. */
@@ -123,14 +124,15 @@ export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
   return {
     kind: "webhook",
     asking: "once",
-    timeoutMs: Math.max(deps.wakeTimeoutMs, deps.attemptMs),
+    timeoutMs: () => Math.max(deps.wakeTimeoutMs, deps.attemptMs),
     askMs: deps.timeoutMs,
     pauseMs: (round) => (round === 1 ? firstPauseMs : pauseMs),
     start,
     look,
     moved: (target) => moves.get(wakeKey(target))?.address ?? null,
     forget: (target) => void moves.delete(wakeKey(target)),
-    canStop: true,
+    canStart: () => true,
+    canStop: () => true,
     stop,
   };
 }

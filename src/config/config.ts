@@ -18,6 +18,7 @@ import type { Route } from "../routing/route.ts";
 import type { WakePermissions } from "../session/wake-permission.ts";
 import { type Dsn, parseDsn } from "../sources/dsn.ts";
 import { parseAllowDeny } from "./allow-deny.ts";
+import { type DockerConfig, readDocker } from "./docker.ts";
 import {
   createEnvironment,
   type Environment,
@@ -69,6 +70,10 @@ export interface Config {
   readonly postgres: PostgresConfig | null;
   /** Null: nobody is woken. */
   readonly waker: WakerConfig | null;
+  /** Null: neither containers nor services are looked for. */
+  readonly docker: DockerConfig | null;
+  /** What may be done with backends found on a platform whose labels or annotations do not say. */
+  readonly scaling: { readonly up: boolean; readonly down: boolean };
   /** The webhook that starts and stops the backends of fixed routes; null for none. */
   readonly scaler: ScalerConfig | null;
   readonly idle: {
@@ -186,6 +191,11 @@ export function parseConfig(
     statusCacheMs: env.read("AUTOMC_STATUS_CACHE", durationWithin(0, dayMs)),
     postgres,
     waker: readWaker(env, postgres),
+    docker: readDocker(env, readFile),
+    scaling: {
+      up: env.read("AUTO_SCALE_UP", readBoolean),
+      down: env.read("AUTO_SCALE_DOWN", readBoolean),
+    },
     scaler: readScaler(env),
     idle: {
       afterMs: Math.max(0, env.read("AUTO_SCALE_DOWN_AFTER", readDuration)),
@@ -457,9 +467,6 @@ function readWakerUrl(env: Environment): string | null {
 }
 
 function readScaler(env: Environment): ScalerConfig | null {
-  // They are about Docker, Swarm and Kubernetes; what cannot be read is a mistake all the same.
-  env.read("AUTO_SCALE_UP", readBoolean);
-  env.read("AUTO_SCALE_DOWN", readBoolean);
   const headers = readHeaders(env);
   const timeoutMs = env.read("AUTO_SCALE_WEBHOOK_TIMEOUT", durationWithin(0, dayMs));
   const wakeTimeoutMs = env.read("AUTO_SCALE_WEBHOOK_WAKE_TIMEOUT", readDuration);

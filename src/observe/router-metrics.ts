@@ -46,7 +46,15 @@ export interface RouterMetricsDeps {
 const wakeBounds = [0.1, 0.5, 1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300];
 
 /** Who told that a server is up, or why nobody did. */
-const wakeResults = ["control-plane", "webhook", "row", "failed", "abandoned"] as const;
+const wakeResults = [
+  "control-plane",
+  "webhook",
+  "docker",
+  "swarm",
+  "row",
+  "failed",
+  "abandoned",
+] as const;
 type WakeResult = (typeof wakeResults)[number];
 
 /** The ways in which a login may end up, each counted from 0 so that the first one is seen as a rise. */
@@ -235,7 +243,7 @@ function createWakeMetrics(): Part {
     {
       name: "automc_wake_seconds",
       type: "histogram",
-      help: "How long it took to start a server, by result: control-plane, webhook and row (it is up, told by either), failed, or abandoned (everybody left).",
+      help: "How long it took to start a server, by result: control-plane, webhook, docker, swarm and row (it is up, told by either), failed, or abandoned (everybody left).",
       labels: ["result"],
     },
     wakeBounds,

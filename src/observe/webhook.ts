@@ -1,5 +1,5 @@
-import { proxyFor } from "../backend/request.ts";
 import { likeGo } from "../go-json.ts";
+import { proxyFor } from "../http.ts";
 import { patternText } from "../routing/pattern.ts";
 import type { Claim } from "../routing/table.ts";
 import type { SessionFacts } from "../session/event.ts";

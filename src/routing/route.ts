@@ -15,18 +15,78 @@ export const sourceNames = [
 /** The name of a place that routes come from. */
 export type SourceName = (typeof sourceNames)[number];
 
+/** What a platform's labels or annotations allow the router to do with a backend. */
+export interface Scaling {
+  /** It may be started. */
+  readonly up: boolean;
+  /** It may be put to sleep. */
+  readonly down: boolean;
+  /** How long a start may take, ms. */
+  readonly waitMs: number;
+}
+
 /** Who starts a sleeping backend, and what it is called there. */
 export type WakeTarget =
   | { readonly kind: "control-plane"; readonly server: string }
   /** `serverAddress` is the pattern's text, empty for the default route; `backend` the route's address. */
-  | { readonly kind: "webhook"; readonly serverAddress: string; readonly backend: string };
+  | { readonly kind: "webhook"; readonly serverAddress: string; readonly backend: string }
+  /** `container` is its full id; players reach it at `port` on the network that `network` names, or on its only one. */
+  | {
+      readonly kind: "docker";
+      readonly container: string;
+      readonly name: string;
+      readonly port: number;
+      readonly network: string | null;
+      readonly scaling: Scaling;
+    }
+  /** `service` is its id; players reach it at `port` on the network that `network` names, or on its first one. */
+  | {
+      readonly kind: "swarm";
+      readonly service: string;
+      readonly name: string;
+      readonly port: number;
+      readonly network: string | null;
+      readonly scaling: Scaling;
+    };
 
 /** What tells one backend from all others: targets with equal keys are started, counted and stopped as one. */
-export const wakeKey = (target: WakeTarget): string => `${target.kind}:${wakeName(target)}`;
+export const wakeKey = (target: WakeTarget): string => `${target.kind}:${wakeId(target)}`;
 
-/** The backend's name as an operator knows it: the server's at the control plane, or the address. */
-export const wakeName = (target: WakeTarget): string =>
-  target.kind === "control-plane" ? target.server : target.backend;
+/** What whoever starts the backend knows it by: the server at the control plane, the address, or an id. */
+export function wakeId(target: WakeTarget): string {
+  switch (target.kind) {
+    case "control-plane":
+      return target.server;
+    case "webhook":
+      return target.backend;
+    case "docker":
+      return target.container;
+    case "swarm":
+      return target.service;
+  }
+}
+
+/** The backend's name as an operator knows it. */
+export function wakeName(target: WakeTarget): string {
+  switch (target.kind) {
+    case "control-plane":
+    case "webhook":
+      return wakeId(target);
+    case "docker":
+    case "swarm":
+      return target.name;
+  }
+}
+
+/** What a route's own texts are for the server list. */
+export interface Motd {
+  /** For a backend that sleeps; empty: the router's own text. */
+  readonly asleep: string;
+  /** For one that is being started; empty: as `asleep`. */
+  readonly loading: string;
+  /** When the platform starts it again by itself, ms since the epoch: what `{duration}` counts down to. Null: it does not say. */
+  readonly until: number | null;
+}
 
 /** One backend as its source describes it: the patterns it claims, where it lives and how it is woken. Never mutated. */
 export interface Route {
@@ -34,9 +94,12 @@ export interface Route {
   /** Unique within the source; among routes of one source that claim the same pattern the smallest wins, by code units. */
   readonly id: string;
   readonly patterns: readonly Pattern[];
+  /** `nowhere` while it sleeps and has none. */
   readonly address: Address;
-  /** Null: the router cannot wake it. */
+  /** Null: the router can neither wake it nor put it to sleep. */
   readonly wake: WakeTarget | null;
+  /** Its own texts for the server list; left out, it has none. */
+  readonly motd?: Motd;
   /** Whether the backend wants a PROXY protocol header; left out, the router's setting decides. */
   readonly proxyProtocol?: boolean;
 }
@@ -48,10 +111,33 @@ export const sameTarget = (a: Route, b: Route): boolean =>
   a.proxyProtocol === b.proxyProtocol;
 
 const sameWake = (a: WakeTarget | null, b: WakeTarget | null): boolean =>
-  a === null || b === null ? a === b : wakeKey(a) === wakeKey(b);
+  a === null || b === null ? a === b : wakeKey(a) === wakeKey(b) && sameTerms(a, b);
+
+/** On what terms the backend is woken, where its source says so. */
+function termsOf(target: WakeTarget): readonly (string | number | boolean | null)[] {
+  switch (target.kind) {
+    case "control-plane":
+    case "webhook":
+      return [];
+    case "docker":
+    case "swarm": {
+      const { up, down, waitMs } = target.scaling;
+      return [target.name, target.port, target.network, up, down, waitMs];
+    }
+  }
+}
+
+function sameTerms(a: WakeTarget, b: WakeTarget): boolean {
+  const others = termsOf(b);
+  return termsOf(a).every((term, i) => term === others[i]);
+}
+
+const sameMotd = (a: Motd | undefined, b: Motd | undefined): boolean =>
+  a?.asleep === b?.asleep && a?.loading === b?.loading && a?.until === b?.until;
 
 /** True when a client could not tell the two routes apart (id and source aside). */
 export const sameRoute = (a: Route, b: Route): boolean =>
   sameTarget(a, b) &&
+  sameMotd(a.motd, b.motd) &&
   a.patterns.length === b.patterns.length &&
   a.patterns.every((pattern, i) => patternText(pattern) === patternText(b.patterns[i] ?? pattern));

@@ -55,6 +55,8 @@ const standard: Config = {
   statusCacheMs: 0,
   postgres: null,
   waker: null,
+  docker: null,
+  scaling: { up: false, down: false },
   scaler: null,
   idle: { afterMs: 600_000, counts: "all" },
   allowDeny: null,
@@ -476,13 +478,14 @@ describe("scaling of fixed routes", () => {
     });
   });
 
-  test("is off without it, whatever else is set, and the switches for discovered backends change nothing", () => {
+  test("is off without it, whatever else is set, and the switches for discovered backends are not its own", () => {
     const variables = {
       AUTO_SCALE_WEBHOOK_HEADERS: "a=b",
       AUTO_SCALE_UP: "true",
       AUTO_SCALE_DOWN: "true",
     };
-    expect(parse(variables)).toEqual(ok({ config: standard, warnings: [] }));
+    const config = { ...standard, scaling: { up: true, down: true } };
+    expect(parse(variables)).toEqual(ok({ config, warnings: [] }));
   });
 
   test.each(["scale.example.com/hook", "ftp://scale.example.com", "http://"])(
@@ -833,7 +836,7 @@ test("all problems are told at once", () => {
     AUTOMC_SNAPSHOT: "x",
     AUTOMC_HOLD: "x",
     AUTOMC_LOG_FORMAT: "x",
-    IN_DOCKER: "true",
+    IN_DOCKER: "yes",
     NGROK_TOKEN: "x",
     AUTOMC_XYZ: "x",
   });

@@ -5,11 +5,11 @@ import { upstreamVariables } from "../fixtures/upstream-variables.ts";
 
 const page = await Bun.file(join(import.meta.dir, "../../docs/upgrading-from-mc-router.md")).text();
 
-/** What the libraries read that mc-router is built on: no settings of ours. */
+/** What the libraries read that mc-router is built on, and that are settings here. */
+const adoptedVariables = ["DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"] as const;
+
+/** What they read besides: no settings of ours. */
 const libraryVariables = [
-  "DOCKER_HOST",
-  "DOCKER_CERT_PATH",
-  "DOCKER_TLS_VERIFY",
   "KUBERNETES_SERVICE_HOST",
   "KUBERNETES_SERVICE_PORT",
   "HTTP_PROXY",
@@ -138,15 +138,22 @@ describe("the page for those who come from mc-router", () => {
   const troubleRows = rowsBetween("troubles");
 
   test("has one row for each variable, in mc-router's order", () => {
-    expect(variableRows.map(([name]) => name)).toEqual([...upstreamVariables, ...libraryVariables]);
+    expect(variableRows.map(([name]) => name)).toEqual([
+      ...upstreamVariables,
+      ...adoptedVariables,
+      ...libraryVariables,
+    ]);
   });
 
-  test.each(upstreamVariables)("says of %s what the settings' reference says", (name) => {
-    const setting = findSetting(name);
-    expect(setting).not.toBeNull();
-    const [, status = ""] = variableRows.find(([row]) => row === name) ?? [];
-    expect(variableStatuses[setting?.status ?? "supported"]).toContain(status);
-  });
+  test.each([...upstreamVariables, ...adoptedVariables])(
+    "says of %s what the settings' reference says",
+    (name) => {
+      const setting = findSetting(name);
+      expect(setting).not.toBeNull();
+      const [, status = ""] = variableRows.find(([row]) => row === name) ?? [];
+      expect(variableStatuses[setting?.status ?? "supported"]).toContain(status);
+    },
+  );
 
   test.each(libraryVariables)("knows %s as none of the router's settings", (name) => {
     expect(findSetting(name)).toBeNull();

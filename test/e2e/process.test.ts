@@ -70,7 +70,7 @@ describe("the configuration", () => {
     AUTOMC_WAKER_TIMEOUT: "5",
     AUTOMC_LISTEN_DSN_FILE: "/nonexistent/dsn",
     AUTOMC_TPYO: "hunter5",
-    IN_DOCKER: "true",
+    IN_DOCKER: "yes",
     KUBE_CONFIG: "/kube.yaml",
   };
 
