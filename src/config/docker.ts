@@ -1,8 +1,8 @@
 import { join } from "node:path";
+import { readBoolean, readDuration } from "../go-text.ts";
 import { parseDockerEndpoint } from "../platform/docker-endpoint.ts";
 import type { ApiEndpoint, ApiTls } from "../platform/json-api.ts";
 import { type Environment, masked, type ReadFile } from "./environment.ts";
-import { readBoolean, readDuration } from "./setting.ts";
 
 /** What is looked for with Docker, and where Docker is. It holds a private key: never print it whole. */
 export interface DockerConfig {
