@@ -1,5 +1,6 @@
 import { ipBytes, mappedPrefix, withoutZone } from "../ip.ts";
 import { err, ok, type Result } from "../result.ts";
+import { type IpPrefix, readIpPrefix } from "./ip-prefix.ts";
 
 /**
  * Neighbouring addresses, by their first and last place on one line for both families: IPv6 addresses have their value as
@@ -69,29 +70,45 @@ export function parseCidr(text: string): Result<AddressRange, string> {
   return ok({ first: place & ~hosts, last: place | hosts });
 }
 
-/** A set whose look-up is a binary search, however the ranges overlap. */
+/** A set whose look-up is a binary search, however the ranges overlap. For an IPv4 address it allocates nothing. */
 export function createAddressSet(ranges: readonly AddressRange[]): AddressSet {
   const apart = withoutOverlaps(ranges);
+  const ipv4 = apart.filter(({ last }) => last >= behindIpv6);
+  const firsts = Float64Array.from(ipv4, ({ first }) => Math.max(0, Number(first - behindIpv6)));
+  const lasts = Float64Array.from(ipv4, ({ last }) => Number(last - behindIpv6));
+  const ipv6Firsts = apart.map(({ first }) => first);
+  const ipv6Lasts = apart.map(({ last }) => last);
+  const prefix: IpPrefix = { family: 4, high: 0, low: 0 };
 
   function has(ip: string): boolean {
+    if (!readIpPrefix(ip, prefix)) return false;
+    if (prefix.family === 4) return isWithin(prefix.high, firsts, lasts);
     const place = placeOf(ip, 0);
-    if (place === null) return false;
-
-    // Ranges before `low` end before the place, ranges from `high` on begin behind it.
-    let low = 0;
-    let high = apart.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const range = apart[middle];
-      if (range === undefined) return false;
-      if (place < range.first) high = middle;
-      else if (place > range.last) low = middle + 1;
-      else return true;
-    }
-    return false;
+    return place !== null && isWithin(place, ipv6Firsts, ipv6Lasts);
   }
 
   return { has };
+}
+
+/** Whether one of the ranges, which are in order and share no place, holds the place. */
+function isWithin<Place extends number | bigint>(
+  place: Place,
+  firsts: ArrayLike<Place>,
+  lasts: ArrayLike<Place>,
+): boolean {
+  // Ranges before `low` end before the place, ranges from `high` on begin behind it.
+  let low = 0;
+  let high = firsts.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const first = firsts[middle];
+    const last = lasts[middle];
+    if (first === undefined || last === undefined) return false;
+    if (place < first) high = middle;
+    else if (place > last) low = middle + 1;
+    else return true;
+  }
+  return false;
 }
 
 /** The allow list decides alone unless it is empty; then whoever is not on the deny list is admitted. */
