@@ -1,13 +1,14 @@
 import { isIP } from "node:net";
 import { isAbsolute, join } from "node:path";
 import { type Binding, bindingProblem, parseBinding } from "../admin/binding.ts";
-import { formatDuration, type Reader, readBoolean, readDuration } from "../go-text.ts";
+import { type Reader, readBoolean, readDuration } from "../go-text.ts";
 import {
   type AddressRange,
   type ClientFilterRanges,
   parseAddressRange,
   parseCidr,
 } from "../net/cidr.ts";
+import type { EgressRules } from "../net/egress.ts";
 import type { InfluxOptions } from "../observe/influx.ts";
 import type { MetricsBackend } from "../observe/metrics.ts";
 import { webhookEvents } from "../observe/webhook.ts";
@@ -27,7 +28,16 @@ import {
   type ReadFile,
   type Variables,
 } from "./environment.ts";
-import { type LogLevel, readInteger, readLevel, readList, readMap } from "./setting.ts";
+import { type Limits, readEgress, readLimits } from "./limits.ts";
+import {
+  dayMs,
+  durationWithin,
+  type LogLevel,
+  readInteger,
+  readLevel,
+  readList,
+  readMap,
+} from "./setting.ts";
 import { noteDoubleNames, noteUnsupported, unknownNames } from "./unused.ts";
 
 /** Everything the operator decides, as plain data. It holds secrets: never print it whole. */
@@ -51,6 +61,10 @@ export interface Config {
     /** Backends get a header, unless their route says otherwise. */
     readonly send: boolean;
   };
+  /** How much clients may have of everything. */
+  readonly limits: Limits;
+  /** Where backends may be. */
+  readonly egress: EgressRules;
   readonly dialTimeoutMs: number;
   readonly simplifySrv: boolean;
   /** The fixed routes, by hostname; their source is "env" and their id the pattern's text. */
@@ -176,6 +190,8 @@ export function parseConfig(
       receive: readProxies(env),
       send: env.read("USE_PROXY_PROTOCOL", readBoolean),
     },
+    limits: readLimits(env),
+    egress: readEgress(env),
     dialTimeoutMs: readDialTimeout(env),
     simplifySrv,
     routes: readRoutes(env, simplifySrv),
@@ -221,9 +237,6 @@ export function parseConfig(
   const problems = [...env.problems, ...unknownNames(variables)];
   return problems.length > 0 ? err(problems) : ok({ config, warnings: env.warnings });
 }
-
-/** Longest duration of our own settings; timers count milliseconds in 31 bits, which is 24 days. */
-const dayMs = 86_400_000;
 
 function readListen(env: Environment): Config["listen"] {
   const rate = env.read("CONNECTION_RATE_LIMIT", readInteger);
@@ -537,13 +550,3 @@ const readLogFormat: Reader<"logfmt" | "json"> = (text) => {
   const format = text.toLowerCase();
   return format === "logfmt" || format === "json" ? ok(format) : err("logfmt or json");
 };
-
-const durationWithin =
-  (leastMs: number, mostMs: number): Reader<number> =>
-  (text) => {
-    const duration = readDuration(text);
-    if (duration.ok && duration.value >= leastMs && duration.value <= mostMs) return duration;
-    return err(
-      `a duration such as 90s or 1h30m, from ${formatDuration(leastMs)} to ${formatDuration(mostMs)}`,
-    );
-  };

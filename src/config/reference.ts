@@ -127,6 +127,79 @@ const table = [
     ],
   },
   {
+    title: "Limits",
+    settings: [
+      {
+        name: "AUTOMC_MAX_CONNECTIONS",
+        kind: "integer",
+        default: "0",
+        meaning:
+          "Clients connected at a time; 0, or more than there are file descriptors for: as many as those allow.",
+        status: "supported",
+      },
+      {
+        name: "AUTOMC_MAX_OPENING",
+        kind: "integer",
+        default: "0",
+        meaning: "Of these, so many that have not said yet what they want; 0: three quarters.",
+        status: "supported",
+      },
+      {
+        name: "AUTOMC_MAX_HOLDING",
+        kind: "integer",
+        default: "0",
+        meaning: "Of these, so many that wait for a server to start; 0: half.",
+        status: "supported",
+      },
+      {
+        name: "AUTOMC_CLIENT_CONNECTIONS",
+        kind: "integer",
+        default: "256",
+        meaning: "Connections at a time from one address; 0 for no limit.",
+        status: "supported",
+      },
+      {
+        name: "AUTOMC_CLIENT_RATE",
+        kind: "integer",
+        default: "100",
+        meaning:
+          "Connections each second from one address, after a burst of ten times as many, at most half of them pings; 0 for no limit.",
+        status: "supported",
+      },
+      {
+        name: "AUTOMC_CLIENT_LOGIN_RATE",
+        kind: "integer",
+        default: "20",
+        meaning:
+          "Logins each second from one address, after a burst of ten times as many; 0 for no limit.",
+        status: "supported",
+      },
+      {
+        name: "AUTOMC_CLIENT_EXEMPT",
+        kind: "list",
+        default: "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
+        meaning:
+          "Addresses and networks that no limit for one address applies to, such as a NAT that many players come through.",
+        status: "supported",
+      },
+      {
+        name: "AUTOMC_BACKEND_ALLOW",
+        kind: "list",
+        default: "",
+        meaning:
+          "Where backends may be: addresses and networks, with a port or ports behind a colon (`10.0.0.0/8:25565-25600`, `[fd00::/8]:25565`); everywhere if unset.",
+        status: "supported",
+      },
+      {
+        name: "AUTOMC_BACKEND_DENY",
+        kind: "list",
+        default: "",
+        meaning: "Where no backend may be, written likewise; counts before what is allowed.",
+        status: "supported",
+      },
+    ],
+  },
+  {
     title: "Routes",
     settings: [
       {
@@ -266,6 +339,35 @@ const table = [
         default: "true",
         meaning:
           "Keeps waiting players in the login screen; with `false` they hear nothing and give up after 30 s.",
+        status: "supported",
+      },
+      {
+        name: "AUTOMC_WAKES",
+        kind: "integer",
+        default: "300",
+        meaning: "Servers that may be started within ten minutes; 0 for no limit.",
+        status: "supported",
+      },
+      {
+        name: "AUTOMC_CLIENT_WAKES",
+        kind: "integer",
+        default: "30",
+        meaning: "Servers that may be started within ten minutes from one address; 0 for no limit.",
+        status: "supported",
+      },
+      {
+        name: "AUTOMC_WAKE_COOLDOWN",
+        kind: "duration",
+        default: "1m",
+        meaning: "How long a server that has twice in a row not come up is not started again.",
+        status: "supported",
+      },
+      {
+        name: "AUTOMC_WAKE_PROOF",
+        kind: "boolean",
+        default: "false",
+        meaning:
+          "Starts a server only for a client that has answered a question as a game does (Minecraft 1.13 or newer), so that scanners start nothing.",
         status: "supported",
       },
       {

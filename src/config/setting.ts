@@ -1,4 +1,4 @@
-import type { Reader } from "../go-text.ts";
+import { formatDuration, type Reader, readDuration } from "../go-text.ts";
 import { err, ok } from "../result.ts";
 
 /** How much the log says; upstream's `panic` and `fatal` are `error` here, as nothing is logged above it. */
@@ -17,6 +17,20 @@ export const readInteger: Reader<number> = (text) => {
   const value = text.startsWith("-") ? -size : size;
   return BigInt.asIntN(64, value) === value ? ok(Number(value)) : expected;
 };
+
+/** Longest duration of our own settings, ms; timers count milliseconds in 31 bits, which is 24 days. */
+export const dayMs = 86_400_000;
+
+/** A duration of at least and at most so many milliseconds. */
+export const durationWithin =
+  (leastMs: number, mostMs: number): Reader<number> =>
+  (text) => {
+    const duration = readDuration(text);
+    if (duration.ok && duration.value >= leastMs && duration.value <= mostMs) return duration;
+    return err(
+      `a duration such as 90s or 1h30m, from ${formatDuration(leastMs)} to ${formatDuration(mostMs)}`,
+    );
+  };
 
 /** Parts between commas and newlines, without the whitespace around them; empty parts are dropped. */
 export const readList = (text: string): readonly string[] =>

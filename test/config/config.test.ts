@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { type Config, parseConfig } from "../../src/config/config.ts";
 import { type Issue, issueText, type Variables } from "../../src/config/environment.ts";
 import { findSetting, namesOf, settings } from "../../src/config/reference.ts";
+import { parseAddressRange } from "../../src/net/cidr.ts";
 import { err, ok, type Result } from "../../src/result.ts";
 import { patternText } from "../../src/routing/pattern.ts";
 
@@ -41,11 +42,35 @@ function warningsOf(variables: Variables): readonly Issue[] {
   return parsed.value.warnings;
 }
 
+function rangeOf(text: string) {
+  const range = parseAddressRange(text);
+  if (!range.ok) throw new Error(range.error);
+  return range.value;
+}
+
 const standard: Config = {
   printVersion: false,
   listen: { bind: "::", port: 25565, shared: false, connectionsPerSecond: 1 },
   clients: { allow: [], deny: [] },
   proxyProtocol: { receive: null, send: false },
+  limits: {
+    connections: { total: null, opening: null, holding: null },
+    client: {
+      connections: 256,
+      perSecond: 100,
+      loginsPerSecond: 20,
+      exempt: [
+        "127.0.0.0/8",
+        "::1",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "fc00::/7",
+      ].map(rangeOf),
+    },
+    wakes: { total: 300, perClient: 30, coolDownMs: 60_000, proof: false },
+  },
+  egress: { allow: [], deny: [] },
   dialTimeoutMs: 2_000,
   simplifySrv: false,
   routes: [],
