@@ -189,6 +189,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
       emit({ kind: "reloading" });
       await allowDeny.reload();
       await staticRoutes.reload();
+      emit({ kind: "reloaded" });
     },
     stop(reason, now) {
       draining ??= drain(reason, now);

@@ -7,6 +7,7 @@ import { explain } from "./explain.ts";
 import type { Observer } from "./observe/bus.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { err, ok, type Result } from "./result.ts";
+import { openService, type Service } from "./service.ts";
 import schema from "./sources/schema.sql" with { type: "text" };
 import { inheritedSockets } from "./system/activation.ts";
 import { makeFirstFetch } from "./system/first-fetch.ts";
@@ -62,7 +63,9 @@ async function run(): Promise<number> {
     return exitCodes.fine;
   }
 
-  const watching = watch(config, openLog(config, journalStream), [process.execPath]);
+  const service = openService(process.env, process.pid);
+  const log = openLog(config, journalStream);
+  const watching = watch(config, log, [process.execPath], [service.observe]);
   const { emit, metrics } = watching;
   const fault = (thrown: unknown): void => emit({ kind: "fault", error: toError(thrown) });
   // The last resort for what is thrown where nobody expects it: it is logged, and the players stay.
@@ -71,21 +74,30 @@ async function run(): Promise<number> {
   makeFirstFetch();
   emit({ kind: "started", version: build.version, commit: build.commit });
   for (const warning of warnings) emit({ kind: "setting-warning", message: issueText(warning) });
+  if (service.problem !== null) {
+    emit({ kind: "setting-warning", message: `systemd is told nothing: ${service.problem}` });
+  }
   const now = new AbortController();
-  const code = await serve(config, emit, metrics, now).catch((thrown: unknown) => {
+  const code = await serve(config, { emit, metrics, service }, now).catch((thrown: unknown) => {
     // Without this the process would live on, without a port and deaf to signals.
     fault(thrown);
     return exitCodes.failed;
   });
   await watching.stop(now.signal);
+  service.stop();
   return code;
+}
+
+interface ServeDeps {
+  readonly emit: Observer;
+  readonly metrics: Metrics;
+  readonly service: Service;
 }
 
 /** Runs the router until a signal ends it; gives the exit code. A second signal aborts `now`. */
 async function serve(
   config: Config,
-  emit: Observer,
-  metrics: Metrics,
+  { emit, metrics, service }: ServeDeps,
   now: AbortController,
 ): Promise<number> {
   const inherited = inheritedSockets(process.env, process.pid);
@@ -115,6 +127,7 @@ async function serve(
     emit({ kind: "failed", reason: started.error });
     return exitCodes.failed;
   }
+  service.ready(started.value);
   await started.value.stop(await signalled.promise, now.signal);
   return exitCodes.fine;
 }

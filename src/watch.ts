@@ -57,7 +57,12 @@ export function openLog(config: Config, journalStream: string): Log {
 }
 
 /** Log, metrics and, where one is set, the webhook. A new observer is one more of them. */
-export function watch(config: Config, log: Log, commandLine: readonly string[]): Watch {
+export function watch(
+  config: Config,
+  log: Log,
+  commandLine: readonly string[],
+  further: readonly Observer[] = [],
+): Watch {
   const metrics = createMetrics({
     ...config.metrics,
     recordLogins: config.recordLogins,
@@ -74,7 +79,12 @@ export function watch(config: Config, log: Log, commandLine: readonly string[]):
       now: () => new Date(),
       emit: (event) => emit(event),
     });
-  const observers = [log.observe, metrics.observe, ...(notifier ? [notifier.observe] : [])];
+  const observers = [
+    log.observe,
+    metrics.observe,
+    ...(notifier ? [notifier.observe] : []),
+    ...further,
+  ];
   const emit = createBus(observers, (thrown) =>
     log.warn("an observer failed", { error: String(thrown) }),
   );

@@ -27,6 +27,7 @@ export type ProcessEvent =
   /** It could not start, or not go on. */
   | { readonly kind: "failed"; readonly reason: string }
   | { readonly kind: "reloading" }
+  | { readonly kind: "reloaded" }
   /** No new clients from here on; waiting players are told, those in a game may go on for `drainMs`. */
   | {
       readonly kind: "draining";

@@ -69,6 +69,8 @@ function describe(event: RouterEvent, recordLogins: boolean): readonly Entry[] {
       return [{ level: "error", message: event.reason, fields: {} }];
     case "reloading":
       return [info("reloading files; settings are read at start only", {})];
+    case "reloaded":
+      return [debug("the files are read", {})];
     case "draining":
       return [
         info("stopping: no new players, those in a game may finish", {

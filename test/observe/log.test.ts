@@ -124,6 +124,7 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
     },
   ],
   reloading: [{ name: "reload", event: { kind: "reloading" }, level: "info", fields: {} }],
+  reloaded: [{ name: "reloaded", event: { kind: "reloaded" }, level: "debug", fields: {} }],
   draining: [
     {
       name: "drain",
