@@ -102,18 +102,14 @@ async function withPostgres<T>(use: (postgres: TestPostgres) => Promise<T>): Pro
 /** Runs the parts one after the other, or those that were named. */
 async function measure(size: Size): Promise<readonly Row[]> {
   const names = values.only.length > 0 ? values.only : Object.keys(parts);
-  const load = await startLoad();
+  await using load = await startLoad();
   const rows: Row[] = [];
-  try {
-    for (const name of names) {
-      const part = parts[name];
-      if (part === undefined) throw new Error(`--only ${name}: there is ${Object.keys(parts)}`);
-      const startedAt = performance.now();
-      rows.push(...(await part(load, size)));
-      console.error(`${name}: ${Math.round((performance.now() - startedAt) / 1000)} s`);
-    }
-  } finally {
-    await load.stop();
+  for (const name of names) {
+    const part = parts[name];
+    if (part === undefined) throw new Error(`--only ${name}: there is ${Object.keys(parts)}`);
+    const startedAt = performance.now();
+    rows.push(...(await part(load, size)));
+    console.error(`${name}: ${Math.round((performance.now() - startedAt) / 1000)} s`);
   }
   return rows;
 }

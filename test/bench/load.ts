@@ -2,12 +2,13 @@ import { join } from "node:path";
 import { startWorker, type Worker } from "../support/worker.ts";
 import type { BackendPorts, Jobs } from "./jobs.ts";
 
-/** The processes around the program under test: backends behind it, players in front of it. */
-export interface Load {
+/** The processes around the program under test: backends behind it, players in front of it. Dispose ends them. */
+export interface Load extends AsyncDisposable {
   readonly backends: BackendPorts;
+  /** The process that all backends are in. */
+  readonly backendPid: number;
   /** Has the players do that job. Rejects with what went wrong. */
   readonly run: Worker<Jobs>["run"];
-  stop(): Promise<void>;
 }
 
 /** Starts both processes; resolves when the backends listen. `within` is put in front of their commands, such as `nsenter …`. */
@@ -27,10 +28,11 @@ export async function startLoad(within: readonly string[] = []): Promise<Load> {
   const clients = startWorker<Jobs>(join(import.meta.dir, "client-process.ts"), within);
   return {
     backends: await listening.promise,
+    backendPid: backends.pid,
     run: clients.run,
-    async stop() {
+    async [Symbol.asyncDispose]() {
       await clients[Symbol.asyncDispose]();
-      backends.kill();
+      backends.kill("SIGKILL");
       await backends.exited;
     },
   };

@@ -58,6 +58,8 @@ export async function expectUnharmed(arena: Arena): Promise<void> {
 /** What an arena may be given. */
 export interface ArenaOptions {
   readonly env?: Readonly<Record<string, string>>;
+  /** More routes, as `MAPPING` has them. */
+  readonly routes?: (netns: Netns) => readonly string[];
   /** Put in front of the router's command, inside the namespace. */
   readonly within?: readonly string[];
   /** How many processes the flood comes from; 1 if not given. */
@@ -68,8 +70,7 @@ export interface ArenaOptions {
 export async function startArena(options: ArenaOptions = {}): Promise<Arena> {
   await using started = new AsyncDisposableStack();
   const netns = started.use(makeNetns());
-  const load = await startLoad(netns.enter);
-  started.defer(load.stop);
+  const load = started.use(await startLoad(netns.enter));
   // A socket file: unlike a port it is reached from outside the namespace.
   const directory = mkdtempSync(join(tmpdir(), "automc-arena-"));
   started.defer(() => rmSync(directory, { recursive: true, force: true }));
@@ -83,7 +84,7 @@ export async function startArena(options: ArenaOptions = {}): Promise<Arena> {
       env: {
         ...noQueue,
         AUTOMC_BIND: "0.0.0.0",
-        MAPPING: mapping.join(","),
+        MAPPING: [...mapping, ...(options.routes?.(netns) ?? [])].join(","),
         METRICS_BACKEND: "prometheus",
         API_BINDING: `unix:${api}`,
         ...options.env,

@@ -1,18 +1,24 @@
 /**
  * One end of a transfer, as a process of its own: `net-transfer.ts listen 0 BYTES` or `net-transfer.ts connect PORT BYTES`.
  * Sends BYTES random bytes in chunks of 1 B to 1 MB and then FIN, and reads until the other side's FIN, with random pauses.
- * The one that connects begins when it hears from the other: only then is the relay between them sure to be there.
+ * The one that connects begins when it hears from the other: only then is the relay between them sure to be there. With a
+ * HOSTNAME behind the others it logs in there before, and the one that listens, given the same, leaves the login out of what it received.
  * Prints the port it listens on, if it does, and when the connection is gone what it sent and received.
  */
 import type { Socket, SocketHandler } from "bun";
+import { login } from "./wire.ts";
 
-const [mode, port, byteCount] = process.argv.slice(2);
+const [mode, port, byteCount, hostname] = process.argv.slice(2);
 const total = Number(byteCount);
 const largest = 1024 * 1024;
 const pool = new Uint8Array(8 * largest);
 for (let at = 0; at < pool.length; at += 65_536) {
   crypto.getRandomValues(pool.subarray(at, at + 65_536));
 }
+
+const opening = hostname === undefined ? null : login({ host: hostname, name: "Transfer" });
+/** How much of the login is still to come. */
+let openingLeft = mode === "listen" ? (opening?.length ?? 0) : 0;
 
 const sent = { length: 0, hash: new Bun.CryptoHasher("sha256") };
 const received = { length: 0, hash: new Bun.CryptoHasher("sha256") };
@@ -44,8 +50,12 @@ function fill(socket: Socket<undefined>): void {
 const socket: SocketHandler<undefined> = {
   open(opened) {
     if (mode === "listen") fill(opened);
+    else if (opening !== null) opened.write(opening);
   },
-  data(from, chunk) {
+  data(from, arrived) {
+    const chunk = arrived.subarray(openingLeft);
+    openingLeft -= arrived.length - chunk.length;
+    if (chunk.length === 0) return;
     if (received.length === 0 && mode === "connect") fill(from);
     received.hash.update(chunk);
     received.length += chunk.length;
