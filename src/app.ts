@@ -4,6 +4,7 @@ import { openAllowDenyFile } from "./allow-deny-file.ts";
 import { createControlPlane } from "./backend/control-plane.ts";
 import { createFleet, type Fleet } from "./backend/fleet.ts";
 import { createIdle, type Idle } from "./backend/idle.ts";
+import { createKubernetesWaker } from "./backend/kubernetes.ts";
 import { createWebhook } from "./backend/webhook.ts";
 import type { Config } from "./config/config.ts";
 import { createAddressSet, createClientFilter } from "./net/cidr.ts";
@@ -14,6 +15,7 @@ import { createAcceptQueue } from "./net/rate.ts";
 import { createResolver } from "./net/resolve.ts";
 import type { Observer } from "./observe/bus.ts";
 import type { Metrics } from "./observe/metrics.ts";
+import { createPlatforms, type Platforms } from "./platforms.ts";
 import { err, ok, type Result } from "./result.ts";
 import { type Route, wakeId } from "./routing/route.ts";
 import type { RouteSource } from "./routing/source.ts";
@@ -22,6 +24,7 @@ import { openingMs } from "./session/opening.ts";
 import { createSessions, type LiveSession, type Sessions } from "./session/sessions.ts";
 import { createStatusCache } from "./session/status-cache.ts";
 import { createEnvSource } from "./sources/env.ts";
+import { createKubernetesSource } from "./sources/kubernetes.ts";
 import { createPostgresSource } from "./sources/postgres.ts";
 import { scaledByWebhook } from "./sources/scaled.ts";
 import { createStaticRoutes, type StaticRoutes } from "./sources/static-routes.ts";
@@ -82,12 +85,13 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
   const opened = createOpened();
 
   const table = createRouteTable();
+  const platforms = createPlatforms(config);
   const staticRoutes = createStaticRoutes({
     ...config.routesFile,
     simplifySrv: config.simplifySrv,
     emit: (event) => emit(event),
   });
-  const sources = sourcesOf(config, staticRoutes, (event) => emit(event));
+  const sources = sourcesOf(config, platforms, staticRoutes, (event) => emit(event));
   const readiness = createReadiness({
     sources: sources.map(({ name }) => name),
     published: () => table.size().routes,
@@ -95,7 +99,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
   const loaded = await staticRoutes.load();
   if (!loaded.ok) return loaded;
 
-  const { dialer, fleet, idle } = buildBackends(config, { deadlines, emit, fault });
+  const { dialer, fleet, idle } = buildBackends(config, platforms, { deadlines, emit, fault });
   const supervisor = superviseSources(sources, {
     table,
     changed: (source, changes) => {
@@ -220,6 +224,7 @@ function createOpened() {
 /** The way to backends, and what brings them up and to sleep. */
 function buildBackends(
   config: Config,
+  { kubernetes }: Platforms,
   deps: {
     readonly deadlines: Deadlines;
     readonly emit: Observer;
@@ -234,6 +239,9 @@ function buildBackends(
     wakers: {
       "control-plane": waker && createControlPlane({ ...waker, ...deps }),
       webhook: scaler && createWebhook({ ...scaler, ...deps, attemptMs }),
+      kubernetes:
+        kubernetes &&
+        createKubernetesWaker({ ...kubernetes, awaitPods: config.kubernetes?.awaitPods ?? false }),
     },
     dialer: createDialer({ ...deps, resolver, timeoutMs: attemptMs }),
   });
@@ -301,6 +309,7 @@ function liveBytes(live: readonly LiveSession[]): { toBackend: number; toClient:
 /** Every place that routes come from. A new one is one line here. */
 export function sourcesOf(
   config: Config,
+  { kubernetes }: Platforms,
   staticRoutes: StaticRoutes,
   emit: Observer,
 ): readonly RouteSource[] {
@@ -314,6 +323,18 @@ export function sourcesOf(
         resyncMs: config.postgres.resyncMs,
         snapshotPath: config.postgres.snapshot,
         wakeable: config.waker !== null,
+        simplifySrv: config.simplifySrv,
+        emit,
+      }),
+    );
+  }
+  if (config.kubernetes !== null && kubernetes !== null) {
+    sources.push(
+      createKubernetesSource({
+        ...kubernetes,
+        namespace: config.kubernetes.namespace,
+        ownNamespace: config.kubernetes.access.ownNamespace,
+        scaling: config.scaling,
         simplifySrv: config.simplifySrv,
         emit,
       }),

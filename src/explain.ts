@@ -2,6 +2,7 @@ import { sourcesOf } from "./app.ts";
 import type { Config } from "./config/config.ts";
 import { createDeadlines } from "./net/deadlines.ts";
 import type { Observer } from "./observe/bus.ts";
+import { createPlatforms } from "./platforms.ts";
 import { ok, type Result } from "./result.ts";
 import { toHostname } from "./routing/hostname.ts";
 import { patternText } from "./routing/pattern.ts";
@@ -25,6 +26,7 @@ const wakerNames: Readonly<Record<WakeTarget["kind"], string>> = {
   webhook: "webhook",
   docker: "Docker engine",
   swarm: "Swarm",
+  kubernetes: "Kubernetes API",
 };
 
 /** Reads every source once and tells, for the operator, where a hostname leads and why. The error is one readable phrase. */
@@ -40,16 +42,19 @@ export async function explain(
   const staticRoutes = createStaticRoutes({ path, watch: false, simplifySrv, emit });
   const loaded = await staticRoutes.load();
   if (!loaded.ok) return loaded;
-  const supervisor = superviseSources(sourcesOf(withoutSnapshot(config), staticRoutes, emit), {
-    table,
-    changed: (source, changes) => {
-      if (changes.conflicts.length > 0) {
-        const conflicts = { added: [], removed: [], changed: [], conflicts: changes.conflicts };
-        emit({ kind: "routes-changed", source, changes: conflicts });
-      }
+  const supervisor = superviseSources(
+    sourcesOf(withoutSnapshot(config), createPlatforms(config), staticRoutes, emit),
+    {
+      table,
+      changed: (source, changes) => {
+        if (changes.conflicts.length > 0) {
+          const conflicts = { added: [], removed: [], changed: [], conflicts: changes.conflicts };
+          emit({ kind: "routes-changed", source, changes: conflicts });
+        }
+      },
+      fault: (error) => emit({ kind: "fault", error }),
     },
-    fault: (error) => emit({ kind: "fault", error }),
-  });
+  );
   const patience = new AbortController();
   const late = deadlines.after(readMs, () => patience.abort());
   await supervisor.firstRoutes(patience.signal);

@@ -28,6 +28,7 @@ import {
   type ReadFile,
   type Variables,
 } from "./environment.ts";
+import { type KubernetesConfig, readKubernetes } from "./kubernetes.ts";
 import { type Limits, readEgress, readLimits } from "./limits.ts";
 import {
   dayMs,
@@ -86,6 +87,8 @@ export interface Config {
   readonly waker: WakerConfig | null;
   /** Null: neither containers nor services are looked for. */
   readonly docker: DockerConfig | null;
+  /** Null: no cluster is looked at. */
+  readonly kubernetes: KubernetesConfig | null;
   /** What may be done with backends found on a platform whose labels or annotations do not say. */
   readonly scaling: { readonly up: boolean; readonly down: boolean };
   /** The webhook that starts and stops the backends of fixed routes; null for none. */
@@ -208,6 +211,7 @@ export function parseConfig(
     postgres,
     waker: readWaker(env, postgres),
     docker: readDocker(env, readFile),
+    kubernetes: readKubernetes(env, variables, readFile),
     scaling: {
       up: env.read("AUTO_SCALE_UP", readBoolean),
       down: env.read("AUTO_SCALE_DOWN", readBoolean),

@@ -51,6 +51,7 @@ const wakeResults = [
   "webhook",
   "docker",
   "swarm",
+  "kubernetes",
   "row",
   "failed",
   "abandoned",
@@ -243,7 +244,7 @@ function createWakeMetrics(): Part {
     {
       name: "automc_wake_seconds",
       type: "histogram",
-      help: "How long it took to start a server, by result: control-plane, webhook, docker, swarm and row (it is up, told by either), failed, or abandoned (everybody left).",
+      help: "How long it took to start a server, by result: control-plane, webhook, docker, swarm, kubernetes and row (it is up, told by either), failed, or abandoned (everybody left).",
       labels: ["result"],
     },
     wakeBounds,

@@ -20,6 +20,8 @@ export interface ApiEndpoint {
   readonly unix: string | null;
   /** Null: plain, or as the system trusts. */
   readonly tls: ApiTls | null;
+  /** URL of the proxy to go through; left out, the environment decides. */
+  readonly proxy?: string;
 }
 
 /** One request. */
@@ -134,7 +136,7 @@ async function readLines(
 }
 
 function send(
-  { url, unix, tls }: ApiEndpoint,
+  { url, unix, tls, proxy }: ApiEndpoint,
   { method, path, headers, body = null }: ApiRequest,
   signal: AbortSignal,
 ): Promise<Response> {
@@ -155,6 +157,7 @@ function send(
     timeout: false,
     signal,
     ...(unix === null ? proxyFor(url) : { unix, proxy: false }),
+    ...(proxy === undefined ? {} : { proxy }),
     ...(tls === null ? {} : { tls: tlsOptions(tls) }),
   });
 }

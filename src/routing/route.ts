@@ -47,6 +47,14 @@ export type WakeTarget =
       readonly port: number;
       readonly network: string | null;
       readonly scaling: Scaling;
+    }
+  /** `service` is the name of one in that namespace; players may reach it behind a proxy of its own. */
+  | {
+      readonly kind: "kubernetes";
+      readonly namespace: string;
+      readonly service: string;
+      readonly isBehindProxy: boolean;
+      readonly scaling: Scaling;
     };
 
 /** What tells one backend from all others: targets with equal keys are started, counted and stopped as one. */
@@ -63,6 +71,8 @@ export function wakeId(target: WakeTarget): string {
       return target.container;
     case "swarm":
       return target.service;
+    case "kubernetes":
+      return `${target.namespace}:${target.service}`;
   }
 }
 
@@ -71,6 +81,7 @@ export function wakeName(target: WakeTarget): string {
   switch (target.kind) {
     case "control-plane":
     case "webhook":
+    case "kubernetes":
       return wakeId(target);
     case "docker":
     case "swarm":
@@ -123,6 +134,10 @@ function termsOf(target: WakeTarget): readonly (string | number | boolean | null
     case "swarm": {
       const { up, down, waitMs } = target.scaling;
       return [target.name, target.port, target.network, up, down, waitMs];
+    }
+    case "kubernetes": {
+      const { up, down, waitMs } = target.scaling;
+      return [target.isBehindProxy, up, down, waitMs];
     }
   }
 }

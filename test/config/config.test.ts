@@ -81,6 +81,7 @@ const standard: Config = {
   postgres: null,
   waker: null,
   docker: null,
+  kubernetes: null,
   scaling: { up: false, down: false },
   scaler: null,
   idle: { afterMs: 600_000, counts: "all" },

@@ -179,9 +179,9 @@ describe("the page for those who come from mc-router", () => {
   });
 
   test("calls nothing missing that the router has", () => {
-    const missing = section("What is not there yet").match(/(?<=`)[A-Z][A-Z_]+(?=`)/g) ?? [];
-    expect(missing.length).toBeGreaterThan(0);
-    const wrong = missing.filter((name) => findSetting(name)?.status !== "not yet");
+    const [missing = ""] = section("What is not there yet").split("It will not come");
+    const named = missing.match(/(?<=`)[A-Z][A-Z_]+(?=`)/g) ?? [];
+    const wrong = named.filter((name) => findSetting(name)?.status !== "not yet");
     expect(wrong).toEqual([]);
   });
 

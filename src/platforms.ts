@@ -1,0 +1,18 @@
+import type { Config } from "./config/config.ts";
+import { createKubernetesApi, type KubernetesApi } from "./platform/kubernetes-api.ts";
+import { createStatefulSets, type StatefulSets } from "./platform/stateful-sets.ts";
+
+/** The platforms that backends are found on, for their sources and their wakers; null where one is not used. */
+export interface Platforms {
+  readonly kubernetes: { readonly api: KubernetesApi; readonly statefulSets: StatefulSets } | null;
+}
+
+/** Clients of the platforms. Nothing is asked before they are used. */
+export function createPlatforms({ kubernetes }: Config): Platforms {
+  return {
+    kubernetes: kubernetes && {
+      api: createKubernetesApi(kubernetes.access),
+      statefulSets: createStatefulSets(),
+    },
+  };
+}
