@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { start } from "./app.ts";
 import { type Config, parseConfig } from "./config/config.ts";
 import { type Issue, issueText } from "./config/environment.ts";
-import { helpText, variableForFlag } from "./config/reference.ts";
+import { helpText, secretVariables, variableForFlag } from "./config/reference.ts";
 import { explain } from "./explain.ts";
 import type { Observer } from "./observe/bus.ts";
 import type { Metrics } from "./observe/metrics.ts";
@@ -10,15 +10,20 @@ import { err, ok, type Result } from "./result.ts";
 import { openService, type Service } from "./service.ts";
 import schema from "./sources/schema.sql" with { type: "text" };
 import { inheritedSockets } from "./system/activation.ts";
+import { wipeVariable } from "./system/environment-memory.ts";
 import { makeFirstFetch } from "./system/first-fetch.ts";
 import { sessionLimit } from "./system/limits.ts";
 import { handleSignals } from "./system/signals.ts";
+import { unitKinds, unitText } from "./system/unit.ts";
 import { messageOf, toError } from "./thrown.ts";
 import { build, buildText } from "./version.ts";
 import { openLog, watch } from "./watch.ts";
 
 /** What may be asked in the form of a flag. */
 const asked: ReadonlySet<string> = new Set(["--version", "--help", "-h"]);
+
+/** The commands that may be followed by a word. */
+const takesWord: ReadonlySet<string> = new Set(["explain", "unit"]);
 
 /** The process's exit codes. */
 const exitCodes = { fine: 0, failed: 1, configuration: 2 } as const;
@@ -29,7 +34,7 @@ function main(argv: readonly string[]): number | Promise<number> {
   const [command, ...rest] = argv;
   const flags = argv.filter((argument) => argument.startsWith("-"));
   if (flags.length > 0 && !asked.has(argv.join(" "))) return misused(flags);
-  if (rest.length > (command === "explain" ? 1 : 0)) return misused(rest.slice(-1));
+  if (rest.length > (takesWord.has(command ?? "") ? 1 : 0)) return misused(rest.slice(-1));
   switch (command) {
     case undefined:
       return run();
@@ -38,6 +43,8 @@ function main(argv: readonly string[]): number | Promise<number> {
     case "schema":
       process.stdout.write(schema);
       return exitCodes.fine;
+    case "unit":
+      return printUnit(rest[0] ?? "service");
     case "explain":
       return explainHost(rest[0]);
     case "version":
@@ -61,6 +68,10 @@ async function run(): Promise<number> {
   if (config.printVersion) {
     process.stdout.write(buildText);
     return exitCodes.fine;
+  }
+  for (const name of secretVariables) {
+    delete process.env[name];
+    wipeVariable(name);
   }
 
   const service = openService(process.env, process.pid);
@@ -139,6 +150,13 @@ function check(): number {
     process.stdout.write(`warning: ${issueText(warning)}\n`);
   }
   process.stdout.write("the configuration is good\n");
+  return exitCodes.fine;
+}
+
+function printUnit(word: string): number {
+  const kind = unitKinds.find((known) => known === word);
+  if (kind === undefined) return misused([word]);
+  process.stdout.write(unitText(kind));
   return exitCodes.fine;
 }
 

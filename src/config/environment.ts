@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { Reader } from "../go-text.ts";
 import { ok, type Result } from "../result.ts";
 import { fileVariant, findSetting, type Setting, type SettingName } from "./reference.ts";
@@ -21,7 +22,7 @@ export interface Environment {
   text(name: SettingName): string;
   /** The setting's value. An empty variable counts as unset. */
   read<T>(name: SettingName, reader: Reader<T>): T;
-  /** A secret, given directly or as a file; null when unset, or when it was a problem. */
+  /** A secret, given directly, as a file, or as a credential of that name; null when unset, or when it was a problem. */
   secret(name: SettingName): string | null;
   /** Notes what stops the start. `value` is what to show instead of the variable's text. */
   problem(name: SettingName, expected: string, value?: string): void;
@@ -61,16 +62,30 @@ export function createEnvironment(variables: Variables, readFile: ReadFile): Env
   function secret(name: SettingName): string | null {
     const direct = text(name);
     const file = fileVariant(described(name));
-    const path = (file === null ? undefined : variables[file]) ?? "";
-    if (file === null || path === "") return direct === "" ? null : direct;
-    if (direct !== "") {
-      problem(name, `only one of ${name} and ${file}`);
+    if (file === null) return direct === "" ? null : direct;
+    const path = variables[file] ?? "";
+    const credential = credentialFile(name);
+    const given = [direct && name, path && file, credential && `the credential ${name}`];
+    const ways = given.filter((way) => way !== "");
+    if (ways.length === 0) return null;
+    if (ways.length > 1) {
+      problem(name, `only one of ${ways.join(" and ")}`);
       return null;
     }
-    const content = readSecretFile(path, readFile);
+    if (direct !== "") return direct;
+    const content = readSecretFile(path || credential, readFile);
     if (content.ok) return content.value;
-    problems.push({ variable: file, value: shown(path), expected: content.error });
+    problems.push({ variable: file, value: shown(path || credential), expected: content.error });
     return null;
+  }
+
+  /** The file of that name that systemd has put there for this service (`LoadCredential=`); empty when there is none. */
+  function credentialFile(name: SettingName): string {
+    const directory = variables["CREDENTIALS_DIRECTORY"] ?? "";
+    if (directory === "") return "";
+    const path = join(directory, name);
+    const content = readFile(path);
+    return content.ok || !content.error.startsWith("ENOENT") ? path : "";
   }
 
   function problem(name: SettingName, expected: string, value = text(name)): void {

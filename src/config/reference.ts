@@ -21,7 +21,7 @@ export interface Setting {
   readonly meaning: string;
   /** "not yet" and "refused" settings stop the start when they have another value than their default; nothing is ignored silently. */
   readonly status: "supported" | "not yet" | "accepted and ignored" | "refused";
-  /** Never printed. When supported, `<name>_FILE` may name a file that holds it. */
+  /** Never printed. When supported, `<name>_FILE` may name a file that holds it, and systemd may pass it as a credential. */
   readonly secret?: boolean;
   /** A further name for the same setting; the main one wins. */
   readonly otherName?: string;
@@ -784,6 +784,11 @@ export const findSetting = (name: string): KnownSetting | null => settingsByName
 export const fileVariant = (setting: Setting): string | null =>
   setting.secret === true && setting.status === "supported" ? `${setting.name}_FILE` : null;
 
+/** Every variable that holds a secret itself. */
+export const secretVariables: readonly string[] = settings
+  .filter(({ secret }) => secret === true)
+  .map(({ name }) => name);
+
 /** Every variable that sets this setting, its own name first. */
 export const namesOf = (setting: Setting): readonly string[] =>
   [setting.name, setting.otherName ?? null, fileVariant(setting)].filter((name) => name !== null);
@@ -823,6 +828,7 @@ Commands:
   automc-router check          tells every problem of the configuration
   automc-router explain HOST   tells how a hostname is routed, and why
   automc-router schema         prints the SQL for the table of servers
+  automc-router unit           prints a unit for systemd; unit template and unit socket print two more
   automc-router version        prints the version
   automc-router help           prints this`;
 

@@ -16,11 +16,13 @@ const files: Readonly<Record<string, string>> = {
   "/run/token-two-lines": "s3cret\n\n",
   "/run/empty": "",
   "/run/empty-line": "\n",
+  "/run/credentials/router/AUTOMC_DSN": `${dsn}\n`,
+  "/run/credentials/empty/AUTOMC_API_TOKEN": "",
 };
 
 const readFile = (path: string): Result<string, string> => {
   const text = files[path];
-  return text === undefined ? err("no such file or directory") : ok(text);
+  return text === undefined ? err("ENOENT: no such file or directory") : ok(text);
 };
 
 const parse = (variables: Variables) => parseConfig(variables, readFile);
@@ -609,14 +611,45 @@ describe("secrets from files", () => {
     expect(waker?.token).toBe("s3cret");
   });
 
+  test("are credentials of systemd, by the setting's name", () => {
+    const { postgres, api } = configOf({
+      CREDENTIALS_DIRECTORY: "/run/credentials/router",
+      API_BINDING: "127.0.0.1:8080",
+      AUTOMC_API_TOKEN: "s3cret",
+    });
+    expect(postgres).toMatchObject({ dsn: { database: "mc" }, listenDsn: null });
+    expect(api?.token).toBe("s3cret");
+  });
+
   const rows: readonly { name: string; variables: Variables; issue: Issue }[] = [
+    {
+      name: "the credential is empty",
+      variables: { CREDENTIALS_DIRECTORY: "/run/credentials/empty" },
+      issue: {
+        variable: "AUTOMC_API_TOKEN_FILE",
+        value: "/run/credentials/empty/AUTOMC_API_TOKEN",
+        expected: "a file that is not empty",
+      },
+    },
+    {
+      name: "the secret is given as a credential too",
+      variables: {
+        AUTOMC_DSN_FILE: "/run/dsn",
+        CREDENTIALS_DIRECTORY: "/run/credentials/router",
+      },
+      issue: {
+        variable: "AUTOMC_DSN",
+        value: "***",
+        expected: "only one of AUTOMC_DSN_FILE and the credential AUTOMC_DSN",
+      },
+    },
     {
       name: "the file does not exist",
       variables: { AUTOMC_DSN_FILE: "/run/none" },
       issue: {
         variable: "AUTOMC_DSN_FILE",
         value: "/run/none",
-        expected: "a file that can be read (no such file or directory)",
+        expected: "a file that can be read (ENOENT: no such file or directory)",
       },
     },
     {

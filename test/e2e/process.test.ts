@@ -198,6 +198,21 @@ describe("the configuration", () => {
     expect(both.stderr).toContain("only one of AUTOMC_DSN and AUTOMC_DSN_FILE");
   });
 
+  test("secrets are gone from the process's environment once it runs", async () => {
+    using backend = startBackend(echo);
+    const secrets = {
+      AUTOMC_DSN: "postgres://router:hunter2@127.0.0.1:1/minecraft",
+      AUTOMC_API_TOKEN: "hunter3",
+      WEBHOOK_URL: "http://hunter4@127.0.0.1:1/",
+    };
+    await using router = await startRouter({ env: { DEFAULT: backend.address, ...secrets } });
+    const environ = readFileSync(`/proc/${router.pid}/environ`, "latin1");
+    expect(environ).toContain(`DEFAULT=${backend.address}`);
+    expect(environ).toContain("AUTOMC_DSN=");
+    expect(environ).not.toContain("hunter");
+    expect(router.log()).not.toContain("hunter");
+  }, 20_000);
+
   test("nothing is taken from the working directory", async () => {
     using backend = startBackend(echo);
     using pipe = openPipe();

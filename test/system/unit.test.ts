@@ -1,0 +1,33 @@
+import { expect, test } from "bun:test";
+import { settings } from "../../src/config/reference.ts";
+import { type UnitKind, unitKinds, unitText } from "../../src/system/unit.ts";
+
+/** The assignments of a unit, without comments and sections. */
+const lines = (kind: UnitKind): string[] =>
+  unitText(kind)
+    .split("\n")
+    .filter((line) => /^[A-Za-z]+=/.test(line));
+
+test("every secret may be a credential", () => {
+  const secrets = settings.filter(({ secret, status }) => secret && status === "supported");
+  const credentials = lines("service").filter((line) => line.startsWith("LoadCredential="));
+  expect(credentials.toSorted()).toEqual(
+    secrets.map(({ name }) => `LoadCredential=${name}`).toSorted(),
+  );
+});
+
+test("an instance differs from the service in its name, its files and its socket", () => {
+  const service = new Set(lines("service"));
+  expect(lines("template").filter((line) => !service.has(line))).toEqual([
+    "Description=Minecraft router, instance %i",
+    "EnvironmentFile=-/etc/automc-router-%i.env",
+    "Sockets=automc-router.socket",
+    "StateDirectory=automc-router-%i",
+  ]);
+});
+
+test.each([...unitKinds])("%s says at its top where it belongs", (kind) => {
+  const [first = ""] = unitText(kind).split("\n");
+  const command = kind === "service" ? "unit" : `unit ${kind}`;
+  expect(first).toStartWith(`# automc-router ${command} > /etc/systemd/system/automc-router`);
+});
