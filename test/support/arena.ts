@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hostnameOf, type Role, roles } from "../bench/jobs.ts";
@@ -20,6 +20,8 @@ export interface Arena extends AsyncDisposable {
   readonly floods: readonly Worker<FloodJobs>[];
   /** Where the router listens, as seen from inside the namespace. */
   readonly place: { readonly hostname: string; readonly port: number };
+  /** The router's API on a socket file, as `fetch` takes it. */
+  readonly api: string;
   /** The value of a metric, all labels together; 0 for one that has none yet. */
   metric(name: string): Promise<number>;
   /** Logs in to an echo so many times, one after the other; gives the time to the first byte of each, ms. */
@@ -58,6 +60,8 @@ export async function expectUnharmed(arena: Arena): Promise<void> {
 /** What an arena may be given. */
 export interface ArenaOptions {
   readonly env?: Readonly<Record<string, string>>;
+  /** What the router finds in /etc/resolv.conf. */
+  readonly resolvConf?: (netns: Netns) => string;
   /** More routes, as `MAPPING` has them. */
   readonly routes?: (netns: Netns) => readonly string[];
   /** Put in front of the router's command, inside the namespace. */
@@ -78,9 +82,12 @@ export async function startArena(options: ArenaOptions = {}): Promise<Arena> {
   const mapping = roles.map(
     (role: Role) => `${hostnameOf(role)}=127.0.0.1:${load.backends.roles[role]}`,
   );
+  const resolvConf = join(directory, "resolv.conf");
+  if (options.resolvConf) writeFileSync(resolvConf, options.resolvConf(netns));
+  const withResolvConf = options.resolvConf ? mountOver("/etc/resolv.conf", resolvConf) : [];
   const router = started.use(
     await startRouter({
-      within: [...netns.enter, ...(options.within ?? [])],
+      within: [...netns.enter, ...withResolvConf, ...(options.within ?? [])],
       env: {
         ...noQueue,
         AUTOMC_BIND: "0.0.0.0",
@@ -112,8 +119,16 @@ export async function startArena(options: ArenaOptions = {}): Promise<Arena> {
     load,
     floods,
     place: { hostname: "127.0.0.1", port: router.port },
+    api,
     metric,
     login,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
+
+/** What to put in front of a command so that it finds one file in place of another; nobody else does. */
+const mountOver = (path: string, file: string): readonly string[] => [
+  ...["unshare", "--mount", "sh", "-c"],
+  `mount --bind "$0" ${path} && exec "$@"`,
+  file,
+];

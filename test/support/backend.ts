@@ -76,9 +76,9 @@ export interface SleepingBackend extends Disposable {
   listen(behaviour: Behaviour): Backend;
 }
 
-/** A backend on a port of its own, on 127.0.0.1 or our end of a namespace's link. */
-export const startBackend = (behaviour: Behaviour, hostname = "127.0.0.1"): Backend =>
-  listen({ hostname, port: 0 }, behaviour);
+/** A backend on 127.0.0.1 or our end of a namespace's link; on a port of its own if none is given. */
+export const startBackend = (behaviour: Behaviour, hostname = "127.0.0.1", port = 0): Backend =>
+  listen({ hostname, port }, behaviour);
 
 /** A backend that is not up yet: its port is reserved and closed until `listen`. */
 export async function reserveBackend(): Promise<SleepingBackend> {

@@ -28,12 +28,15 @@ export interface DnsServer extends Disposable {
 const responseCodes = { SERVFAIL: 2, NXDOMAIN: 3, NOTIMP: 4, REFUSED: 5 } as const;
 const types: Record<number, "A" | "AAAA"> = { 1: "A", 28: "AAAA" };
 
-/** A nameserver on a free port of 127.0.0.1; disposing it closes the port. */
-export async function startDnsServer(zone: Record<string, DnsRecord>): Promise<DnsServer> {
+/** A nameserver, on a free port of 127.0.0.1 if nothing else is asked for; disposing it closes the port. */
+export async function startDnsServer(
+  zone: Record<string, DnsRecord>,
+  place: { readonly hostname: string; readonly port: number } = { hostname: "127.0.0.1", port: 0 },
+): Promise<DnsServer> {
   const records = new Map(Object.entries(zone));
   const questions: string[] = [];
   const socket = await Bun.udpSocket({
-    hostname: "127.0.0.1",
+    ...place,
     socket: {
       async data(server, query, port, address) {
         const { name, type, end } = readQuestion(query);
@@ -46,7 +49,7 @@ export async function startDnsServer(zone: Record<string, DnsRecord>): Promise<D
     },
   });
   return {
-    address: `127.0.0.1:${socket.port}`,
+    address: `${place.hostname}:${socket.port}`,
     zone: records,
     questions,
     [Symbol.dispose]: () => socket.close(),

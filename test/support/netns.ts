@@ -15,8 +15,8 @@ export interface Netns extends Disposable {
   run(...command: readonly string[]): string;
   /** Adds an iptables rule inside, such as `-A INPUT -p tcp --dport 25565 -j DROP`; the result takes it back. */
   iptables(rule: string): Disposable;
-  /** Gives the inside another address of the link's network, and us a route to it. `index` from 3 to 254. */
-  addAddress(index: number): string;
+  /** Gives one end of the link another address of its network. `index` from 3 to 254, no two alike. */
+  addAddress(end: "inside" | "outside", index: number): string;
 }
 
 /** A namespace whose link is a /24 of 198.19.0.0/16 (RFC 2544: networks for tests) that nobody else on this machine has. */
@@ -47,9 +47,11 @@ export function makeNetns(): Netns {
       const deletion = words.map((word) => (word === "-A" || word === "-I" ? "-D" : word));
       return { [Symbol.dispose]: () => void run("iptables", "--wait", ...deletion) };
     },
-    addAddress(index) {
+    addAddress(end, index) {
       const address = `${network}.${index}`;
-      run("ip", "address", "add", `${address}/24`, "dev", device);
+      const add = (to: string) => ["ip", "address", "add", `${address}/24`, "dev", to];
+      if (end === "inside") run(...add(device));
+      else execute(add(name));
       return address;
     },
     [Symbol.dispose]() {

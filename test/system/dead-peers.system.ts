@@ -86,7 +86,7 @@ test("a game outlives a backend that stands still for 30 s, and ends when a mach
   });
   const { netns, load, router } = arena;
   using faults = new DisposableStack();
-  const vanishing = netns.addAddress(3);
+  const vanishing = netns.addAddress("inside", 3);
   const stopped = await play(arena, hostnameOf("echo"));
   const talking = await play(arena, "talking.example.org");
   const still = await play(arena, "still.example.org");
