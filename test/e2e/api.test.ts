@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { echo, sending, startBackend } from "../support/backend.ts";
 import { complaints, noQueue, startNetwork } from "../support/e2e-network.ts";
 import { join as joinServer, startMinecraftServer } from "../support/minecraft.ts";
-import { connectPlayer } from "../support/player.ts";
+import { firstWord } from "../support/player.ts";
 import { laterPort } from "../support/ports.ts";
 import { startPostgres, until } from "../support/postgres.ts";
-import { type Router, runRouter, startRouter } from "../support/router.ts";
+import { runRouter, startRouter } from "../support/router.ts";
 import { openTcpGate } from "../support/tcp-gate.ts";
-import { login, offlineUuid } from "../support/wire.ts";
+import { offlineUuid } from "../support/wire.ts";
 
 // A start without Postgres waits 5 s for its routes.
 setDefaultTimeout(60_000);
@@ -35,14 +35,6 @@ function reserveApi(headers: Readonly<Record<string, string>> = {}) {
         ...(body !== undefined && { body: JSON.stringify(body) }),
       }),
   };
-}
-
-/** What a login for this hostname hears first; empty when it hears nothing. */
-async function firstWord({ port }: Router, host: string): Promise<string> {
-  using player = await connectPlayer({ port });
-  await player.send(login({ host, name: "Steve" }));
-  await until("it is decided", () => player.receivedLength > 0 || player.ending !== "open");
-  return player.received().toString("latin1");
 }
 
 test("a route made by the API has its players at once, is saved, and outlives the router", async () => {

@@ -7,68 +7,24 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import schema from "../../src/sources/schema.sql" with { type: "text" };
-import {
-  freePort,
-  own,
-  serverAccount,
-  startPostgres,
-  type TestDatabase,
-  type TestPostgres,
-  until,
-  writeOwned,
-} from "../support/postgres.ts";
+import { type PgBouncer, pgbouncerProgram, startPgBouncer } from "../support/pgbouncer.ts";
+import { startPostgres, type TestDatabase, type TestPostgres, until } from "../support/postgres.ts";
 import { dsnOf, patientTimings, type RunningSource, runSource, settled } from "./run-source.ts";
 
 // For a machine that is busy with something else.
 setDefaultTimeout(60_000);
 
-const pgbouncer = Bun.which("pgbouncer", { PATH: `${process.env["PATH"]}:/usr/sbin` });
-const folder = mkdtempSync(join(tmpdir(), "automc-pooler-"));
 // The echo that never comes is waited for, so it stays short.
 const timings = { ...patientTimings(10), echoMs: 1_000 };
 const running: RunningSource[] = [];
 let server: TestPostgres;
 let database: TestDatabase;
-let port = 0;
-let pooler: Bun.Subprocess | null = null;
-
-async function startPooler(program: string): Promise<void> {
-  own(folder);
-  port = await freePort();
-  const settings = `
-[databases]
-* = host=127.0.0.1 port=${server.port} user=postgres
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 3
-`;
-  const path = writeOwned(join(folder, "pgbouncer.ini"), settings);
-  pooler = Bun.spawn([program, "--quiet", path], {
-    ...serverAccount,
-    cwd: tmpdir(),
-    stdio: ["ignore", "ignore", "ignore"],
-  });
-  await until("the pooler listens", () => {
-    const socket = { open: (opened: Bun.Socket) => void opened.end(), data: () => undefined };
-    const probe = Bun.connect({ hostname: "127.0.0.1", port, socket });
-    return probe.then(
-      () => true,
-      () => false,
-    );
-  });
-}
+let pooler: PgBouncer;
 
 function follow(listenPort: number | null): RunningSource {
   const source = runSource({
-    dsn: dsnOf(database.dsn({ port })),
+    dsn: dsnOf(database.dsn({ port: pooler.port })),
     listenDsn: listenPort === null ? null : dsnOf(database.dsn({ port: listenPort })),
     timings,
   });
@@ -77,20 +33,18 @@ function follow(listenPort: number | null): RunningSource {
 }
 
 /** The real pooler takes part where it is installed (`apt-get install pgbouncer`); a stand-in for it is in postgres-link.test.ts. */
-function describePooler(program: string): void {
+function describePooler(): void {
   beforeAll(async () => {
     server = await startPostgres();
     database = await server.createDatabase();
     await database.sql.unsafe(schema);
     await database.sql`INSERT INTO servers VALUES ('a', 'a.x', 'h:1'), ('b', 'b.x', 'h:2')`;
-    await startPooler(program);
+    pooler = await startPgBouncer(server);
   });
   afterEach(() => Promise.all(running.splice(0).map((source) => source.stop())));
   afterAll(async () => {
-    pooler?.kill("SIGKILL");
-    await pooler?.exited;
+    await pooler[Symbol.asyncDispose]();
     await server.stop();
-    rmSync(folder, { recursive: true, force: true });
   });
 
   describe("through PgBouncer in transaction mode", () => {
@@ -121,4 +75,4 @@ function describePooler(program: string): void {
   });
 }
 
-if (pgbouncer !== null) describePooler(pgbouncer);
+if (pgbouncerProgram !== null) describePooler();

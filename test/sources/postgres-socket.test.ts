@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { err, ok } from "../../src/result.ts";
 import { parseDsn } from "../../src/sources/dsn.ts";
 import schema from "../../src/sources/schema.sql" with { type: "text" };
+import { type Authority, makeAuthority } from "../support/certificates.ts";
 import { startPostgres, type TestDatabase, type TestPostgres, until } from "../support/postgres.ts";
 import { openTcpGate } from "../support/tcp-gate.ts";
 import { patientTimings, type RunningSource, runSource, settled } from "./run-source.ts";
@@ -22,59 +23,17 @@ setDefaultTimeout(60_000);
 
 const folder = mkdtempSync(join(tmpdir(), "automc-tls-"));
 const running: RunningSource[] = [];
+let authority: Authority;
+let stranger: Authority;
 let withTls: TestDatabase;
 let withoutTls: TestDatabase;
 const servers: TestPostgres[] = [];
 
-/** Makes an authority, and a certificate of it for `localhost` only. */
-async function makeCertificates(): Promise<{ certificate: string; key: string }> {
-  const at = (name: string) => join(folder, name);
-  const openssl = async (...words: readonly string[]) => {
-    const child = Bun.spawn(["openssl", ...words], { stderr: "pipe", stdout: "ignore" });
-    const [said, code] = await Promise.all([child.stderr.text(), child.exited]);
-    if (code !== 0) throw new Error(`openssl ${words.join(" ")}: ${said}`);
-  };
-  const fresh = [
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:prime256v1",
-    "-nodes",
-    "-days",
-    "2",
-  ];
-  for (const name of ["ca", "other"]) {
-    const subject = ["-subj", `/CN=${name}`, "-addext", "basicConstraints=critical,CA:true"];
-    await openssl(
-      "req",
-      "-x509",
-      ...fresh,
-      ...subject,
-      "-keyout",
-      at(`${name}.key`),
-      "-out",
-      at(`${name}.pem`),
-    );
-  }
-  const signed = ["-CA", at("ca.pem"), "-CAkey", at("ca.key"), "-subj", "/CN=localhost"];
-  const names = ["-addext", "subjectAltName=DNS:localhost"];
-  await openssl(
-    "req",
-    "-x509",
-    ...fresh,
-    ...signed,
-    ...names,
-    "-keyout",
-    at("key"),
-    "-out",
-    at("pem"),
-  );
-  return { certificate: readFileSync(at("pem"), "utf8"), key: readFileSync(at("key"), "utf8") };
-}
-
 beforeAll(async () => {
+  authority = await makeAuthority(folder, "ours");
+  stranger = await makeAuthority(folder, "other");
   const [secure, plain] = await Promise.all([
-    makeCertificates().then((tls) => startPostgres({ tls })),
+    authority.certify().then((tls) => startPostgres({ tls })),
     startPostgres(),
   ]);
   servers.push(secure, plain);
@@ -94,9 +53,7 @@ afterAll(async () => {
 function follow(database: TestDatabase, host: string, query: string): RunningSource {
   const text = database
     .dsn({
-      query: query
-        .replace("CA", join(folder, "ca.pem"))
-        .replace("OTHER", join(folder, "other.pem")),
+      query: query.replace("CA", authority.path).replace("OTHER", stranger.path),
     })
     .replace("127.0.0.1", host);
   const dsn = parseDsn(text, (path) => {

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { childrenOf } from "../bench/measure.ts";
 import { requireProgram } from "./debian.ts";
 import { laterPort } from "./ports.ts";
 import { until } from "./postgres.ts";
@@ -26,6 +27,9 @@ export interface Haproxy extends AsyncDisposable {
   readonly port: number;
   /** The connections that have got through so far, once there are as many. */
   connections(count: number): Promise<readonly HaproxyConnection[]>;
+  /** Stops its processes: the kernel still takes connections and bytes, and nothing comes of them. */
+  freeze(): void;
+  thaw(): void;
 }
 
 const senders = { v1: "send-proxy", v2: "send-proxy-v2" } as const;
@@ -65,7 +69,12 @@ listen route
   };
   const followed = Promise.all([follow(child.stdout), follow(child.stderr)]);
 
+  const signal = (name: NodeJS.Signals): void => {
+    for (const pid of [child.pid, ...childrenOf(child.pid)]) process.kill(pid, name);
+  };
+
   async function dispose(): Promise<void> {
+    signal("SIGCONT");
     child.kill("SIGTERM");
     await child.exited;
     await followed;
@@ -94,6 +103,8 @@ listen route
       await until(`${count} connections in: ${said}`, () => connections().length >= count);
       return connections();
     },
+    freeze: () => signal("SIGSTOP"),
+    thaw: () => signal("SIGCONT"),
     [Symbol.asyncDispose]: dispose,
   };
 }

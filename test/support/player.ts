@@ -1,5 +1,5 @@
 import { type Frame, openPeer, type Peer, type PeerOptions, peerHandlers } from "./peer.ts";
-import { pluginNotUnderstood, readVarint } from "./wire.ts";
+import { login, pluginNotUnderstood, readVarint } from "./wire.ts";
 
 /** Where a player connects to: a literal of loopback, or of a namespace that the test has made. */
 export interface PlayerOptions extends PeerOptions {
@@ -23,6 +23,19 @@ export async function connectPlayer(options: PlayerOptions): Promise<Peer> {
     },
   });
   return await opened.promise;
+}
+
+/** What a login for this hostname hears first, as Latin-1; empty when the connection ends without a word. */
+export async function firstWord(
+  { port }: { readonly port: number },
+  host: string,
+  timeoutMs?: number,
+): Promise<string> {
+  using player = await connectPlayer({ port });
+  await player.send(login({ host, name: "Steve" }));
+  // It rejects at the end of the connection too; one that neither speaks nor ends makes the other wait reject.
+  await player.waitForLength(1, timeoutMs).catch(() => player.waitForEnd(timeoutMs));
+  return player.received().toString("latin1");
 }
 
 /** What a login was kept alive with, and the first packet that was no part of it. */

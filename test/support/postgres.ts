@@ -1,10 +1,19 @@
 import { spawnSync } from "node:child_process";
-import { chownSync, existsSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 // biome-ignore lint/correctness/noUndeclaredDependencies: the very package that src uses
 import postgres from "postgres";
+import { childrenOf } from "../bench/measure.ts";
 
 /** A client, or one transaction of it. */
 export type TestSql = postgres.Sql | postgres.TransactionSql;
@@ -27,9 +36,15 @@ export interface TestPostgres {
   readonly folder: string;
   /** A fresh, empty database. Its client is closed by `stop`. */
   createDatabase(): Promise<TestDatabase>;
+  /** A database that is there already, as on the promoted standby of a server that had it. Its client is closed by `stop`. */
+  connect(name: string): TestDatabase;
   start(): Promise<void>;
   /** Ends the server at once, as a crash would (`pg_ctl -m immediate`). Committed rows survive. */
   kill(): Promise<void>;
+  /** Ends the server's first process by SIGKILL, as the kernel does when memory runs out, and waits until the others have noticed. */
+  crash(): Promise<void>;
+  /** Makes a standby the primary; resolves when it is. */
+  promote(): Promise<void>;
   /** Ends the server for good and deletes the folder. */
   stop(): Promise<void>;
 }
@@ -99,6 +114,23 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
   };
   const admin = open("postgres");
 
+  function connect(name: string): TestDatabase {
+    const notices: string[] = [];
+    const sql = open(name, notices);
+    return {
+      name,
+      sql,
+      notices,
+      dsn: (to = {}) =>
+        `postgres://postgres@127.0.0.1:${to.port ?? port}/${name}?${to.query ?? "sslmode=disable"}`,
+      async routerPids() {
+        const rows = await sql<{ pid: number }[]>`
+          SELECT pid FROM pg_stat_activity WHERE datname = ${name} AND application_name = 'automc-router'`;
+        return rows.map(({ pid }) => pid);
+      },
+    };
+  }
+
   return {
     port,
     folder,
@@ -106,23 +138,22 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
       databases += 1;
       const name = `test_${databases}`;
       await admin.unsafe(`CREATE DATABASE ${name}`);
-      const notices: string[] = [];
-      const sql = open(name, notices);
-      return {
-        name,
-        sql,
-        notices,
-        dsn: (to = {}) =>
-          `postgres://postgres@127.0.0.1:${to.port ?? port}/${name}?${to.query ?? "sslmode=disable"}`,
-        async routerPids() {
-          const rows = await sql<{ pid: number }[]>`
-            SELECT pid FROM pg_stat_activity WHERE datname = ${name} AND application_name = 'automc-router'`;
-          return rows.map(({ pid }) => pid);
-        },
-      };
+      return connect(name);
     },
+    connect,
     start,
     kill: () => control("-m", "immediate", "stop"),
+    async crash() {
+      const pid = Number(readFileSync(join(data, "postmaster.pid"), "utf8").split("\n", 1)[0]);
+      const family = [pid, ...childrenOf(pid)];
+      process.kill(pid, "SIGKILL");
+      await until("no process of the server is left", () => !family.some(isRunning));
+      // Where nobody buries the dead at once, the next start would take the old process for one that runs.
+      for (const lock of [join(data, "postmaster.pid"), join(folder, `.s.PGSQL.${port}.lock`)]) {
+        rmSync(lock, { force: true });
+      }
+    },
+    promote: () => control("promote"),
     async stop() {
       await Promise.all(clients.map((sql) => sql.end({ timeout: 0 })));
       await undertaker.stdin.end();
@@ -179,6 +210,12 @@ export async function run(program: string, words: readonly string[]): Promise<vo
   });
   const [said, code] = await Promise.all([child.stderr.text(), child.exited]);
   if (code !== 0) throw new Error(`${program} ${words.join(" ")} ended with ${code}: ${said}`);
+}
+
+/** False too for one that has ended and that nobody has asked about yet. */
+function isRunning(pid: number): boolean {
+  const stat = `/proc/${pid}/stat`;
+  return existsSync(stat) && !/\) [ZX] /.test(readFileSync(stat, "utf8"));
 }
 
 function findAccount(): { uid: number; gid: number } | { uid?: never; gid?: never } {

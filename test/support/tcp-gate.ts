@@ -15,6 +15,8 @@ export interface TcpGate {
   sent(text: string): number;
   /** Alters the chunks that go to the client; null drops one. */
   toClient: (chunk: Buffer) => Buffer | null;
+  /** Slips these bytes into what the clients say, on every open connection. */
+  inject(bytes: Buffer): void;
   /** Answers new connections itself with these bytes and closes, until set to null. */
   answer: Buffer | null;
   /** Ends all open connections. */
@@ -25,6 +27,7 @@ export interface TcpGate {
 /** A gate in front of `targetPort`, open. */
 export async function openTcpGate(targetPort: number): Promise<TcpGate> {
   const sockets = new Set<Socket>();
+  const targets = new Set<Socket>();
   const said: string[] = [];
   let dials = 0;
   const server = createServer((client) => {
@@ -52,7 +55,11 @@ export async function openTcpGate(targetPort: number): Promise<TcpGate> {
   function forward(client: Socket): void {
     const target = connect({ port: targetPort, host: "127.0.0.1" });
     target.on("error", () => client.destroy());
-    target.once("close", () => client.destroy());
+    targets.add(target);
+    target.once("close", () => {
+      targets.delete(target);
+      client.destroy();
+    });
     client.once("close", () => target.destroy());
     client.on("data", (chunk: Buffer) => {
       if (gate.mode === "freeze") return;
@@ -75,6 +82,9 @@ export async function openTcpGate(targetPort: number): Promise<TcpGate> {
     open: () => sockets.size,
     sent: (text) => said.join("").split(text).length - 1,
     toClient: (chunk) => chunk,
+    inject(bytes) {
+      for (const target of targets) target.write(bytes);
+    },
     answer: null,
     cut() {
       for (const socket of sockets) socket.destroy();
