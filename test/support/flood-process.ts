@@ -1,7 +1,8 @@
 /** Many clients that mean no good, in a process of their own: what they cost is not counted. */
 import type { Socket } from "bun";
+import { createDice } from "./dice.ts";
 import type { FloodJobs, Lives, Place } from "./flood-jobs.ts";
-import { makeMalformed, seededRandom } from "./malformed.ts";
+import { makeMalformed } from "./malformed.ts";
 import { type Order, serveJobs } from "./worker.ts";
 
 interface Client {
@@ -104,7 +105,7 @@ async function junk({
   seed,
   ...place
 }: FloodJobs["junk"]["input"]): Promise<FloodJobs["junk"]["result"]> {
-  const random = seededRandom(seed);
+  const random = createDice(seed).below;
   let longestMs = 0;
   let bytesBack = 0;
   await inParallel(count, parallel, async () => {

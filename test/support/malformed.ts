@@ -13,17 +13,6 @@ import {
 /** A random number from 0 up to, but not including, `below`. */
 export type Random = (below: number) => number;
 
-/** A generator that gives the same numbers for the same seed (mulberry32). */
-export function seededRandom(seed: number): Random {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let bits = Math.imul(state ^ (state >>> 15), state | 1);
-    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61);
-    return Math.floor((((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
-
 const bytes = (text: string): Buffer => Buffer.from(text, "latin1");
 const hex = (text: string): Buffer => Buffer.from(text, "hex");
 
