@@ -2,6 +2,7 @@ import { createReadiness } from "./admin/health.ts";
 import { startAdminServer } from "./admin/server.ts";
 import { openAllowDenyFile } from "./allow-deny-file.ts";
 import { createControlPlane } from "./backend/control-plane.ts";
+import { createDockerWaker } from "./backend/docker.ts";
 import { createFleet, type Fleet } from "./backend/fleet.ts";
 import { createIdle, type Idle } from "./backend/idle.ts";
 import { createKubernetesWaker } from "./backend/kubernetes.ts";
@@ -23,6 +24,7 @@ import { createRouteTable } from "./routing/table.ts";
 import { openingMs } from "./session/opening.ts";
 import { createSessions, type LiveSession, type Sessions } from "./session/sessions.ts";
 import { createStatusCache } from "./session/status-cache.ts";
+import { createDockerSource } from "./sources/docker.ts";
 import { createEnvSource } from "./sources/env.ts";
 import { createKubernetesSource } from "./sources/kubernetes.ts";
 import { createPostgresSource } from "./sources/postgres.ts";
@@ -103,6 +105,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
   const supervisor = superviseSources(sources, {
     table,
     changed: (source, changes) => {
+      fleet.routesChanged(changes);
       idle.routesChanged(changes);
       emit({ kind: "routes-changed", source, changes });
     },
@@ -224,7 +227,7 @@ function createOpened() {
 /** The way to backends, and what brings them up and to sleep. */
 function buildBackends(
   config: Config,
-  { kubernetes }: Platforms,
+  { docker, kubernetes }: Platforms,
   deps: {
     readonly deadlines: Deadlines;
     readonly emit: Observer;
@@ -242,6 +245,7 @@ function buildBackends(
       kubernetes:
         kubernetes &&
         createKubernetesWaker({ ...kubernetes, awaitPods: config.kubernetes?.awaitPods ?? false }),
+      docker: config.docker?.containers && docker ? createDockerWaker(docker) : null,
     },
     dialer: createDialer({ ...deps, resolver, timeoutMs: attemptMs }),
   });
@@ -309,7 +313,7 @@ function liveBytes(live: readonly LiveSession[]): { toBackend: number; toClient:
 /** Every place that routes come from. A new one is one line here. */
 export function sourcesOf(
   config: Config,
-  { kubernetes }: Platforms,
+  { docker, kubernetes }: Platforms,
   staticRoutes: StaticRoutes,
   emit: Observer,
 ): readonly RouteSource[] {
@@ -339,6 +343,10 @@ export function sourcesOf(
         emit,
       }),
     );
+  }
+  if (config.docker?.containers && docker !== null) {
+    const { scaling, simplifySrv } = config;
+    sources.push(createDockerSource({ api: docker, scaling, simplifySrv, emit }));
   }
   return sources;
 }

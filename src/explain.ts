@@ -76,7 +76,7 @@ export async function explain(
   for (const { claim, standing } of candidates) {
     const { route } = claim;
     lines.push(
-      `claim     ${patternText(claim.pattern)} -> ${route.address.text} (${route.source} ${route.id}): ${standings[standing]}`,
+      `claim     ${patternText(claim.pattern)} -> ${addressText(route)} (${route.source} ${route.id}): ${standings[standing]}`,
     );
   }
   return ok(`${lines.join("\n")}\n`);
@@ -88,12 +88,26 @@ const withoutSnapshot = (config: Config): Config =>
     ? config
     : { ...config, postgres: { ...config.postgres, snapshot: null } };
 
+const addressText = ({ address }: Route): string => address.text || "none while it sleeps";
+
 function routeLines(route: Route, pattern: string): readonly string[] {
   return [
     `route     ${pattern}, from ${route.source} ${route.id}`,
-    `backend   ${route.address.text}`,
-    route.wake === null
+    `backend   ${addressText(route)}`,
+    route.wake === null || !isWakeable(route.wake)
       ? "wake      never: it is dialled as it is"
       : `wake      by the ${wakerNames[route.wake.kind]}, as ${JSON.stringify(wakeName(route.wake))}`,
   ];
+}
+
+function isWakeable(target: WakeTarget): boolean {
+  switch (target.kind) {
+    case "control-plane":
+    case "webhook":
+      return true;
+    case "docker":
+    case "swarm":
+    case "kubernetes":
+      return target.scaling.up;
+  }
 }

@@ -1,8 +1,9 @@
 import type { Deadline, Deadlines } from "../net/deadlines.ts";
 import type { Dialer } from "../net/dial.ts";
 import type { Result } from "../result.ts";
-import { type Address, sameAddress } from "../routing/address.ts";
+import { type Address, nowhere, sameAddress } from "../routing/address.ts";
 import { type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
+import type { Changes } from "../routing/table.ts";
 import { type Attempt, bringUp, type Found } from "./bring-up.ts";
 import type { BackendEvent } from "./event.ts";
 import type { Sleeper, Waker, Wakers } from "./waker.ts";
@@ -45,6 +46,8 @@ export interface Fleet {
   stop(target: WakeTarget, signal: AbortSignal): Promise<Result<void, string>>;
   /** What is known of a backend no longer holds, as its routes have changed. A wake that is under way goes on. */
   forget(target: WakeTarget): void;
+  /** Takes notice of the routes: what is known of a backend that sleeps by now is forgotten. */
+  routesChanged(changes: Pick<Changes, "changed">): void;
 }
 
 /** What a fleet needs. */
@@ -272,6 +275,11 @@ export function createFleet(deps: FleetDeps): Fleet {
     if (on !== undefined && on.work === null) drop(on);
   }
 
+  function forget(target: WakeTarget): void {
+    forgetResult(target);
+    wakerOf(target).forget(target);
+  }
+
   return {
     wake,
     refused,
@@ -283,9 +291,12 @@ export function createFleet(deps: FleetDeps): Fleet {
     canStart: (target) => wakerOf(target).canStart(target),
     canStop: (target) => wakerOf(target).canStop(target),
     stop,
-    forget(target) {
-      forgetResult(target);
-      wakerOf(target).forget(target);
+    forget,
+    routesChanged({ changed }) {
+      for (const { after } of changed) {
+        const { address, wake: target } = after.route;
+        if (target !== null && sameAddress(address, nowhere)) forget(target);
+      }
     },
   };
 }

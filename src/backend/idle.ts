@@ -1,5 +1,6 @@
 import type { Deadline, Deadlines } from "../net/deadlines.ts";
 import type { Result } from "../result.ts";
+import { nowhere, sameAddress } from "../routing/address.ts";
 import { patternText } from "../routing/pattern.ts";
 import { type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
 import type { Changes, Claim } from "../routing/table.ts";
@@ -114,7 +115,7 @@ export function createIdle(deps: IdleDeps): Idle {
   /** Without effect while the timer runs already, or somebody is there: whoever leaves last arms it. */
   function arm(backend: Backend, afterMs: number): void {
     if (backend.visits > 0 || backend.timer !== null) return;
-    if (backend.claims.size === 0 || stopped.signal.aborted) return;
+    if (isAsleep(backend) || stopped.signal.aborted) return;
     backend.timer = deadlines.after(Math.max(0, afterMs), () => {
       backend.timer = null;
       const fault = (thrown: unknown): void =>
@@ -123,6 +124,10 @@ export function createIdle(deps: IdleDeps): Idle {
     });
     emit({ kind: "idle-armed", server: backend.server, afterMs });
   }
+
+  /** True when no route leads to it, or none says where it is: somebody else has put it to sleep. */
+  const isAsleep = ({ claims }: Backend): boolean =>
+    [...claims.values()].every(({ claim }) => sameAddress(claim.route.address, nowhere));
 
   function disarm(backend: Backend): void {
     backend.timer?.cancel();
@@ -165,7 +170,8 @@ export function createIdle(deps: IdleDeps): Idle {
     if (target === null || !deps.canStop(target)) return;
     const backend = backendOf(target);
     backend.claims.set(patternText(claim.pattern), { claim, target });
-    arm(backend, deps.afterMs);
+    if (isAsleep(backend)) disarm(backend);
+    else arm(backend, deps.afterMs);
   }
 
   function withdraw(claim: Claim): void {

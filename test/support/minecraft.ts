@@ -46,9 +46,10 @@ export interface MinecraftServer extends AsyncDisposable {
   kick(username: string, text: string): void;
 }
 
-/** How the server is set up. It listens on 127.0.0.1. */
+/** How the server is set up. It listens on 127.0.0.1 unless it is told otherwise. */
 export interface MinecraftServerOptions {
   readonly version: string;
+  readonly hostname?: string;
   /** 0: any free one. */
   readonly port?: number;
   readonly motd?: string;
@@ -70,13 +71,14 @@ export async function startMinecraftServer(
   options: MinecraftServerOptions,
 ): Promise<MinecraftServer> {
   const data = dataOf(options.version);
+  const { hostname = "127.0.0.1" } = options;
   const errors: Error[] = [];
   const connections: (ServerConnection & { readonly client: ServerClient })[] = [];
   const inGame = new Set<ServerClient>();
 
   const server = minecraft.createServer({
     version: options.version,
-    host: "127.0.0.1",
+    host: hostname,
     port: options.port ?? 0,
     motd: options.motd ?? "A real server",
     maxPlayers: 20,
@@ -122,7 +124,7 @@ export async function startMinecraftServer(
 
   return {
     port,
-    address: `127.0.0.1:${port}`,
+    address: `${hostname}:${port}`,
     connections,
     errors,
     players: () => [...inGame].map((client) => client.username),
@@ -173,8 +175,10 @@ export interface GameSession extends Disposable {
 /** Who joins, with what, and where. */
 export interface JoinOptions {
   readonly port: number;
-  /** The hostname as the player typed it; the connection itself goes to 127.0.0.1. */
+  /** The hostname as the player typed it; the connection itself goes to `address`. */
   readonly host: string;
+  /** 127.0.0.1 unless it is given. */
+  readonly address?: string;
   readonly version: string;
   readonly username: string;
   readonly timeoutMs?: number;
@@ -192,7 +196,7 @@ export interface OnlineAccount {
 /** Joins as a real client does. Resolves with how that ended and what the wait was like; never rejects. */
 export async function join(options: JoinOptions): Promise<JoinOutcome & { readonly quiet: Quiet }> {
   const { port, host, version, username, account, timeoutMs = defaultTimeoutMs } = options;
-  const socket = net.connect(port, "127.0.0.1");
+  const socket = net.connect(port, options.address ?? "127.0.0.1");
   const watch = watchSilence(socket);
   const outcome = Promise.withResolvers<JoinOutcome>();
   const ended = Promise.withResolvers<string>();
@@ -263,11 +267,13 @@ export async function join(options: JoinOptions): Promise<JoinOutcome & { readon
 export async function pingServer(options: {
   readonly port: number;
   readonly host: string;
+  /** 127.0.0.1 unless it is given. */
+  readonly address?: string;
   readonly version: string;
   readonly timeoutMs?: number;
 }): Promise<{ readonly status: unknown; readonly latencyMs: number }> {
   const { port, host, version, timeoutMs = defaultTimeoutMs } = options;
-  const socket = net.connect(port, "127.0.0.1");
+  const socket = net.connect(port, options.address ?? "127.0.0.1");
   try {
     const { latency, ...status } = (await minecraft.ping({
       host,

@@ -1,0 +1,105 @@
+import type { DockerApi } from "../platform/docker-api.ts";
+import { chooseNetwork, inspectContainer } from "../platform/docker-containers.ts";
+import { err, ok, type Result } from "../result.ts";
+import { makeAddress } from "../routing/address.ts";
+import type { WakeTarget } from "../routing/route.ts";
+import type { BackendState, Sleeper, Waker } from "./waker.ts";
+
+/** A container. */
+export type DockerTarget = Extract<WakeTarget, { kind: "docker" }>;
+
+/** mc-router's pause between two looks, ms. */
+const pauseMs = 500;
+/** How long a container may take to stop before it is killed, s; mc-router's. */
+const stopSeconds = 60;
+
+/** A waker that starts and unpauses containers, and stops those that are idle. */
+export function createDockerWaker(api: DockerApi): Waker<DockerTarget> {
+  /** The starts that are under way; whoever comes meanwhile shares one. */
+  const starting = new Map<string, Promise<Result<void, string>>>();
+  /** The stops that are under way: a start must not overtake one. */
+  const stopping = new Map<string, Promise<unknown>>();
+  /** A request that has been sent is not taken back when the last player who waited leaves: the engine may be half through. */
+  const { signal: never } = new AbortController();
+
+  function start({ target }: Sleeper<DockerTarget>): Promise<Result<void, string>> {
+    if (!target.scaling.up) return Promise.resolve(err("its labels do not let it be started"));
+    const { container } = target;
+    const underWay = starting.get(container);
+    if (underWay !== undefined) return underWay;
+    const started = startOnce(container).finally(() => starting.delete(container));
+    starting.set(container, started);
+    return started;
+  }
+
+  async function startOnce(container: string): Promise<Result<void, string>> {
+    await stopping.get(container);
+    const inspected = await inspectContainer(api, container, never);
+    if (!inspected.ok) return err(inspected.error.message);
+    switch (inspected.value.state) {
+      case "running":
+      case "restarting":
+        return ok(undefined);
+      case "paused":
+        return act(container, "unpause", 0);
+      case "stopped":
+        return act(container, "start", 0);
+    }
+  }
+
+  /** Not modified (304) means that it was done already. */
+  async function act(
+    container: string,
+    action: string,
+    extraMs: number,
+    signal: AbortSignal = never,
+  ): Promise<Result<void, string>> {
+    const path = `/containers/${encodeURIComponent(container)}/${action}`;
+    const answered = await api.post(path, undefined, extraMs, signal);
+    if (answered.ok || answered.error.status === 304) return ok(undefined);
+    return err(answered.error.message);
+  }
+
+  async function look(
+    { target }: Sleeper<DockerTarget>,
+    signal: AbortSignal,
+  ): Promise<BackendState> {
+    const inspected = await inspectContainer(api, target.container, signal);
+    if (!inspected.ok) return { kind: "trouble", reason: inspected.error.message };
+    if (inspected.value.state !== "running") return { kind: "not-running" };
+    const network = chooseNetwork(inspected.value, target.network);
+    if (!network.ok) return { kind: "trouble", reason: `the container ${network.error}` };
+    const { ip } = network.value;
+    if (ip === null) return { kind: "not-running" };
+    return { kind: "expected", addresses: [makeAddress(ip, target.port)] };
+  }
+
+  async function stop(
+    { container }: DockerTarget,
+    signal: AbortSignal,
+  ): Promise<Result<void, string>> {
+    const stopped = act(container, `stop?t=${stopSeconds}`, stopSeconds * 1_000, signal);
+    stopping.set(container, stopped);
+    const result = await stopped;
+    stopping.delete(container);
+    return result;
+  }
+
+  return {
+    kind: "docker",
+    asking: "until-accepted",
+    timeoutMs: ({ scaling }) => scaling.waitMs,
+    askMs: 0,
+    pauseMs: () => pauseMs,
+    start,
+    look,
+    // Where it is reached is told by its route, which the engine's events keep up to date.
+    moved: () => null,
+    forget() {
+      // Nothing is kept.
+    },
+    canStart: ({ scaling }) => scaling.up,
+    canStop: ({ scaling }) => scaling.down,
+    stop,
+  };
+}
