@@ -96,7 +96,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
   const sources = sourcesOf(config, platforms, staticRoutes, (event) => emit(event));
   const readiness = createReadiness({
     sources: sources.map(({ name }) => name),
-    published: () => table.size().routes,
+    published: () => supervisor.published(),
   });
   const loaded = await staticRoutes.load();
   if (!loaded.ok) return loaded;

@@ -20,8 +20,8 @@ export interface Readiness {
 export interface ReadinessDeps {
   /** Those that have to be read before the router is ready. */
   readonly sources: readonly SourceName[];
-  /** Those that have published. */
-  published(): ReadonlySet<SourceName> | ReadonlyMap<SourceName, unknown>;
+  /** Those that have published a whole set. */
+  published(): ReadonlySet<SourceName>;
 }
 
 /**

@@ -6,12 +6,15 @@ export interface Delta {
   readonly remove: readonly string[];
 }
 
-/** How a source tells the table what it knows. Both calls take effect before they return. */
+/** How a source tells the table what it knows. Every call takes effect before it returns. */
 export interface Publish {
   /** The source's whole set; what is not in it is gone. */
   replace(routes: readonly Route[]): void;
-  /** The difference to what the source has published before. */
-  patch(delta: Delta): void;
+  /**
+   * The difference to what the source has published before. `more`: it is a part of a first set that is too large for one call, and until the
+   * last part the source counts as one that has not published.
+   */
+  patch(delta: Delta, more?: "more"): void;
 }
 
 /** A place that routes come from. A source owns its routes and never sees another source's. */

@@ -27,6 +27,8 @@ export interface LifeDeps {
   readonly timings: PostgresTimings;
   readonly budget: DialBudget;
   readonly heartbeatChannel: string;
+  /** How many names are read one by one at a time; from there on it is cheaper to read everything. */
+  readonly mostNames: () => number;
   /** Reads what is named and applies it. Never called again before it has ended. */
   readonly refresh: (
     reader: RowReader,
@@ -64,7 +66,7 @@ const lost = (reason: string): Step => err({ kind: "lost", reason });
  */
 export async function liveOnce(deps: LifeDeps, signal: AbortSignal): Promise<string> {
   const alarm = createAlarm();
-  const hints = createHints();
+  const hints = createHints(deps.mostNames);
   const heard = await listen(deps, alarm, hints, signal);
   // The same server would not be there for reading either: the second dial is saved.
   const isHopeless = !heard.ok && heard.error.kind === "lost" && deps.listenDsn === null;
@@ -121,7 +123,7 @@ async function follow(life: Life): Promise<Step> {
   const overdueAt = listener?.overdueAt() ?? Infinity;
   if (overdueAt <= now) return lost("a heartbeat did not come back");
 
-  const hintsAt = clock.hintsAt(life.hints.since());
+  const hintsAt = clock.hintsAt(life.hints.waiting());
   if (clock.fullReadAt() <= now) return await read(life, { kind: "all" });
   if (hintsAt <= now) return await read(life, life.hints.take() ?? { kind: "all" });
   if (clock.speakAt() <= now && listener === null) return await listenAgain(life);

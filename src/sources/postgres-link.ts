@@ -13,7 +13,7 @@ export type LinkReport =
 
 /** What the link needs. */
 export interface LinkDeps
-  extends Pick<LifeDeps, "dsn" | "listenDsn" | "resyncMs" | "timings" | "refresh"> {
+  extends Pick<LifeDeps, "dsn" | "listenDsn" | "resyncMs" | "timings" | "mostNames" | "refresh"> {
   readonly report: (report: LinkReport) => void;
 }
 

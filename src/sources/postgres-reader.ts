@@ -1,3 +1,4 @@
+import type postgres from "postgres";
 import { err, ok, type Result } from "../result.ts";
 import type { PostgresClient, PostgresFailure } from "./postgres-client.ts";
 import { yieldToLoop } from "./wait.ts";
@@ -7,8 +8,8 @@ export interface ServerRow {
   readonly name: string;
   readonly domain: string;
   readonly address: string;
-  /** The optional column `proxy_protocol`; left out for NULL, and where the table has none. */
-  readonly proxyProtocol?: boolean;
+  /** The optional column `proxy_protocol`; left out where the table has none. */
+  readonly proxyProtocol?: boolean | null;
 }
 
 /** Reads the table over one connection, one query at a time. */
@@ -20,7 +21,10 @@ export interface RowReader {
 }
 
 /** The columns of every table, and of one that has `proxy_protocol`. */
-const columns = { plain: "name, domain, address", full: "name, domain, address, proxy_protocol" };
+const columns = {
+  plain: "name, domain, address",
+  full: 'name, domain, address, proxy_protocol AS "proxyProtocol"',
+};
 const rowsOf = (selected: string): string =>
   `SELECT ${selected} FROM servers WHERE domain != '' AND address != ''`;
 /** A row where the table that a SELECT finds has the optional column. */
@@ -65,15 +69,17 @@ export function createRowReader(client: PostgresClient, limitMs: number): RowRea
   };
 }
 
-/** Whatever types the operator's columns have, their text is what counts; the optional one is a boolean. */
-function toRow(row: Readonly<Record<string, unknown>>): ServerRow {
-  const proxyProtocol = row["proxy_protocol"];
-  return {
-    name: String(row["name"]),
-    domain: String(row["domain"]),
-    address: String(row["address"]),
-    ...(typeof proxyProtocol === "boolean" && { proxyProtocol }),
-  };
+/**
+ * Whatever types the operator's columns have, their text is what counts; the optional one is a boolean. Rows of text columns, which are
+ * nearly all, are taken as they come: a large table would else be made twice, and the collector of the garbage holds sessions up.
+ */
+function toRow(row: postgres.Row): ServerRow {
+  const { name, domain, address } = row;
+  if (typeof name === "string" && typeof domain === "string" && typeof address === "string") {
+    return row as ServerRow;
+  }
+  const { proxyProtocol = null } = row;
+  return { name: String(name), domain: String(domain), address: String(address), proxyProtocol };
 }
 
 /** PostgreSQL's text form of an array: elements quoted, quotes and backslashes escaped. */

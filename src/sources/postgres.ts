@@ -8,7 +8,7 @@ import { createChangePublisher, type PublishChanges } from "./publish-changes.ts
 import { createServerRows, type ServerRows } from "./server-rows.ts";
 import { createSnapshotWriter, loadSnapshot } from "./snapshot.ts";
 import { defaultTimings, type PostgresTimings } from "./timings.ts";
-import { yieldToLoop } from "./wait.ts";
+import { inPieces } from "./wait.ts";
 
 /** What the Postgres source needs. */
 export interface PostgresSourceDeps {
@@ -29,10 +29,10 @@ export interface PostgresSourceDeps {
 }
 
 const source = "postgres";
+/** A name is read one by one for less than it takes to read ten rows with all others; so many names at most, some milliseconds of work. */
+const namesPerRead = { least: 200, most: 1_000, share: 0.1 };
 /** Up to so many lost routes are never held back. */
 const fewLosses = 10;
-/** Rows of a snapshot per piece: some milliseconds of work. */
-const pieceSize = 1_000;
 
 /** The routes in the table `servers`, followed live. While Postgres is away, the last ones stay published. */
 export function createPostgresSource(deps: PostgresSourceDeps): RouteSource {
@@ -68,7 +68,11 @@ async function follow(
   };
   const refresh = createRefresh(rows, apply, timings.confirmMs, emit);
   const report = createReporter(deps, rows, timings);
-  await runPostgresLink({ ...deps, timings, refresh, report }, signal);
+  const mostNames = () => {
+    const { least, most, share } = namesPerRead;
+    return Math.min(most, Math.max(least, share * rows.routeCount()));
+  };
+  await runPostgresLink({ ...deps, timings, mostNames, refresh, report }, signal);
   await writer?.stop();
 }
 
@@ -84,11 +88,8 @@ async function startFromSnapshot(
   if (!loaded.ok || loaded.value === null) return;
   const { rows: saved, savedAt } = loaded.value;
   const full = rows.beginFull();
-  for (let from = 0; from < saved.length; from += pieceSize) {
-    full.add(saved.slice(from, from + pieceSize));
-    await yieldToLoop();
-  }
-  await publishChanges(full.commit());
+  for await (const piece of inPieces(saved)) full.add(piece);
+  await publishChanges(await full.commit());
   const ageMs = Math.max(0, Date.now() - savedAt.getTime());
   emit({ kind: "snapshot-loaded", source, routes: rows.routeCount(), path, ageMs });
 }
@@ -134,7 +135,7 @@ function createRefresh(
       if (leftMs > 0) return ok({ againMs: leftMs });
     }
     doubtedAt = null;
-    await apply(full.commit());
+    await apply(await full.commit());
     return ok({ againMs: null });
   };
 }

@@ -1,12 +1,12 @@
-import type { Reread } from "./hints.ts";
+import type { Reread, WaitingHints } from "./hints.ts";
 import type { PostgresTimings } from "./timings.ts";
 
 /** When the next read, and the next heartbeat or attempt to LISTEN, is due; all on the clock of `performance.now`. */
 export interface ReadClock {
   /** Notes a read that has just ended. `againMs`: read everything again after this time. */
   noteRead(reread: Reread, startedAt: number, againMs: number | null): void;
-  /** When to read what notifications named, the first of which came at `since`; null for none. */
-  hintsAt(since: number | null): number;
+  /** When to read what notifications named; null: they have named nothing. */
+  hintsAt(waiting: WaitingHints | null): number;
   /** When to read everything, although nothing is known to have changed. */
   fullReadAt(): number;
   /** When the next heartbeat is due, or, while polling, the next attempt to LISTEN. */
@@ -20,8 +20,11 @@ export interface ReadClock {
 /** A clock that begins in the listening state. */
 export function createReadClock(resyncMs: number, timings: PostgresTimings): ReadClock {
   let isListening = true;
+  /** The last read of any kind. */
   let lastStartAt = -Infinity;
-  let lastEndAt = -Infinity;
+  /** The last read of everything. */
+  let fullEndAt = -Infinity;
+  let fullMs = 0;
   let fullReadAt = Infinity;
   let speakAt = performance.now() + timings.heartbeatMs;
 
@@ -31,16 +34,22 @@ export function createReadClock(resyncMs: number, timings: PostgresTimings): Rea
   };
   return {
     noteRead(reread, startedAt, againMs) {
+      const now = performance.now();
       lastStartAt = startedAt;
-      lastEndAt = performance.now();
-      if (reread.kind === "all") fullReadAt = lastEndAt + fullReadPauseMs();
-      if (againMs !== null) fullReadAt = Math.min(fullReadAt, lastEndAt + againMs);
+      if (reread.kind === "all") {
+        fullEndAt = now;
+        fullMs = now - startedAt;
+        fullReadAt = now + fullReadPauseMs();
+      }
+      if (againMs !== null) fullReadAt = Math.min(fullReadAt, now + againMs);
     },
-    hintsAt(since) {
-      if (since === null) return Infinity;
-      // A read is followed by a pause as long as itself, so that large tables cost at most half of the time.
-      const rested = lastEndAt === -Infinity ? lastEndAt : 2 * lastEndAt - lastStartAt;
-      return Math.max(since + timings.coalesceMs, lastStartAt + timings.readGapMs, rested);
+    hintsAt(waiting) {
+      if (waiting === null) return Infinity;
+      const { gatherMs, coalesceMs } = timings;
+      const nextAt = Math.max(waiting.since + gatherMs, lastStartAt + coalesceMs);
+      if (waiting.kind === "names") return nextAt;
+      // To wait for more costs little beside a long read. It is followed by a pause as long as itself: large tables cost at most half of the time.
+      return Math.max(nextAt, waiting.since + Math.min(fullMs, coalesceMs), fullEndAt + fullMs);
     },
     fullReadAt: () => fullReadAt,
     speakAt: () => speakAt,

@@ -12,7 +12,7 @@ export function scaledByWebhook({ name, run }: RouteSource): RouteSource {
 
 const scaling = ({ replace, patch }: Publish): Publish => ({
   replace: (routes) => replace(routes.map(scaled)),
-  patch: ({ upsert, remove }) => patch({ upsert: upsert.map(scaled), remove }),
+  patch: ({ upsert, remove }, more) => patch({ upsert: upsert.map(scaled), remove }, more),
 });
 
 function scaled(route: Route): Route {

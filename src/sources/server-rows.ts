@@ -2,6 +2,7 @@ import { parseAddress } from "../routing/address.ts";
 import { parsePatterns } from "../routing/pattern.ts";
 import { type Route, sameRoute } from "../routing/route.ts";
 import type { ServerRow } from "./postgres-reader.ts";
+import { inPieces } from "./wait.ts";
 
 /** What rows become. */
 export interface RowRules {
@@ -25,13 +26,13 @@ export interface FullRead {
   add(rows: readonly ServerRow[]): void;
   /** How many routes the read would remove. */
   losses(): number;
-  /** Makes the read the held state, and gives what that changes. */
-  commit(): RowChanges;
+  /** Makes the read the held state, piece by piece, and gives what that changes. */
+  commit(): Promise<RowChanges>;
 }
 
 /** The rows the router holds, and what new ones change about its routes. */
 export interface ServerRows {
-  /** Begins a read of everything. Dropping it without `commit` leaves everything as it was. */
+  /** Begins a read of everything, and drops the one before: without `commit` it leaves everything as it was. */
   beginFull(): FullRead;
   /** How many routes `applyNamed` would remove. */
   lossesAmong(names: readonly string[], rows: readonly ServerRow[]): number;
@@ -43,81 +44,110 @@ export interface ServerRows {
   goodRows(): readonly ServerRow[];
 }
 
-/** One row. `good` is its newest usable version, which serves on while what was `read` last cannot be used. */
-interface HeldRow {
-  readonly read: ServerRow;
-  readonly good: { readonly row: ServerRow; readonly route: Route } | null;
+/**
+ * One row as it was read last, and what serves. It is one flat object, and replaced when the row changes: each further one for each row of a
+ * large table would have the collector of garbage hold sessions up for longer.
+ */
+interface HeldRow extends ServerRow {
+  readonly proxyProtocol: boolean | null;
+  /** Null: no version of the row could ever be used. */
+  readonly route: Route | null;
+  /** The older version that the route is made of, when this one cannot be used. */
+  readonly older: ServerRow | null;
+  /** What is wrong with this version, "" when nothing is. */
   readonly complaint: string;
+  /** The last read of everything that has found the row. */
+  seenBy: number;
 }
 
 /** Holds nothing at first. */
 export function createServerRows(rules: RowRules): ServerRows {
-  let held = new Map<string, HeldRow>();
+  const held = new Map<string, HeldRow>();
   let routeCount = 0;
+  /** How many reads of everything have begun. */
+  let reads = 0;
 
-  /** The row as it will be held, and its route if players can tell it from what was there. */
-  function take(row: ServerRow): { readonly next: HeldRow; readonly upsert: Route | null } {
-    const old = held.get(row.name);
-    if (old !== undefined && isSameRow(old.read, row)) {
-      return { next: old, upsert: null };
-    }
+  /** A row that does not read as the held one does, as it is to be held. */
+  function taken(row: ServerRow, old: HeldRow | undefined): HeldRow {
+    const { name, domain, address, proxyProtocol = null } = row;
     const { route, complaint } = toRoute(row, rules);
-    if (route === null) {
-      const good = old?.good ?? null;
-      const kept = good === null ? "" : "; its last usable version stays";
-      return { next: { read: row, good, complaint: complaint + kept }, upsert: null };
-    }
-    const before = old?.good?.route;
-    const isSame = before !== undefined && sameRoute(before, route);
-    const good = { row, route: isSame ? before : route };
-    return { next: { read: row, good, complaint }, upsert: isSame ? null : route };
+    const before = old?.route ?? null;
+    const isKept = route === null && before !== null;
+    const isSame = route !== null && before !== null && sameRoute(before, route);
+    return {
+      name,
+      domain,
+      // One string for both where they are equal, as in nearly all rows.
+      address: route?.address.text === address ? route.address.text : address,
+      proxyProtocol,
+      route: isKept || isSame ? before : route,
+      older: isKept ? (old?.older ?? old ?? null) : null,
+      complaint: isKept ? `${complaint}; its last usable version stays` : complaint,
+      seenBy: reads,
+    };
   }
 
-  const hasRoute = (name: string) => (held.get(name)?.good ?? null) !== null;
+  /** Holds a row in the place of an older version of it. Its route is added to `upsert` if players can tell it from what was there. */
+  function hold(row: HeldRow, upsert: Route[]): void {
+    const { name, route, complaint } = row;
+    const old = held.get(name);
+    if (complaint !== "" && complaint !== old?.complaint) rules.onComplaint(name, complaint);
+    held.set(name, row);
+    const before = old?.route ?? null;
+    if (route === null || route === before) return;
+    if (before === null) routeCount += 1;
+    upsert.push(route);
+  }
 
-  function complain(next: HeldRow): void {
-    const { complaint, read } = next;
-    if (complaint === "" || complaint === held.get(read.name)?.complaint) return;
-    rules.onComplaint(read.name, complaint);
+  /** Forgets a row. Its route, if it had one, is added to `removed`. */
+  function drop({ name, route }: HeldRow, removed: Route[]): void {
+    held.delete(name);
+    if (route === null) return;
+    routeCount -= 1;
+    removed.push(route);
   }
 
   return {
     beginFull() {
-      // The new state grows beside the old one, so that a read that fails half way has changed nothing.
-      const next = new Map<string, HeldRow>();
-      const upsert: Route[] = [];
-      let goodCount = 0;
-      let keptCount = 0;
+      reads += 1;
+      const read = reads;
+      // What changes is put aside, so that a read that fails half way has changed nothing.
+      const changed = new Map<string, HeldRow>();
+      let seen = 0;
+      let kept = 0;
       return {
         add(rows) {
           for (const row of rows) {
-            const taken = take(row);
-            if (taken.upsert !== null) upsert.push(taken.upsert);
-            if (taken.next.good !== null && !next.has(row.name)) {
-              goodCount += 1;
-              if (hasRoute(row.name)) keptCount += 1;
+            const old = held.get(row.name);
+            if (old !== undefined && old.seenBy !== read) {
+              old.seenBy = read;
+              seen += 1;
+              if (old.route !== null) kept += 1;
             }
-            next.set(row.name, taken.next);
+            if (old === undefined || !isSameRow(old, row)) changed.set(row.name, taken(row, old));
+            else if (changed.size > 0) changed.delete(row.name);
           }
         },
-        losses: () => routeCount - keptCount,
-        commit() {
+        losses: () => routeCount - kept,
+        async commit() {
+          const isGone = ({ seenBy }: HeldRow) => seenBy !== read;
+          const gone = seen < held.size ? [...held.values()].filter(isGone) : [];
           const removed: Route[] = [];
-          if (routeCount > keptCount) {
-            for (const [name, { good }] of held) {
-              if (good !== null && !next.has(name)) removed.push(good.route);
-            }
+          for await (const piece of inPieces(gone)) {
+            for (const row of piece) drop(row, removed);
           }
-          for (const row of next.values()) if (row.complaint !== "") complain(row);
-          held = next;
-          routeCount = goodCount;
+          const upsert: Route[] = [];
+          for await (const piece of inPieces([...changed.values()])) {
+            for (const row of piece) hold(row, upsert);
+          }
           return { upsert, removed };
         },
       };
     },
     lossesAmong(names, rows) {
       const found = new Set(rows.map(({ name }) => name));
-      return names.filter((name) => !found.has(name) && hasRoute(name)).length;
+      const isLost = (name: string) => !found.has(name) && (held.get(name)?.route ?? null) !== null;
+      return names.filter(isLost).length;
     },
     applyNamed(names, rows) {
       const upsert: Route[] = [];
@@ -125,32 +155,27 @@ export function createServerRows(rules: RowRules): ServerRows {
       const gone = new Set(names);
       for (const row of rows) {
         gone.delete(row.name);
-        const taken = take(row);
-        if (taken.upsert !== null) upsert.push(taken.upsert);
-        complain(taken.next);
-        if (taken.next.good !== null && !hasRoute(row.name)) routeCount += 1;
-        held.set(row.name, taken.next);
+        const old = held.get(row.name);
+        if (old === undefined || !isSameRow(old, row)) hold(taken(row, old), upsert);
       }
       for (const name of gone) {
-        const good = held.get(name)?.good ?? null;
-        if (good !== null) removed.push(good.route);
-        held.delete(name);
+        const old = held.get(name);
+        if (old !== undefined) drop(old, removed);
       }
-      routeCount -= removed.length;
       return { upsert, removed };
     },
     routeCount: () => routeCount,
     goodRows() {
       const rows: ServerRow[] = [];
-      for (const { good } of held.values()) if (good !== null) rows.push(good.row);
+      for (const row of held.values()) if (row.route !== null) rows.push(row.older ?? row);
       return rows;
     },
   };
 }
 
 /** True for two versions of one row that read the same. */
-const isSameRow = (a: ServerRow, b: ServerRow): boolean =>
-  a.domain === b.domain && a.address === b.address && a.proxyProtocol === b.proxyProtocol;
+const isSameRow = (a: HeldRow, b: ServerRow): boolean =>
+  a.domain === b.domain && a.address === b.address && a.proxyProtocol === (b.proxyProtocol ?? null);
 
 /** The row's route, null when it has none, and what is wrong with it, "" when nothing is. */
 function toRoute(
@@ -164,17 +189,16 @@ function toRoute(
   if (!address.ok) complaints.push(`the address ${quoted(row.address)} ${address.error}`);
   const complaint = complaints.join("; ");
   if (patterns.length === 0 || !address.ok) return { route: null, complaint };
-  return {
-    route: {
-      source: "postgres",
-      id: row.name,
-      patterns,
-      address: address.value,
-      wake: rules.wakeable ? { kind: "control-plane", server: row.name } : null,
-      ...(row.proxyProtocol !== undefined && { proxyProtocol: row.proxyProtocol }),
-    },
-    complaint,
+  const route: Route = {
+    source: "postgres",
+    id: row.name,
+    patterns,
+    address: address.value,
+    wake: rules.wakeable ? { kind: "control-plane", server: row.name } : null,
   };
+  const { proxyProtocol } = row;
+  const isDecided = typeof proxyProtocol === "boolean";
+  return { route: isDecided ? { ...route, proxyProtocol } : route, complaint };
 }
 
 /** Enough of a value to recognise it in a log line. */

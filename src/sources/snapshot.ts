@@ -2,7 +2,7 @@ import { open, readFile, rename } from "node:fs/promises";
 import { err, ok, type Result } from "../result.ts";
 import { codeOf, messageOf } from "../thrown.ts";
 import type { ServerRow } from "./postgres-reader.ts";
-import { yieldToLoop } from "./wait.ts";
+import { inPieces } from "./wait.ts";
 
 /** The last good rows, and when they were written. */
 export interface Snapshot {
@@ -11,8 +11,6 @@ export interface Snapshot {
 }
 
 const version = 1;
-/** Rows per write: some milliseconds of work. */
-const pieceSize = 1_000;
 
 /** The snapshot at `path`; null when there is none yet. The error says why the file cannot be used. */
 export async function loadSnapshot(path: string): Promise<Result<Snapshot | null, string>> {
@@ -97,10 +95,10 @@ async function saveSnapshot(path: string, rows: readonly ServerRow[]): Promise<s
     try {
       await file.chmod(0o600); // a file left over from an interrupted write keeps its own mode
       await file.write(`{"version":${version},"savedAt":"${new Date().toISOString()}","servers":[`);
-      for (let from = 0; from < rows.length; from += pieceSize) {
-        const lines = rows.slice(from, from + pieceSize).map(toLine);
-        await file.write(`${from === 0 ? "\n" : ",\n"}${lines.join(",\n")}`);
-        await yieldToLoop();
+      let separator = "\n";
+      for await (const piece of inPieces(rows)) {
+        await file.write(separator + piece.map(toLine).join(",\n"));
+        separator = ",\n";
       }
       await file.write("\n]}\n");
       await file.sync();
@@ -115,7 +113,7 @@ async function saveSnapshot(path: string, rows: readonly ServerRow[]): Promise<s
 }
 
 const toLine = ({ name, domain, address, proxyProtocol }: ServerRow): string =>
-  JSON.stringify({ name, domain, address, proxyProtocol });
+  JSON.stringify({ name, domain, address, proxyProtocol: proxyProtocol ?? undefined });
 
 function toSnapshot(json: unknown): Result<Snapshot, string> {
   if (!isRecord(json) || json["version"] !== version) return err(`it is not of version ${version}`);

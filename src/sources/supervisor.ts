@@ -5,6 +5,8 @@ import { toError } from "../thrown.ts";
 
 /** The sources at work. */
 export interface Supervisor {
+  /** Those that have published a whole set. */
+  published(): ReadonlySet<SourceName>;
   /** Resolves when each source has published for the first time, or when the signal aborts. */
   firstRoutes(signal: AbortSignal): Promise<void>;
   /** Ends the sources; resolves when all have ended. */
@@ -26,6 +28,7 @@ export function superviseSources(
   deps: SupervisorDeps,
 ): Supervisor {
   const stopping = new AbortController();
+  const published = new Set<SourceName>();
   const silent = new Set(sources.map((source) => source.name));
   const first = Promise.withResolvers<void>();
   if (silent.size === 0) first.resolve();
@@ -36,16 +39,25 @@ export function superviseSources(
   }
 
   function publishFor({ name }: RouteSource): Publish {
-    const tell = (changes: Changes): void => {
+    /** What the parts of a first set have changed so far: it is told as one. */
+    let parts: Changes[] = [];
+    const tell = (last: Changes): void => {
+      const changes = parts.length === 0 ? last : together([...parts, last]);
+      parts = [];
       const { added, removed, changed, conflicts } = changes;
       if (added.length + removed.length + changed.length + conflicts.length > 0) {
         deps.changed(name, changes);
       }
+      published.add(name);
       heardOf(name);
     };
     return {
       replace: (routes) => tell(deps.table.replace(name, routes)),
-      patch: (delta) => tell(deps.table.patch(name, delta)),
+      patch(delta, more) {
+        const changes = deps.table.patch(name, delta);
+        if (more) parts.push(changes);
+        else tell(changes);
+      },
     };
   }
 
@@ -70,5 +82,12 @@ export function superviseSources(
     await Promise.all(running);
   }
 
-  return { firstRoutes, stop };
+  return { published: () => published, firstRoutes, stop };
 }
+
+const together = (parts: readonly Changes[]): Changes => ({
+  added: parts.flatMap(({ added }) => added),
+  removed: parts.flatMap(({ removed }) => removed),
+  changed: parts.flatMap(({ changed }) => changed),
+  conflicts: parts.flatMap(({ conflicts }) => conflicts),
+});

@@ -20,10 +20,10 @@ export interface PostgresTimings {
   /** Dials at once, and the time that earns one more: 7 and 3.75 s make at most 15 in any 30 s. */
   readonly dialBurst: number;
   readonly dialEveryMs: number;
-  /** From the first notification of a burst to the read that it causes. */
+  /** From the first notification after a quiet time to the read that it causes: those of one transaction come in several packets. */
+  readonly gatherMs: number;
+  /** At least this long from the start of a read to that of the next one that notifications cause; what comes meanwhile is read as one. */
   readonly coalesceMs: number;
-  /** At least this long between the starts of two reads that notifications cause. */
-  readonly readGapMs: number;
   /** Between the two reads that must agree before most routes are dropped. */
   readonly confirmMs: number;
   /** At least this long between two writes of the snapshot. */
@@ -43,8 +43,8 @@ export const defaultTimings: PostgresTimings = {
   backoffMaxMs: 15_000,
   dialBurst: 7,
   dialEveryMs: 3_750,
+  gatherMs: 2,
   coalesceMs: 50,
-  readGapMs: 100,
   confirmMs: 5_000,
   snapshotMs: 30_000,
 };

@@ -54,6 +54,17 @@ export function untilAborted(signal: AbortSignal): Promise<void> {
 /** Lets everything else on the event loop run before it resolves. */
 export const yieldToLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+/** Items of a long piece of work that are done in one go: a millisecond or two. */
+const pieceSize = 500;
+
+/** The items in pieces, with room for other work behind each. */
+export async function* inPieces<T>(items: readonly T[]): AsyncGenerator<readonly T[], void> {
+  for (let from = 0; from < items.length; from += pieceSize) {
+    yield items.slice(from, from + pieceSize);
+    await yieldToLoop();
+  }
+}
+
 /** A bell that one loop waits for and anybody may ring; a ring that nobody waits for is kept. */
 export interface Alarm {
   ring(): void;

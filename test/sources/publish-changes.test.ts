@@ -15,44 +15,59 @@ const route = (id: string, hostname: string): Route => ({
 const many = (count: number, prefix: string) =>
   Array.from({ length: count }, (_, i) => route(`${prefix}-${i}`, `${i}.example.com`));
 
+/** A publisher that has not published yet, and every call it makes. */
+function recorder() {
+  const sets: (readonly Route[])[] = [];
+  const patches: (readonly [Delta, "more" | undefined])[] = [];
+  const publishChanges = createChangePublisher({
+    replace: (routes) => sets.push(routes),
+    patch: (delta, more) => patches.push([delta, more]),
+  });
+  return { sets, patches, publishChanges };
+}
+
 /** The patches of changes that are not the first. */
 async function publish(upsert: readonly Route[], removed: readonly Route[]) {
-  const patches: Delta[] = [];
-  const publishChanges = createChangePublisher({
-    replace: () => undefined,
-    patch: (delta) => patches.push(delta),
-  });
+  const { patches, publishChanges } = recorder();
   await publishChanges({ upsert: [], removed: [] });
   await publishChanges({ upsert, removed });
-  return patches;
+  return patches.map(([delta]) => delta);
 }
 
 describe("changes", () => {
-  test.each([0, 1, 12_000])("that are the first are published whole: %d", async (count) => {
-    const sets: (readonly Route[])[] = [];
-    const patches: Delta[] = [];
-    const publishChanges = createChangePublisher({
-      replace: (routes) => sets.push(routes),
-      patch: (delta) => patches.push(delta),
-    });
+  test.each([0, 1, 2_000])("that are the first are published whole: %d", async (count) => {
+    const { sets, patches, publishChanges } = recorder();
     const upsert = many(count, "new");
     await publishChanges({ upsert, removed: [] });
     expect(sets).toEqual([upsert]);
     expect(patches).toEqual([]);
   });
 
+  test("that are the first come in parts when they are many, and the last part says so", async () => {
+    const { sets, patches, publishChanges } = recorder();
+    const upsert = many(2_001, "new");
+    await publishChanges({ upsert, removed: [] });
+    expect(sets).toEqual([]);
+    expect(patches.flatMap(([delta]) => delta.upsert)).toEqual(upsert);
+    expect(patches.findIndex(([, more]) => more !== "more")).toBe(patches.length - 1);
+    expect(patches.length).toBeGreaterThan(2);
+
+    await publishChanges({ upsert: many(1, "late"), removed: [] });
+    expect(patches.at(-1)).toEqual([{ upsert: many(1, "late"), remove: [] }, undefined]);
+  });
+
   test("that are none are not published", async () => {
     expect(await publish([], [])).toEqual([]);
   });
 
-  test("up to 5,000 are one patch", async () => {
-    const patches = await publish(many(2_500, "new"), many(2_500, "old"));
+  test("up to 2,000 are one patch", async () => {
+    const patches = await publish(many(1_000, "new"), many(1_000, "old"));
     expect(patches.map(({ upsert, remove }) => [upsert.length, remove.length])).toEqual([
-      [2_500, 2_500],
+      [1_000, 1_000],
     ]);
   });
 
-  test("beyond that come in slices that hold all of them once", async () => {
+  test("beyond that come in pieces that hold all of them once", async () => {
     const upsert = many(4_000, "new");
     const removed = [...many(3_000, "old"), route("lone", "lone.example.com")];
     const patches = await publish(upsert, removed);
@@ -62,7 +77,7 @@ describe("changes", () => {
     expect([...gone].sort()).toEqual(removed.map(({ id }) => id).sort());
   });
 
-  test("in slices, a hostname goes from its old route to its new one within a patch", async () => {
+  test("in pieces, a hostname goes from its old route to its new one within a patch", async () => {
     const patches = await publish(many(6_000, "new"), many(6_000, "old").reverse());
     for (const { upsert, remove } of patches) {
       const numbers = (ids: readonly string[]) => ids.map((id) => id.split("-")[1]).sort();

@@ -22,16 +22,20 @@ test("every route of a scaled source is woken by its hostname, the default route
     name: "api",
     run(publish) {
       publish.replace(hostnames.map(route));
+      publish.patch({ upsert: [route("d.example.com")], remove: [] }, "more");
       publish.patch({ upsert: [route("b.example.com")], remove: ["c.example.com"] });
       return Promise.resolve();
     },
   };
   const replaced: (readonly Route[])[] = [];
-  const patched: Delta[] = [];
+  const patched: (readonly [Delta, "more" | undefined])[] = [];
   const scaled = scaledByWebhook(source);
   expect(scaled.name).toBe("api");
   await scaled.run(
-    { replace: (routes) => replaced.push(routes), patch: (delta) => patched.push(delta) },
+    {
+      replace: (routes) => replaced.push(routes),
+      patch: (delta, more) => patched.push([delta, more]),
+    },
     new AbortController().signal,
   );
   const woken = (hostname: string | null, serverAddress: string): Route => ({
@@ -46,6 +50,7 @@ test("every route of a scaled source is woken by its hostname, the default route
     ],
   ]);
   expect(patched).toEqual([
-    { upsert: [woken("b.example.com", "b.example.com")], remove: ["c.example.com"] },
+    [{ upsert: [woken("d.example.com", "d.example.com")], remove: [] }, "more"],
+    [{ upsert: [woken("b.example.com", "b.example.com")], remove: ["c.example.com"] }, undefined],
   ]);
 });

@@ -16,48 +16,80 @@ const shown = ({ upsert, removed }: RowChanges) => ({
   removed: removed.map(({ id }) => id),
 });
 
-function rowsWith(...first: readonly ServerRow[]) {
+async function rowsWith(...first: readonly ServerRow[]) {
   const complaints: string[] = [];
   const rows = createServerRows({
     wakeable: true,
     simplifySrv: false,
     onComplaint: (name, reason) => complaints.push(`${name}: ${reason}`),
   });
-  const readAll = (...all: readonly ServerRow[]) => {
+  const readAll = async (...all: readonly ServerRow[]) => {
     const full = rows.beginFull();
     full.add(all);
-    return shown(full.commit());
+    return shown(await full.commit());
   };
-  readAll(...first);
+  await readAll(...first);
   complaints.length = 0;
   return { rows, readAll, complaints };
 }
 
 describe("a read of everything", () => {
-  test("gives exactly what was added, changed and removed", () => {
-    const { readAll, rows } = rowsWith(row("a", "a.x"), row("b", "b.x"), row("c", "c.x"));
-    expect(readAll(row("a", "a.x"), row("b", "b.x", "10.0.0.2:2"), row("d", "d.x"))).toEqual({
+  test("gives exactly what was added, changed and removed", async () => {
+    const { readAll, rows } = await rowsWith(row("a", "a.x"), row("b", "b.x"), row("c", "c.x"));
+    expect(await readAll(row("a", "a.x"), row("b", "b.x", "10.0.0.2:2"), row("d", "d.x"))).toEqual({
       upsert: ["b: b.x -> 10.0.0.2:2", "d: d.x -> 10.0.0.1:1"],
       removed: ["c"],
     });
     expect(rows.routeCount()).toBe(3);
   });
 
-  test("changes nothing when players could not tell the difference", () => {
-    const { readAll } = rowsWith(row("a", "a.x, b.x"));
-    expect(readAll(row("a", " A.X,,b.x. ", " 10.0.0.1:1 "))).toEqual({ upsert: [], removed: [] });
+  test("changes nothing when players could not tell the difference", async () => {
+    const { readAll } = await rowsWith(row("a", "a.x, b.x"));
+    expect(await readAll(row("a", " A.X,,b.x. ", " 10.0.0.1:1 "))).toEqual({
+      upsert: [],
+      removed: [],
+    });
   });
 
-  test("that is given up leaves everything as it was", () => {
-    const { rows, readAll } = rowsWith(row("a", "a.x"));
+  test("that is given up leaves everything as it was", async () => {
+    const { rows, readAll } = await rowsWith(row("a", "a.x"));
     const half = rows.beginFull();
     half.add([row("z", "z.x"), row("a", "other.x")]);
     expect(rows.routeCount()).toBe(1);
-    expect(readAll(row("a", "a.x"))).toEqual({ upsert: [], removed: [] });
+    expect(await readAll(row("a", "a.x"))).toEqual({ upsert: [], removed: [] });
   });
 
-  test("knows its losses before it is applied", () => {
-    const { rows } = rowsWith(row("a", "a.x"), row("b", "b.x"), row("bad", "", ""));
+  test("that was given up does not count for the next one", async () => {
+    const { rows } = await rowsWith(row("a", "a.x"), row("b", "b.x"));
+    rows.beginFull().add([row("a", "a.x"), row("b", "b.x")]);
+    const full = rows.beginFull();
+    full.add([row("b", "b.x")]);
+    expect(full.losses()).toBe(1);
+    expect(shown(await full.commit())).toEqual({ upsert: [], removed: ["a"] });
+  });
+
+  test("takes the last of two rows with one name, as a table without a key may have them", async () => {
+    const { readAll, rows } = await rowsWith(row("a", "a.x"), row("b", "b.x"));
+    const twice = [row("a", "other.x"), row("a", "a.x"), row("b", "b.x"), row("b", "bb.x")];
+    expect(await readAll(...twice)).toEqual({ upsert: ["b: bb.x -> 10.0.0.1:1"], removed: [] });
+    expect(rows.routeCount()).toBe(2);
+  });
+
+  test("of a large table changes nothing before it is committed, and then all of it", async () => {
+    const many = (address: string) =>
+      Array.from({ length: 1_700 }, (_, i) => row(`s${i}`, `s${i}.x`, address));
+    const { rows, readAll } = await rowsWith(...many("10.0.0.1:1"));
+    const full = rows.beginFull();
+    full.add(many("10.0.0.2:2"));
+    expect(rows.goodRows().every(({ address }) => address === "10.0.0.1:1")).toBe(true);
+    expect((await full.commit()).upsert).toHaveLength(1_700);
+    expect(rows.goodRows().every(({ address }) => address === "10.0.0.2:2")).toBe(true);
+    expect((await readAll(row("s7", "s7.x", "10.0.0.2:2"))).removed).toHaveLength(1_699);
+    expect(rows.routeCount()).toBe(1);
+  });
+
+  test("knows its losses before it is applied", async () => {
+    const { rows } = await rowsWith(row("a", "a.x"), row("b", "b.x"), row("bad", "", ""));
     const full = rows.beginFull();
     full.add([row("b", "b.x", "10.9.9.9:9"), row("new", "new.x")]);
     expect(full.losses()).toBe(1);
@@ -66,12 +98,12 @@ describe("a read of everything", () => {
 });
 
 describe("a read of some names", () => {
-  test("touches nothing but these names", () => {
-    const { rows } = rowsWith(row("a", "a.x"), row("b", "b.x"), row("c", "c.x"));
+  test("touches nothing but these names", async () => {
+    const { rows } = await rowsWith(row("a", "a.x"), row("b", "b.x"), row("c", "c.x"));
     const changes = rows.applyNamed(["a", "b", "ghost"], [row("b", "bb.x")]);
     expect(shown(changes)).toEqual({ upsert: ["b: bb.x -> 10.0.0.1:1"], removed: ["a"] });
     expect(rows.routeCount()).toBe(2);
-    expect(rows.goodRows()).toEqual([row("b", "bb.x"), row("c", "c.x")]);
+    expect(rows.goodRows()).toMatchObject([row("b", "bb.x"), row("c", "c.x")]);
   });
 });
 
@@ -88,43 +120,45 @@ describe("a bad row", () => {
       says: `the address "${"h".repeat(60)}..." has a host longer`,
     },
   ];
-  test.each([...bad])("is skipped and named: $name", ({ row: broken, says }) => {
-    const { rows, readAll, complaints } = rowsWith();
-    expect(readAll(broken, row("good", "good.x")).upsert).toEqual(["good: good.x -> 10.0.0.1:1"]);
+  test.each([...bad])("is skipped and named: $name", async ({ row: broken, says }) => {
+    const { rows, readAll, complaints } = await rowsWith();
+    expect((await readAll(broken, row("good", "good.x"))).upsert).toEqual([
+      "good: good.x -> 10.0.0.1:1",
+    ]);
     expect(complaints).toHaveLength(1);
     expect(complaints[0]).toStartWith("a: ");
     expect(complaints[0]).toContain(says);
     expect(rows.routeCount()).toBe(1);
-    expect(rows.goodRows()).toEqual([row("good", "good.x")]);
+    expect(rows.goodRows()).toMatchObject([row("good", "good.x")]);
   });
 
-  test("is complained about once for each problem, also when it is read in another way", () => {
-    const { rows, readAll, complaints } = rowsWith();
-    readAll(row("a", "a.x", "h:0"));
-    readAll(row("a", "a.x", "h:0"));
+  test("is complained about once for each problem, also when it is read in another way", async () => {
+    const { rows, readAll, complaints } = await rowsWith();
+    await readAll(row("a", "a.x", "h:0"));
+    await readAll(row("a", "a.x", "h:0"));
     rows.applyNamed(["a"], [row("a", "a.x", "h:0")]);
     expect(complaints).toHaveLength(1);
-    readAll(row("a", "a.x", ":1"));
+    await readAll(row("a", "a.x", ":1"));
     expect(complaints).toHaveLength(2);
   });
 
-  test("that was good before keeps its last good version, and says so", () => {
-    const { rows, readAll, complaints } = rowsWith(row("a", "a.x"));
-    expect(readAll(row("a", "a.x", "h:0"))).toEqual({ upsert: [], removed: [] });
+  test("that was good before keeps its last good version, and says so", async () => {
+    const { rows, readAll, complaints } = await rowsWith(row("a", "a.x"));
+    expect(await readAll(row("a", "a.x", "h:0"))).toEqual({ upsert: [], removed: [] });
     expect(complaints[0]).toEndWith("; its last usable version stays");
-    expect(rows.goodRows()).toEqual([row("a", "a.x")]);
-    expect(readAll(row("a", "a.x", "10.0.0.7:7"))).toEqual({
+    expect(rows.goodRows()).toMatchObject([row("a", "a.x")]);
+    expect(await readAll(row("a", "a.x", "10.0.0.7:7"))).toEqual({
       upsert: ["a: a.x -> 10.0.0.7:7"],
       removed: [],
     });
-    readAll(row("a", "a.x", "h:0"));
-    expect(readAll()).toEqual({ upsert: [], removed: ["a"] });
+    await readAll(row("a", "a.x", "h:0"));
+    expect(await readAll()).toEqual({ upsert: [], removed: ["a"] });
     expect(rows.routeCount()).toBe(0);
   });
 
-  test("keeps the hostnames that are good", () => {
-    const { readAll, complaints } = rowsWith();
-    const { upsert } = readAll(row("a", "a.x,b c.x,*.d.x"));
+  test("keeps the hostnames that are good", async () => {
+    const { readAll, complaints } = await rowsWith();
+    const { upsert } = await readAll(row("a", "a.x,b c.x,*.d.x"));
     expect(upsert).toEqual(["a: a.x,*.d.x -> 10.0.0.1:1"]);
     expect(complaints).toEqual([
       'a: the hostname "b c.x" has whitespace or a control character inside',
@@ -132,8 +166,8 @@ describe("a bad row", () => {
   });
 });
 
-test("a row's own word on the PROXY protocol is a change like any other", () => {
-  const { rows } = rowsWith(row("a", "a.x"));
+test("a row's own word on the PROXY protocol is a change like any other", async () => {
+  const { rows } = await rowsWith(row("a", "a.x"));
   for (const [proxyProtocol, isChange] of [
     [true, true],
     [true, false],
@@ -144,7 +178,7 @@ test("a row's own word on the PROXY protocol is a change like any other", () => 
     const next = { ...row("a", "a.x"), ...(proxyProtocol !== undefined && { proxyProtocol }) };
     const { upsert } = rows.applyNamed(["a"], [next]);
     expect(upsert.map((route) => route.proxyProtocol)).toEqual(isChange ? [proxyProtocol] : []);
-    expect(rows.goodRows()).toEqual([next]);
+    expect(rows.goodRows().map((good) => good.proxyProtocol ?? undefined)).toEqual([proxyProtocol]);
   }
 });
 

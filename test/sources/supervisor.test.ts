@@ -101,6 +101,29 @@ describe("the first routes", () => {
   });
 });
 
+test("a first set that comes in parts is routed at once, and counts and is told when it is whole", async () => {
+  const { source, publish, end } = puppet("postgres");
+  const running = supervise(source);
+  const first = running.firstRoutes();
+  const hostnames = [["a.example.com", "b.example.com"], ["c.example.com"]];
+  for (const part of hostnames) {
+    const upsert = part.map((hostname) => of("postgres", hostname));
+    publish().patch({ upsert, remove: [] }, "more");
+  }
+  expect(running.table.resolve(toHostname("a.example.com"))).not.toBeNull();
+  expect([...running.published()]).toEqual([]);
+  expect(running.told).toEqual([]);
+  expect(await stateOf(first)).toBe("pending");
+  publish().patch({ upsert: [of("postgres", "d.example.com")], remove: [] });
+  expect(await first).toBe("there");
+  expect([...running.published()]).toEqual(["postgres"]);
+  expect(running.told).toEqual(["postgres +4 -0 ~0 !0"]);
+  publish().patch({ upsert: [], remove: ["b.example.com"] });
+  expect(running.told.slice(1)).toEqual(["postgres +0 -1 ~0 !0"]);
+  end();
+  await running.stop();
+});
+
 test("what a publication changes is told with its source, and one that changes nothing is not", async () => {
   const [env, postgres] = [puppet("env"), puppet("postgres")];
   const running = supervise(env.source, postgres.source);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { createAlarm, sleep, within } from "../../src/sources/wait.ts";
+import { createAlarm, inPieces, sleep, within } from "../../src/sources/wait.ts";
 
 const { signal } = new AbortController();
 const never = new Promise<never>(() => undefined);
@@ -43,6 +43,22 @@ describe("a wait", () => {
     await sleep(3_600_000, stopping.signal);
     expect(stopping.signal.aborted).toBe(true);
   });
+});
+
+test("long work is done in pieces, all of it once and in order, with room for other work between", async () => {
+  const items = Array.from({ length: 1_234 }, (_, i) => i);
+  const pieces: (readonly number[])[] = [];
+  let turns = 0;
+  for await (const piece of inPieces(items)) {
+    expect(turns).toBe(pieces.length);
+    pieces.push(piece);
+    setImmediate(() => {
+      turns += 1;
+    });
+  }
+  expect(pieces.flat()).toEqual(items);
+  expect(pieces.length).toBeGreaterThan(1);
+  for await (const piece of inPieces<number>([])) expect(piece).toHaveLength(1);
 });
 
 describe("an alarm", () => {
