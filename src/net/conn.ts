@@ -1,5 +1,5 @@
 import type { Socket } from "bun";
-import type { Deadlines } from "./deadlines.ts";
+import type { Deadline, Deadlines } from "./deadlines.ts";
 
 /** One side of a TCP connection. `ip` is a literal in its plain form: an IPv4 peer of a dual-stack listener reads `192.0.2.1`. */
 export interface Endpoint {
@@ -22,9 +22,12 @@ export type Ending = "fin" | "reset" | "aborted";
 export interface Conn {
   readonly socket: Socket<Conn>;
   readonly side: "client" | "backend";
-  readonly remote: Endpoint;
+  /** The client's end as its socket tells it; of a backend, what was dialled. */
+  remote: Endpoint;
   /** The other end of the relay; null before it. */
   peer: Conn | null;
+  /** What it shares with its peer; null before the relay. */
+  relay: Relay | null;
   /** Bytes that arrived and were not taken; empty during the relay. */
   inbox: Buffer;
   /** Bytes that the kernel has not accepted yet. At most one arrived chunk during the relay. */
@@ -40,12 +43,32 @@ export interface Conn {
   closed: boolean;
   /** Bytes dropped since the goodbye was sent. Null while what arrives still matters. */
   discarded: number | null;
-  /** The one wait in progress. */
+  /** Told of every arrival: by the one wait in progress, or as `watch` was asked to. */
   waiting: ((arrival: Arrival) => void) | null;
-  /** Told when the relay should look at this side: it has ended or closed. */
-  onEnd: ((conn: Conn) => void) | null;
   /** Told once, when the connection is gone. */
   onClose: (() => void) | null;
+}
+
+/** How a relay went: bytes given to either side in the whole session, and which side ended first and how. */
+export interface RelayEnd {
+  readonly toBackend: number;
+  readonly toClient: number;
+  readonly endedBy: "client" | "backend";
+  readonly ending: Ending;
+}
+
+/** A relay under way: what its two connections share. Plain data, and one object for each. Only `relay.ts` writes its fields. */
+export interface Relay {
+  readonly client: Conn;
+  readonly backend: Conn;
+  readonly deadlines: Deadlines;
+  /** Which side ended first, and how; null while neither has. */
+  endedBy: Conn["side"] | null;
+  ending: Ending;
+  /** Cuts what stands still once one side has ended; null before. */
+  linger: Deadline | null;
+  /** Told once, when both sides are closed; null after that. */
+  over: ((end: RelayEnd) => void) | null;
 }
 
 /**
@@ -56,19 +79,33 @@ export const inboxLimit = 64 * 1024;
 
 const nothing = Buffer.alloc(0);
 
+const keepAliveMs = 30_000;
+
 /** How long a goodbye may take to be read before the connection is cut, ms; and how much is read meanwhile, bytes. */
 const farewellMs = 2_000;
 const farewellBytes = 64 * 1024;
 
-/** The Conn of a socket that has just opened. Null when the peer is gone already, which leaves the socket without an address. */
-export function createConn(socket: Socket<Conn>, side: Conn["side"]): Conn | null {
+/** Until whoever dialled says where to. */
+const nowhere: Endpoint = { ip: "", port: 0 };
+
+/** Where the socket's peer is, as the kernel tells it: two system calls. Null when it is gone already. */
+export function remoteEndpoint(socket: Socket<Conn>): Endpoint | null {
   const address: string | undefined = socket.remoteAddress;
-  if (address === undefined) return null;
+  return address === undefined ? null : { ip: plainIp(address), port: socket.remotePort };
+}
+
+/** The Conn of a socket that has just opened. */
+export function createConn(
+  socket: Socket<Conn>,
+  side: Conn["side"],
+  remote: Endpoint = nowhere,
+): Conn {
   return {
     socket,
     side,
-    remote: { ip: plainIp(address), port: socket.remotePort },
+    remote,
     peer: null,
+    relay: null,
     inbox: nothing,
     unsent: null,
     sent: 0,
@@ -78,7 +115,6 @@ export function createConn(socket: Socket<Conn>, side: Conn["side"]): Conn | nul
     closed: false,
     discarded: null,
     waiting: null,
-    onEnd: null,
     onClose: null,
   };
 }
@@ -123,6 +159,25 @@ export function more(
     signal?.addEventListener("abort", tooLate, { once: true });
     conn.waiting = settle;
   });
+}
+
+/** Tells of everything that arrives from now on, until the next wait or `unwatch`: for whoever waits long and in great numbers. */
+export function watch(conn: Conn, onArrival: (arrival: Arrival) => void): void {
+  conn.waiting = onArrival;
+}
+
+/** Tells of nothing any more. */
+export function unwatch(conn: Conn): void {
+  conn.waiting = null;
+}
+
+/**
+ * Has the kernel ask, after 30 s of silence, whether the other machine is still there; ten unanswered seconds later the connection
+ * is gone. Otherwise two machines that vanish together would leave their session behind for ever. It takes four system calls, so
+ * it is for those who stay: whoever is gone sooner has a deadline.
+ */
+export function keepAlive(conn: Conn): void {
+  if (!conn.closed) conn.socket.setKeepAlive(true, keepAliveMs);
 }
 
 /** Sends bytes in order. False when the connection cannot be written any more; what the kernel does not take at once is kept. */
@@ -213,8 +268,10 @@ export function receive(conn: Conn, chunk: Buffer): void {
   conn.waiting?.("data");
 }
 
+/** Behind the peer's own FIN nothing can come that would turn a plain close into a reset, and it is one system call instead of two. */
 function sendFin(conn: Conn): void {
   conn.finWhenSent = false;
   conn.finSent = true;
-  conn.socket.shutdown();
+  if (conn.ending === "fin") conn.socket.end();
+  else conn.socket.shutdown();
 }

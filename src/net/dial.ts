@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import type { Socket } from "bun";
 import { err, ok, type Result } from "../result.ts";
-import type { Conn } from "./conn.ts";
+import type { Conn, Endpoint } from "./conn.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { socketHandlers } from "./handlers.ts";
@@ -44,8 +44,12 @@ const parkingLimit = 8;
 /** How many abandoned attempts there may be in all before every dial, wherever to, asks first. Each holds a file descriptor. */
 const abandonedLimit = 512;
 
+/** How many addresses with nothing under way are kept for the next dial, which is nearly always to one of them. */
+const quietLimit = 1_024;
+
 /** The attempts to one address that the kernel has not decided yet. */
 interface Line {
+  readonly remote: Endpoint;
   readonly gate: Gate;
   /** Given up by us, but Bun cannot take a connect back: the kernel still tries. */
   abandoned: number;
@@ -63,52 +67,67 @@ interface Line {
 export function createDialer(deps: DialerDeps): Dialer {
   const { deadlines } = deps;
   const lines = new Map<string, Line>();
-  const handlers = socketHandlers({ side: "backend", accept: () => true, fault: deps.fault });
+  const handlers = socketHandlers({ side: "backend", fault: deps.fault });
   let abandonedInAll = 0;
 
-  function lineOf(key: string): Line {
+  function lineOf(ip: string, port: number): Line {
+    const key = `${ip} ${port}`;
     const known = lines.get(key);
     if (known !== undefined) return known;
+    if (lines.size >= quietLimit) forgetQuiet();
     const gate = createGate(pendingLimit - parkingLimit, deadlines);
-    const line: Line = { gate, abandoned: 0, parked: 0 };
+    const line: Line = { remote: { ip, port }, gate, abandoned: 0, parked: 0 };
     lines.set(key, line);
     return line;
   }
 
-  function forget(key: string, line: Line): void {
-    if (line.gate.isEmpty() && line.parked === 0) lines.delete(key);
+  function forgetQuiet(): void {
+    for (const [key, { gate, parked }] of lines) {
+      if (gate.isEmpty() && parked === 0) lines.delete(key);
+    }
   }
 
-  async function dialAddress(
+  /** True while some attempts to it, or very many to others, never came to anything. */
+  const isDoubtful = (line: Line): boolean =>
+    line.abandoned > 0 || abandonedInAll >= abandonedLimit;
+
+  function dialAddress(
     ip: string,
     port: number,
     ms: number,
     signal: AbortSignal,
   ): Promise<Result<Conn, DialFailure>> {
+    if (signal.aborted) return Promise.resolve(err(aborted));
+    const line = lineOf(ip, port);
+    if (isDoubtful(line) || !line.gate.tryEnter()) return dialPatiently(line, ms, signal);
+    return connectTo(line, ms, signal);
+  }
+
+  /** Waits for a place, and asks first whether anything answers at an address that did not answer before. */
+  async function dialPatiently(
+    line: Line,
+    ms: number,
+    signal: AbortSignal,
+  ): Promise<Result<Conn, DialFailure>> {
+    const { ip, port } = line.remote;
     const until = deadlines.now() + ms;
-    const key = `${ip} ${port}`;
-    const line = lineOf(key);
     if (!(await line.gate.enter(ms, signal))) return err(signal.aborted ? aborted : busy);
 
-    const isDoubtful = line.abandoned > 0 || abandonedInAll >= abandonedLimit;
-    const answered = !isDoubtful || (await answers(ip, port, until - deadlines.now(), signal));
+    const answered =
+      !isDoubtful(line) || (await answers(ip, port, until - deadlines.now(), signal));
     const left = until - deadlines.now();
     if (signal.aborted || !answered || left <= 0) {
       line.gate.leave();
-      forget(key, line);
       return err(signal.aborted ? aborted : silent);
     }
-    return connectTo(ip, port, left, signal, line, () => forget(key, line));
+    return connectTo(line, left, signal);
   }
 
   /** One `Bun.connect` under a deadline. Its place is held until the kernel has decided, or a parking place is free for it. */
   function connectTo(
-    hostname: string,
-    port: number,
+    line: Line,
     ms: number,
     signal: AbortSignal,
-    line: Line,
-    whenDecided: () => void,
   ): Promise<Result<Conn, DialFailure>> {
     return new Promise((resolve) => {
       let waiting = true;
@@ -116,10 +135,10 @@ export function createDialer(deps: DialerDeps): Dialer {
       const settle = (result: Result<Conn, DialFailure>): void => {
         waiting = false;
         deadline.cancel();
-        signal.removeEventListener("abort", onAbort);
+        signal.removeEventListener("abort", abandon);
         resolve(result);
       };
-      const abandon = (failure: DialFailure): void => {
+      const abandon = (): void => {
         line.abandoned += 1;
         abandonedInAll += 1;
         if (line.parked < parkingLimit) {
@@ -127,7 +146,7 @@ export function createDialer(deps: DialerDeps): Dialer {
           line.parked += 1;
           line.gate.leave();
         }
-        settle(err(failure));
+        settle(err(signal.aborted ? aborted : silent));
       };
       const decided = (): void => {
         if (!waiting) {
@@ -136,11 +155,9 @@ export function createDialer(deps: DialerDeps): Dialer {
         }
         if (parked) line.parked -= 1;
         else line.gate.leave();
-        whenDecided();
       };
-      const onAbort = (): void => abandon(aborted);
-      const deadline = deadlines.after(ms, () => abandon(silent));
-      signal.addEventListener("abort", onAbort, { once: true });
+      const deadline = deadlines.after(ms, abandon);
+      signal.addEventListener("abort", abandon, { once: true });
 
       const opened = (socket: Socket<Conn>): void => {
         decided();
@@ -148,16 +165,18 @@ export function createDialer(deps: DialerDeps): Dialer {
         if (!waiting) {
           socket.terminate();
         } else if (conn === undefined || conn.closed) {
-          settle(err({ kind: "refused", message: "closed at once" }));
+          settle(err(closedAtOnce));
         } else {
+          conn.remote = line.remote;
           settle(ok(conn));
         }
       };
       const failed = (): void => {
         decided();
         // Bun reports every failure as ECONNREFUSED, so the code tells nothing more.
-        if (waiting) settle(err({ kind: "refused", message: "refuses connections" }));
+        if (waiting) settle(err(refused));
       };
+      const { ip: hostname, port } = line.remote;
       Bun.connect<Conn>({ hostname, port, allowHalfOpen: true, socket: handlers }).then(
         opened,
         failed,
@@ -169,7 +188,6 @@ export function createDialer(deps: DialerDeps): Dialer {
     host: string,
     signal: AbortSignal,
   ): Promise<Result<readonly string[], DialFailure>> {
-    if (literal(host) !== null) return ok([host]);
     const late = Promise.withResolvers<null>();
     const deadline = deadlines.after(deps.timeoutMs, () => late.resolve(null));
     const resolved = await Promise.race([deps.resolver.resolve(host, signal), late.promise]);
@@ -180,7 +198,16 @@ export function createDialer(deps: DialerDeps): Dialer {
     return resolved;
   }
 
-  async function dial(target: DialTarget, signal: AbortSignal): Promise<Result<Conn, DialFailure>> {
+  function dial(target: DialTarget, signal: AbortSignal): Promise<Result<Conn, DialFailure>> {
+    return literal(target.host) === null
+      ? dialName(target, signal)
+      : dialAddress(target.host, target.port, deps.timeoutMs, signal);
+  }
+
+  async function dialName(
+    target: DialTarget,
+    signal: AbortSignal,
+  ): Promise<Result<Conn, DialFailure>> {
     const until = deadlines.now() + deps.timeoutMs;
     const resolved = await addressesOf(target.host, signal);
     if (!resolved.ok) return resolved;
@@ -199,6 +226,9 @@ export function createDialer(deps: DialerDeps): Dialer {
 
   async function accepts(target: DialTarget, signal: AbortSignal): Promise<boolean> {
     const until = deadlines.now() + deps.timeoutMs;
+    if (literal(target.host) !== null) {
+      return answers(target.host, target.port, deps.timeoutMs, signal);
+    }
     const resolved = await addressesOf(target.host, signal);
     if (!resolved.ok) return false;
     for (const [index, ip] of resolved.value.entries()) {
@@ -232,6 +262,8 @@ export function createDialer(deps: DialerDeps): Dialer {
 
 const aborted: DialFailure = { kind: "aborted", message: "no longer wanted" };
 const silent: DialFailure = { kind: "timeout", message: "does not answer" };
+const refused: DialFailure = { kind: "refused", message: "refuses connections" };
+const closedAtOnce: DialFailure = { kind: "refused", message: "closed at once" };
 const busy: DialFailure = {
   kind: "busy",
   message: `${pendingLimit} connects to it are pending already`,

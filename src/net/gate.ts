@@ -2,6 +2,8 @@ import type { Deadlines } from "./deadlines.ts";
 
 /** Lets a limited number through at a time; the others wait in order. */
 export interface Gate {
+  /** Takes a place if one is free now; false when the caller would have to wait. */
+  tryEnter(): boolean;
   /** Resolves true with a place taken, which `leave` gives back; false when `ms` passed or the signal aborted first. */
   enter(ms: number, signal: AbortSignal): Promise<boolean>;
   /** Gives one place back. */
@@ -15,12 +17,15 @@ export function createGate(limit: number, deadlines: Deadlines): Gate {
   const queue = new Set<() => void>();
   let inside = 0;
 
+  function tryEnter(): boolean {
+    if (inside >= limit) return false;
+    inside += 1;
+    return true;
+  }
+
   function enter(ms: number, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return Promise.resolve(false);
-    if (inside < limit) {
-      inside += 1;
-      return Promise.resolve(true);
-    }
+    if (tryEnter()) return Promise.resolve(true);
     return new Promise((resolve) => {
       const settle = (entered: boolean): void => {
         queue.delete(admit);
@@ -45,5 +50,5 @@ export function createGate(limit: number, deadlines: Deadlines): Gate {
     next?.();
   }
 
-  return { enter, leave, isEmpty: () => inside === 0 && queue.size === 0 };
+  return { tryEnter, enter, leave, isEmpty: () => inside === 0 && queue.size === 0 };
 }

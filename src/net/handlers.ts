@@ -1,22 +1,19 @@
 import type { SocketHandler } from "bun";
-import { abort, type Conn, createConn, flush, receive } from "./conn.ts";
+import { abort, type Conn, createConn, flush, receive, remoteEndpoint } from "./conn.ts";
 import { drained, forward, relayClosed, relayEnded } from "./relay.ts";
 
 /** What the two kinds of sockets do differently. */
-export interface SocketHooks {
-  /** Whom these connections lead to. */
-  readonly side: Conn["side"];
-  /** A connection is open; false refuses it at once. */
-  accept(conn: Conn): boolean;
+export type SocketHooks = (
+  | {
+      readonly side: "client";
+      /** A client has connected; false refuses it at once. */
+      accept(conn: Conn): boolean;
+    }
+  | { readonly side: "backend" }
+) & {
   /** A handler threw: a defect. The connection it happened on is already cut, with its peer. */
   fault(error: Error): void;
-}
-
-/**
- * The silence after which the kernel asks whether the other machine is still there, ms. Ten unanswered seconds later the
- * connection is gone; otherwise two machines that vanish together would leave their relay behind for ever.
- */
-const keepAliveMs = 30_000;
+};
 
 /**
  * The callbacks of every socket, client or backend. No handler is async and none lets a throw escape, since either would end
@@ -25,15 +22,20 @@ const keepAliveMs = 30_000;
 export function socketHandlers(hooks: SocketHooks): SocketHandler<Conn> {
   return {
     open(socket) {
-      const conn = createConn(socket, hooks.side);
-      if (conn === null) {
+      if (hooks.side === "backend") {
+        // Where it leads to is known to whoever dialled.
+        socket.data = createConn(socket, "backend");
+        return;
+      }
+      const remote = remoteEndpoint(socket);
+      if (remote === null) {
         socket.terminate();
         return;
       }
+      const conn = createConn(socket, "client", remote);
       // Before `accept`, which may close the connection: the close handler finds it here.
       socket.data = conn;
-      if (hooks.accept(conn)) socket.setKeepAlive(true, keepAliveMs);
-      else abort(conn);
+      if (!hooks.accept(conn)) abort(conn);
     },
     data(socket, chunk) {
       const conn = socket.data;

@@ -1,13 +1,15 @@
-import { abort, type Conn, drop, type Ending, finish, flush, inboxLimit, take } from "./conn.ts";
-import type { Deadline, Deadlines } from "./deadlines.ts";
-
-/** How a relay went: bytes given to either side in the whole session, and which side ended first and how. */
-export interface RelayEnd {
-  readonly toBackend: number;
-  readonly toClient: number;
-  readonly endedBy: "client" | "backend";
-  readonly ending: Ending;
-}
+import {
+  abort,
+  type Conn,
+  drop,
+  finish,
+  flush,
+  inboxLimit,
+  type Relay,
+  type RelayEnd,
+  take,
+} from "./conn.ts";
+import type { Deadlines } from "./deadlines.ts";
 
 /**
  * How long what is left of a relay may stand still once one side has ended, ms. A slow reader frees the kernel's buffers in
@@ -17,49 +19,65 @@ const lingerMs = 30_000;
 const afterClientMs = 5_000;
 
 /**
- * Joins client and backend until both are closed. Takes both over: from here on the socket handlers move the bytes, by the
- * functions below, and nobody else reads or writes.
+ * Joins client and backend until both are closed, and tells `over`. Takes both over: from here on the socket handlers move the
+ * bytes, by the functions below, and nobody else reads or writes. `over` may be told before this returns.
  *
  * Bytes stay in order and none is dropped: a direction that ends passes its FIN on behind its last byte and the other one
  * goes on, for as long as something moves at least every 30 s (5 s when the client is gone).
  */
-export function relay(client: Conn, backend: Conn, deadlines: Deadlines): Promise<RelayEnd> {
-  return new Promise((resolve) => {
-    let first: { endedBy: "client" | "backend"; ending: Ending } | null = null;
-    let linger: Deadline | null = null;
+export function relay(
+  client: Conn,
+  backend: Conn,
+  deadlines: Deadlines,
+  over: (end: RelayEnd) => void,
+): void {
+  const joined: Relay = {
+    client,
+    backend,
+    deadlines,
+    endedBy: null,
+    ending: "aborted",
+    linger: null,
+    over,
+  };
+  client.relay = joined;
+  backend.relay = joined;
+  client.peer = backend;
+  backend.peer = client;
+  start(client, backend);
+  start(backend, client);
+}
 
-    function cutWhenStill(): void {
-      const moved = client.sent + backend.sent;
-      linger?.cancel();
-      linger = deadlines.after(client.closed ? afterClientMs : lingerMs, () => {
-        if (client.sent + backend.sent !== moved) {
-          cutWhenStill();
-          return;
-        }
-        cut(client);
-        cut(backend);
-      });
+/** One side has ended or closed. */
+function sideEnded(side: Conn): void {
+  const joined = side.relay;
+  if (joined === null || joined.over === null) return;
+  const { client, backend, over } = joined;
+  if (joined.endedBy === null) {
+    joined.endedBy = side.side;
+    joined.ending = side.ending ?? "aborted";
+  }
+  if (!client.closed || !backend.closed) {
+    cutWhenStill(joined);
+    return;
+  }
+  joined.linger?.cancel();
+  joined.over = null;
+  const { endedBy, ending } = joined;
+  over({ toBackend: backend.sent, toClient: client.sent, endedBy, ending });
+}
+
+function cutWhenStill(joined: Relay): void {
+  const { client, backend, deadlines } = joined;
+  const moved = client.sent + backend.sent;
+  joined.linger?.cancel();
+  joined.linger = deadlines.after(client.closed ? afterClientMs : lingerMs, () => {
+    if (client.sent + backend.sent !== moved) {
+      cutWhenStill(joined);
+      return;
     }
-
-    function sideEnded(side: Conn): void {
-      first ??= {
-        endedBy: side === client ? "client" : "backend",
-        ending: side.ending ?? "aborted",
-      };
-      if (!client.closed || !backend.closed) {
-        cutWhenStill();
-        return;
-      }
-      linger?.cancel();
-      resolve({ toBackend: backend.sent, toClient: client.sent, ...first });
-    }
-
-    client.onEnd = sideEnded;
-    backend.onEnd = sideEnded;
-    client.peer = backend;
-    backend.peer = client;
-    start(client, backend);
-    start(backend, client);
+    cut(client);
+    cut(backend);
   });
 }
 
@@ -111,7 +129,7 @@ export function drained(to: Conn, from: Conn): void {
 /** `from` sent FIN: pass it on behind the last byte. */
 export function relayEnded(from: Conn, to: Conn): void {
   finish(to);
-  from.onEnd?.(from);
+  sideEnded(from);
 }
 
 /** `from` is gone: the other side gets what it is still owed and then FIN, and what it sends has nowhere to go. */
@@ -121,5 +139,5 @@ export function relayClosed(from: Conn, to: Conn): void {
   finish(to);
   // Without a reader on our side a paused socket would never see its peer's FIN.
   if (!to.closed) to.socket.resume();
-  from.onEnd?.(from);
+  sideEnded(from);
 }

@@ -37,6 +37,7 @@ const routeLines = 20;
 export function createLog(deps: LogDeps): Observer {
   const limit = levels.indexOf(deps.level);
   return (event) => {
+    if (levels.indexOf(leastLevel(event, deps.recordLogins)) > limit) return;
     for (const { level, message, fields } of describe(event, deps.recordLogins)) {
       if (levels.indexOf(level) > limit) continue;
       const time = deps.journald ? null : deps.now();
@@ -49,6 +50,20 @@ export function createLog(deps: LogDeps): Observer {
       );
     }
   };
+}
+
+/** The level of what comes by the thousand, before a word of it is made; of everything else, one that is always looked at. */
+function leastLevel(event: RouterEvent, recordLogins: boolean): Level {
+  switch (event.kind) {
+    case "session-accepted":
+      return "trace";
+    case "session-relaying":
+      return sessionLevel(event.session);
+    case "session-ended":
+      return endLevel(event.session, event.outcome, recordLogins);
+    default:
+      return "error";
+  }
 }
 
 function describe(event: RouterEvent, recordLogins: boolean): readonly Entry[] {
@@ -208,17 +223,27 @@ function describe(event: RouterEvent, recordLogins: boolean): readonly Entry[] {
       return [info("notices to WEBHOOK_URL arrive again", { missed: event.missed })];
 
     case "session-accepted":
-      return [{ ...debug("accepted", { client: clientEndpoint(event.client) }), level: "trace" }];
+      return [
+        {
+          level: leastLevel(event, recordLogins),
+          message: "accepted",
+          fields: { client: clientEndpoint(event.client) },
+        },
+      ];
     case "session-holding":
       return [info("a player waits for the server", sessionFields(event.session))];
     case "session-relaying":
       return [
-        { ...info("connected", sessionFields(event.session)), level: sessionLevel(event.session) },
+        {
+          level: leastLevel(event, recordLogins),
+          message: "connected",
+          fields: sessionFields(event.session),
+        },
       ];
     case "session-ended":
       return [
         {
-          level: endLevel(event.session, event.outcome, recordLogins),
+          level: leastLevel(event, recordLogins),
           message: endMessage(event.outcome),
           fields: {
             ...sessionFields(event.session),

@@ -64,7 +64,8 @@ export function createMetrics(deps: MetricsDeps): Metrics {
   let rateLimitTimer: Timer | null = null;
 
   const { recorder, families, values, influx } = createRecorder(deps);
-  const traffic = createTraffic({ recorder, recordLogins: deps.recordLogins });
+  const traffic =
+    recorder === discard ? null : createTraffic({ recorder, recordLogins: deps.recordLogins });
   const router = createRouterMetrics({
     version: deps.version,
     commit: deps.commit,
@@ -91,7 +92,7 @@ export function createMetrics(deps: MetricsDeps): Metrics {
 
   return {
     observe(event) {
-      traffic(event);
+      traffic?.(event);
       router.observe(event);
     },
     families: all,

@@ -27,14 +27,35 @@ export interface AdmissionDeps {
   readonly filter: ClientFilter;
 }
 
-/** Reads the PROXY protocol header, where there may be one, and asks the client filter. What follows the header is left where it is. */
-export async function admit(client: Conn, until: number, deps: AdmissionDeps): Promise<Admission> {
+/**
+ * Reads the PROXY protocol header, where there may be one, and asks the client filter. What follows the header is left where it
+ * is. Without proxies there is nothing to wait for, and no promise.
+ */
+export function admit(
+  client: Conn,
+  until: number,
+  deps: AdmissionDeps,
+): Admission | Promise<Admission> {
   const socketEnds = { client: client.remote, local: null };
-  const told = deps.proxies === null ? socketEnds : await readEnds(client, until, socketEnds, deps);
-  if (told === null) return refused("bad-proxy-header");
-  const ends = deps.proxies?.trusted?.has(client.remote.ip) === false ? socketEnds : told;
-  return deps.filter.admits(ends.client.ip) ? { kind: "admitted", ends } : refused("filtered");
+  return deps.proxies === null
+    ? filtered(socketEnds, deps)
+    : admitProxied(client, until, socketEnds, deps.proxies.trusted, deps);
 }
+
+async function admitProxied(
+  client: Conn,
+  until: number,
+  socketEnds: Ends,
+  trusted: AddressSet | null,
+  deps: AdmissionDeps,
+): Promise<Admission> {
+  const told = await readEnds(client, until, socketEnds, deps);
+  if (told === null) return refused("bad-proxy-header");
+  return filtered(trusted?.has(client.remote.ip) === false ? socketEnds : told, deps);
+}
+
+const filtered = (ends: Ends, { filter }: AdmissionDeps): Admission =>
+  filter.admits(ends.client.ip) ? { kind: "admitted", ends } : refused("filtered");
 
 /** The ends that the header tells; those of the socket without a header, and null for a wrong one. A client that sends nothing in time has no header either. */
 async function readEnds(

@@ -1,4 +1,4 @@
-import type { RelayEnd } from "../net/relay.ts";
+import type { RelayEnd } from "../net/conn.ts";
 
 /** Why the router spoke to a player itself instead of a backend. */
 export type Answer =

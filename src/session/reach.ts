@@ -153,8 +153,8 @@ export interface SleepersLogin {
   /** False: the player may only join a wake that others have started. */
   readonly mayStart: boolean;
   readonly opening: Uint8Array;
-  /** Aborts when the client is gone. */
-  readonly gone: AbortSignal;
+  /** A signal that aborts when the client is gone; made when it is asked for. */
+  gone(): AbortSignal;
 }
 
 /**
@@ -169,7 +169,7 @@ export async function reachByWaking(
 ): Promise<Reached> {
   if (!mayStart && !fleet.isJoinable(sleeper.target)) {
     const reached = await reachAsItIs(sleeper, fleet, (address) =>
-      reachDirectly(address, opening, gone, deps, notes),
+      reachDirectly(address, opening, gone(), deps, notes),
     );
     if (reached.kind !== "unreachable") return reached;
     return { kind: "wake-denied", waitedMs: null, reason: reached.reason };

@@ -1,6 +1,5 @@
 import type { Idle, Visit } from "../backend/idle.ts";
-import { type Conn, localEndpoint, peek, take } from "../net/conn.ts";
-import { relay } from "../net/relay.ts";
+import { type Conn, keepAlive, localEndpoint, peek, take } from "../net/conn.ts";
 import { loginInsteadOfTransfer } from "../protocol/handshake.ts";
 import type { Opening } from "../protocol/opening.ts";
 import { proxyHeaderV2 } from "../protocol/proxy-header.ts";
@@ -43,22 +42,32 @@ export interface SessionDeps extends ReachDeps, AdmissionDeps {
   emit(event: SessionEvent): void;
 }
 
-/** One session while it lasts. */
+/** One session while it lasts. Flat, and emptied of what is over, as thousands of them play or wait at a time. */
 export interface Session {
   readonly client: Conn;
-  /** Filled in as it becomes known. */
+  /** Filled in as it becomes known; final from the relay on. */
   readonly facts: { -readonly [Key in keyof SessionFacts]: SessionFacts[Key] };
   /** The router is full: only a word can be had. */
   readonly isTooMany: boolean;
-  /** Aborts when the client is gone. */
-  readonly gone: AbortSignal;
+  /** Aborted when the client is gone; null until somebody has asked `goneSignal`, as most sessions are over before. */
+  gone: AbortController | null;
+  /** What keeps the backend from being put to sleep; null where nothing depends on that. Whoever ends the session ends it. */
+  visit: Visit | null;
 }
 
-/** One player's connection, from the first byte to the last. The client is closed, or about to be, when it resolves. */
-export async function serve(session: Session, deps: SessionDeps): Promise<Outcome> {
+/** What the opening of a session came to: it is over, or the relay is all that is left of it. */
+export type Served = Outcome | { readonly kind: "joined"; readonly backend: Conn };
+
+/**
+ * One player's connection, from the first byte to the relay or, where it never comes to one, to the last: then the client is
+ * closed, or about to be, when it resolves. The relay itself is not awaited here: a function that waited for it would keep the
+ * whole opening in memory for as long as somebody plays.
+ */
+export async function serve(session: Session, deps: SessionDeps): Promise<Served> {
   const { client } = session;
   const until = deps.deadlines.now() + openingMs;
-  const admission = await admit(client, until, deps);
+  const admitting = admit(client, until, deps);
+  const admission = admitting instanceof Promise ? await admitting : admitting;
   if (admission.kind === "refused") return admission.outcome;
   session.facts.client = admission.ends.client;
 
@@ -71,33 +80,40 @@ export async function serve(session: Session, deps: SessionDeps): Promise<Outcom
 
   const claim = deps.table.resolve(hostname);
   if (claim === null) return dropped("unknown-host");
-  session.facts.route = patternText(claim.pattern);
-  session.facts.row = claim.route.source === "env" ? null : claim.route.id;
+  noteClaim(session, claim);
   if (session.isTooMany) return refuse(session, opening, { kind: "full" }, claim.route, deps);
   if (deps.stopping.aborted) {
     return refuse(session, opening, { kind: "stopping", waitedMs: null }, claim.route, deps);
   }
 
   const bytes = bytesForBackend(client, opened, admission.ends, claim.route, deps);
-  const visit = visitTo(claim.route, opening, deps);
-  try {
-    const reached = await reach(session, opening, bytes, hostname, claim, visit, deps);
-    if (reached.kind === "running") {
-      await answerPing(client, opening, { text: "", status: reached.status }, deps.deadlines);
-      return answered("running");
-    }
-    if (reached.kind !== "reached") {
-      return await refuse(session, opening, reached, claim.route, deps);
-    }
-
-    visit?.begin();
-    session.facts.waitedMs = reached.waitedMs;
-    deps.emit({ kind: "session-relaying", session: { ...session.facts } });
-    await lookAtStatus(session, opening, claim.route, reached.backend, deps);
-    return { kind: "relayed", end: await relay(client, reached.backend, deps.deadlines) };
-  } finally {
-    visit?.end();
+  session.visit = visitTo(claim.route, opening, deps);
+  const reached = await reach(session, opening, bytes, hostname, claim, deps);
+  if (reached.kind === "running") {
+    await answerPing(client, opening, { text: "", status: reached.status }, deps.deadlines);
+    return answered("running");
   }
+  if (reached.kind !== "reached") return refuse(session, opening, reached, claim.route, deps);
+
+  const { backend } = reached;
+  session.visit?.begin();
+  session.facts.waitedMs = reached.waitedMs;
+  deps.emit({ kind: "session-relaying", session: session.facts });
+  if (opening.kind === "login") {
+    keepAlive(client);
+    keepAlive(backend);
+  }
+  if (opening.kind === "status" && claim.route.wake !== null) {
+    await lookAtStatus(session, opening.handshake.protocol, claim.route, backend, deps);
+  }
+  return { kind: "joined", backend };
+}
+
+/** Aborts when the client is gone. */
+export function goneSignal(session: Session): AbortSignal {
+  session.gone ??= new AbortController();
+  if (session.client.closed) session.gone.abort();
+  return session.gone.signal;
 }
 
 /** Null where nothing depends on whether somebody is there. */
@@ -114,6 +130,14 @@ function recognise({ facts }: Session, opening: Opening, deps: SessionDeps): Hos
   const hostname = toHostname(rawHost ?? "", deps.simplifySrv);
   facts.hostname = rawHost === null ? null : hostname;
   return hostname;
+}
+
+/** Notes which claim it was. The route's own text takes the place of the client's where they are equal: one string serves all its players. */
+function noteClaim({ facts }: Session, { pattern, route }: Claim): void {
+  facts.route = patternText(pattern);
+  facts.row = route.source === "env" ? null : route.id;
+  if (facts.hostname === facts.route) facts.hostname = facts.route;
+  if (facts.rawHost === facts.route) facts.rawHost = facts.route;
 }
 
 /** What all openings have in common, as far as the client's version tells it. */
@@ -140,10 +164,9 @@ function reach(
   bytes: Uint8Array,
   hostname: Hostname,
   claim: Claim,
-  visit: Visit | null,
   deps: SessionDeps,
 ): Promise<Reached> {
-  const { client, gone } = session;
+  const { client } = session;
   const { route } = claim;
   const { address, wake: target } = route;
   const notes: ReachNotes = {
@@ -151,7 +174,8 @@ function reach(
       session.facts.backend = address.text;
     },
     holding: () => {
-      visit?.begin();
+      session.visit?.begin();
+      keepAlive(client);
       deps.emit({ kind: "session-holding", session: { ...session.facts } });
     },
     heard: (status) => {
@@ -160,15 +184,17 @@ function reach(
     },
   };
   if (opening.kind !== "login") {
-    const key = opening.kind === "status" ? statusKey(address, opening.handshake, hostname) : null;
-    return reachForPing(route, bytes, key, gone, deps, notes);
+    const isCached = opening.kind === "status" && deps.statusCache !== null;
+    const key = isCached ? statusKey(address, opening.handshake, hostname) : null;
+    return reachForPing(route, bytes, key, goneSignal(session), deps, notes);
   }
   if (target === null || deps.fleet === null) {
-    return reachDirectly(address, bytes, gone, deps, notes);
+    return reachDirectly(address, bytes, goneSignal(session), deps, notes);
   }
   const { protocol } = opening.handshake;
   const mayStart = mayWake(deps.wakePermissions(), hostname, opening.player);
   const sleeper = { target, address };
+  const gone = (): AbortSignal => goneSignal(session);
   const login = { client, protocol, sleeper, mayStart, opening: bytes, gone };
   return reachByWaking(login, deps.fleet, deps, notes);
 }
@@ -184,13 +210,18 @@ function bytesForBackend(
   route: Route,
   deps: SessionDeps,
 ): Uint8Array {
-  const own = peek(client).subarray(0, end);
-  take(client, end);
+  const asked = isRelayed(opening, route, deps) ? peek(client).length : end;
+  const own = peek(client).subarray(0, asked);
+  take(client, asked);
   const isTransfer = opening.kind === "login" && opening.handshake.intent === "transfer";
   const bytes = isTransfer && deps.transferAsLogin ? loginInsteadOfTransfer(own) : own;
   if (!(route.proxyProtocol ?? deps.sendProxyProtocol)) return bytes;
   return Buffer.concat([proxyHeaderV2(ends.client, ends.local ?? localEndpoint(client)), bytes]);
 }
+
+/** True for a ping that only ever goes to the backend. The status request is there mostly, and goes along in one write. */
+const isRelayed = (opening: Opening, route: Route, deps: SessionDeps): boolean =>
+  opening.kind === "status" && route.wake === null && deps.statusCache === null;
 
 /** Tells the client in its own terms why there is no backend, as far as it shall know. */
 async function refuse(
@@ -234,16 +265,14 @@ function pingText(answer: string, deps: SessionDeps): string {
 
 /** Looks, now and then, at what a server that can sleep says of itself, for when it does. Other pings go straight to the relay. */
 async function lookAtStatus(
-  { client, gone }: Session,
-  opening: Opening,
+  session: Session,
+  protocol: number,
   route: Route,
   backend: Conn,
   deps: SessionDeps,
 ): Promise<void> {
-  if (opening.kind !== "status" || route.wake === null) return;
-  const { protocol } = opening.handshake;
   if (!deps.statusMemory.mayLook(nameOf(route), protocol)) return;
-  const seen = await overhearStatus(client, backend, deps.deadlines, gone);
+  const seen = await overhearStatus(session.client, backend, deps.deadlines, goneSignal(session));
   if (seen !== null) deps.statusMemory.remember(nameOf(route), protocol, seen.json);
 }
 

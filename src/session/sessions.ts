@@ -1,5 +1,7 @@
-import { abort, type Conn, drop, peek } from "../net/conn.ts";
+import { abort, type Conn, drop, peek, type RelayEnd } from "../net/conn.ts";
 import type { AcceptQueue } from "../net/rate.ts";
+import { relay } from "../net/relay.ts";
+import { toError } from "../thrown.ts";
 import type { SessionFacts } from "./event.ts";
 import { dropped, type Outcome } from "./outcome.ts";
 import { type Session, type SessionDeps, serve } from "./session.ts";
@@ -37,9 +39,8 @@ export interface SessionsDeps extends SessionDeps {
 /** Places beyond the limit for clients that are only told so. */
 const overflow = 64;
 
-/** A client that is connected, and its session. */
-interface Entry {
-  readonly session: Session;
+/** A client that is connected. */
+interface Entry extends Session {
   readonly acceptedAt: number;
   /** Null until its turn has come. */
   startedAt: number | null;
@@ -48,7 +49,7 @@ interface Entry {
 
 /** A set of sessions that is empty at first. */
 export function createSessions(deps: SessionsDeps): Sessions {
-  const entries = new Map<Conn, Entry>();
+  const entries = new Set<Entry>();
   let lastId = 0;
   let onEmpty: (() => void) | null = null;
 
@@ -56,20 +57,14 @@ export function createSessions(deps: SessionsDeps): Sessions {
     if (entries.size >= deps.limit + overflow) return false;
     // First, so that a throw leaves nothing behind: the client is not kept yet.
     deps.emit({ kind: "session-accepted", client: client.remote });
-    const gone = new AbortController();
     lastId += 1;
-    const entry: Entry = {
-      session: newSession(lastId, client, entries.size >= deps.limit, gone.signal),
-      acceptedAt: deps.deadlines.now(),
-      startedAt: null,
-      isOver: false,
-    };
-    entries.set(client, entry);
+    const entry = newEntry(lastId, client, entries.size >= deps.limit, deps.deadlines.now());
+    entries.add(entry);
     const leaveQueue = deps.queue.enter(() => void run(entry));
     client.onClose = () => {
-      leaveQueue?.();
-      entries.delete(client);
-      gone.abort();
+      if (entry.startedAt === null) leaveQueue?.();
+      entries.delete(entry);
+      entry.gone?.abort();
       if (entry.startedAt === null) end(entry, dropped("left"));
       if (entries.size === 0) onEmpty?.();
     };
@@ -78,35 +73,52 @@ export function createSessions(deps: SessionsDeps): Sessions {
   }
 
   async function run(entry: Entry): Promise<void> {
+    const { client } = entry;
     entry.startedAt = deps.deadlines.now();
     try {
-      end(entry, await serve(entry.session, deps));
+      const served = await serve(entry, deps);
+      if (served.kind !== "joined") return end(entry, served);
+      entry.gone = null;
+      relay(client, served.backend, deps.deadlines, (relayed) => endRelay(entry, relayed));
     } catch (thrown) {
-      abort(entry.session.client);
-      deps.emit({ kind: "fault", error: asError(thrown) });
-      end(entry, dropped("fault"));
+      fail(entry, thrown);
     }
+  }
+
+  function endRelay(entry: Entry, relayed: RelayEnd): void {
+    try {
+      end(entry, { kind: "relayed", end: relayed });
+    } catch (thrown) {
+      fail(entry, thrown);
+    }
+  }
+
+  /** The one place where what a session throws ends up. */
+  function fail(entry: Entry, thrown: unknown): void {
+    abort(entry.client);
+    deps.emit({ kind: "fault", error: toError(thrown) });
+    end(entry, dropped("fault"));
   }
 
   function end(entry: Entry, outcome: Outcome): void {
     if (entry.isOver) return;
     entry.isOver = true;
-    const { client, facts } = entry.session;
-    if (outcome.kind === "dropped") drop(client);
+    entry.visit?.end();
+    if (outcome.kind === "dropped") drop(entry.client);
     const durationMs = deps.deadlines.now() - (entry.startedAt ?? entry.acceptedAt);
-    deps.emit({ kind: "session-ended", session: { ...facts }, outcome, durationMs });
+    deps.emit({ kind: "session-ended", session: entry.facts, outcome, durationMs });
   }
 
   function drain(ms: number, signal: AbortSignal): Promise<number> {
     deps.queue.stop();
-    for (const [client, { session }] of [...entries]) {
-      if (session.facts.intent === null && peek(client).length === 0) drop(client);
+    for (const { client, facts } of [...entries]) {
+      if (facts.intent === null && peek(client).length === 0) drop(client);
     }
     if (entries.size === 0) return Promise.resolve(0);
     return new Promise((resolve) => {
       let cutCount = 0;
       const cut = (): void => {
-        for (const [client, { isOver }] of [...entries]) {
+        for (const { client, isOver } of [...entries]) {
           if (!isOver) cutCount += 1;
           abort(client);
         }
@@ -124,8 +136,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
 
   function list(): readonly LiveSession[] {
     const now = deps.deadlines.now();
-    const live = [...entries.values()].filter(({ isOver }) => !isOver);
-    return live.map(({ session: { client, facts }, acceptedAt }) => ({
+    const live = [...entries].filter(({ isOver }) => !isOver);
+    return live.map(({ client, facts, acceptedAt }) => ({
       facts: { ...facts },
       durationMs: now - acceptedAt,
       relayed: client.peer && { toBackend: client.peer.sent, toClient: client.sent },
@@ -135,13 +147,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
   return { accept, count: () => entries.size, list, drain };
 }
 
-const asError = (thrown: unknown): Error =>
-  thrown instanceof Error ? thrown : new Error(String(thrown));
-
-const newSession = (id: number, client: Conn, isTooMany: boolean, gone: AbortSignal): Session => ({
+const newEntry = (id: number, client: Conn, isTooMany: boolean, acceptedAt: number): Entry => ({
   client,
-  isTooMany,
-  gone,
   facts: {
     id,
     client: client.remote,
@@ -155,4 +162,10 @@ const newSession = (id: number, client: Conn, isTooMany: boolean, gone: AbortSig
     player: null,
     waitedMs: null,
   },
+  isTooMany,
+  gone: null,
+  visit: null,
+  acceptedAt,
+  startedAt: null,
+  isOver: false,
 });

@@ -2,12 +2,12 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { type Conn, close, localEndpoint, more, peek, send } from "../../src/net/conn.ts";
 import { createDeadlines } from "../../src/net/deadlines.ts";
 import { type Listener, type ListenOptions, listen } from "../../src/net/listen.ts";
-import { relay } from "../../src/net/relay.ts";
 import type { Behaviour } from "../support/backend.ts";
 import { startChild } from "../support/net-child.ts";
 import { type Link, startLinkBench, until } from "../support/net-link.ts";
 import { countDescriptors } from "../support/net-proc.ts";
 import { connectPlayer } from "../support/player.ts";
+import { relayed } from "../support/relayed.ts";
 
 const opened: (Listener & { readonly clients: Conn[] })[] = [];
 afterEach(() => {
@@ -201,21 +201,19 @@ describe("a handler that throws", () => {
   };
 
   /** Makes the next read of a property throw, once. */
-  function trap(conn: Conn, property: "inbox" | "unsent"): void {
-    const value = conn[property];
+  function trap<T extends object>(owner: T, property: keyof T): void {
+    const value = owner[property];
     const get = (): never => {
-      Object.defineProperty(conn, property, { value, writable: true });
+      Object.defineProperty(owner, property, { value, writable: true });
       return throwing();
     };
-    Object.defineProperty(conn, property, { get, configurable: true });
+    Object.defineProperty(owner, property, { get, configurable: true });
   }
 
   /** Makes the relay throw the next time that this side has ended or closed, once. */
-  function trapEnd(conn: Conn): void {
-    conn.onEnd = () => {
-      conn.onEnd = null;
-      throwing();
-    };
+  function trapEnd({ relay }: Conn): void {
+    if (relay === null) throw new Error("there is no relay");
+    trap(relay, "endedBy");
   }
 
   interface Row {
@@ -281,7 +279,7 @@ describe("a handler that throws", () => {
     const hit = await bench.open();
     const other = await bench.open();
     const relaying = isRelaying ? [hit, other] : [other];
-    for (const { client, server } of relaying) void relay(client, server, bench.deadlines);
+    for (const { client, server } of relaying) void relayed(client, server, bench.deadlines);
     await provoke(hit);
     await until("the fault", () => bench.faults.length > 0);
     expect(bench.faults.map((error) => error.message)).toEqual(["a defect"]);

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
+import type { RelayEnd } from "../../src/net/conn.ts";
 import { abort, type Conn, peek, send, take } from "../../src/net/conn.ts";
-import { type RelayEnd, relay } from "../../src/net/relay.ts";
 import { startChild } from "../support/net-child.ts";
 import {
   createManualDeadlines,
@@ -15,6 +15,7 @@ import {
 import { memoryOf } from "../support/net-proc.ts";
 import type { Peer } from "../support/peer.ts";
 import { connectPlayer } from "../support/player.ts";
+import { relayed } from "../support/relayed.ts";
 
 const megabyte = 1024 * 1024;
 
@@ -70,7 +71,7 @@ async function openRelay(
   deadlines = bench.deadlines,
 ): Promise<Link & { readonly ended: Promise<RelayEnd> }> {
   const link = await bench.open();
-  return { ...link, ended: relay(link.client, link.server, deadlines) };
+  return { ...link, ended: relayed(link.client, link.server, deadlines) };
 }
 
 describe("bytes", () => {
@@ -325,7 +326,7 @@ describe("an end", () => {
     const { player, client } = await bench.open();
     const dialled = await bench.dialer.dial({ host: "127.0.0.1", port }, never);
     if (!dialled.ok) throw new Error(dialled.error.message);
-    const ended = relay(client, dialled.value, bench.deadlines);
+    const ended = relayed(client, dialled.value, bench.deadlines);
     await player.waitForLength(4 * megabyte);
     process.process.kill("SIGKILL");
     expect(await player.waitForEnd()).toBe("finished");
@@ -389,7 +390,7 @@ describe("what came before the relay", () => {
     await until("both", () => peek(client).length === 17 && peek(server).length === 10);
     send(server, Buffer.from("opening"));
     take(client, 7);
-    const ended = relay(client, server, bench.deadlines);
+    const ended = relayed(client, server, bench.deadlines);
     await player.send(Buffer.from(", and the rest"));
     await backend.send(Buffer.from("and the rest"));
     expect((await backend.read(31)).toString()).toBe("opening, and more, and the rest");
@@ -408,7 +409,7 @@ describe("what came before the relay", () => {
     await until("the inbox", () => peek(server).length === 6);
     send(client, aLot);
     expect(client.unsent).not.toBeNull();
-    void relay(client, server, bench.deadlines);
+    void relayed(client, server, bench.deadlines);
     const sending = backend.send(eightMegabytes);
     player.resume();
     await sending;
@@ -421,7 +422,7 @@ describe("what came before the relay", () => {
     const { player, client, server, backend } = await bench.open();
     const sending = backend.send(aLot).then(() => backend.finish());
     await until("a full inbox", () => peek(server).length > 64 * 1024);
-    const ended = relay(client, server, bench.deadlines);
+    const ended = relayed(client, server, bench.deadlines);
     await sending;
     expect(await player.waitForEnd()).toBe("finished");
     expectSame(player.received(), aLot);
@@ -481,7 +482,7 @@ describe("what came before the relay", () => {
     await backend.send(Buffer.from("backend's last"));
     await until("both", () => peek(client).length === 13 && peek(server).length === 14);
     await row.act(link);
-    const ended = relay(client, server, bench.deadlines);
+    const ended = relayed(client, server, bench.deadlines);
     const witness = row.witness === "player" ? player : backend;
     expect(await witness.waitForEnd()).toBe("finished");
     const words = row.witness === "player" ? "backend's last" : "client's last";
@@ -496,7 +497,7 @@ describe("what came before the relay", () => {
     player.reset();
     backend.reset();
     await until("both are gone", () => client.closed && server.closed);
-    expect(await relay(client, server, bench.deadlines)).toEqual({
+    expect(await relayed(client, server, bench.deadlines)).toEqual({
       toBackend: 0,
       toClient: 0,
       endedBy: "client",

@@ -3,11 +3,11 @@ import type { Conn } from "../../src/net/conn.ts";
 import { abort } from "../../src/net/conn.ts";
 import { createDeadlines, type Deadlines } from "../../src/net/deadlines.ts";
 import { listen } from "../../src/net/listen.ts";
-import { relay } from "../../src/net/relay.ts";
 import { askStatus, overhearStatus } from "../../src/session/status-exchange.ts";
 import { type Behaviour, silent, startBackend } from "../support/backend.ts";
 import type { Peer } from "../support/peer.ts";
 import { connectPlayer } from "../support/player.ts";
+import { relayed } from "../support/relayed.ts";
 import { advanceUntil, manualDeadlines, until } from "../support/session-clock.ts";
 import { realDialer } from "../support/session-world.ts";
 import { frame, ping, statusRequest, statusResponse } from "../support/wire.ts";
@@ -151,7 +151,7 @@ describe("overhearing", () => {
   /** Starts to overhear as the session does, then relays. */
   async function overhearAndRelay(world: Awaited<ReturnType<typeof between>>) {
     const heard = await overhearStatus(world.client, world.conn, world.deadlines, never);
-    void relay(world.client, world.conn, world.deadlines);
+    void relayed(world.client, world.conn, world.deadlines);
     return heard;
   }
 

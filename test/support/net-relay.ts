@@ -6,8 +6,8 @@ import type { Conn } from "../../src/net/conn.ts";
 import { createDeadlines } from "../../src/net/deadlines.ts";
 import { createDialer } from "../../src/net/dial.ts";
 import { listen } from "../../src/net/listen.ts";
-import { relay } from "../../src/net/relay.ts";
 import { fixedResolver, never } from "./net-link.ts";
+import { relayed } from "./relayed.ts";
 
 const deadlines = createDeadlines();
 const fault = (error: Error): never => {
@@ -19,7 +19,7 @@ async function serve(client: Conn): Promise<void> {
   const target = { host: "127.0.0.1", port: Number(process.argv[2]) };
   const dialled = await dialer.dial(target, never);
   if (!dialled.ok) throw new Error(dialled.error.message);
-  console.log(JSON.stringify(await relay(client, dialled.value, deadlines)));
+  console.log(JSON.stringify(await relayed(client, dialled.value, deadlines)));
 }
 
 const accept = (client: Conn): boolean => {
