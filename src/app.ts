@@ -6,6 +6,7 @@ import { createDockerWaker } from "./backend/docker.ts";
 import { createFleet, type Fleet } from "./backend/fleet.ts";
 import { createIdle, type Idle } from "./backend/idle.ts";
 import { createKubernetesWaker } from "./backend/kubernetes.ts";
+import { createSwarmWaker } from "./backend/swarm.ts";
 import { createWebhook } from "./backend/webhook.ts";
 import type { Config } from "./config/config.ts";
 import { createAddressSet, createClientFilter } from "./net/cidr.ts";
@@ -31,6 +32,7 @@ import { createPostgresSource } from "./sources/postgres.ts";
 import { scaledByWebhook } from "./sources/scaled.ts";
 import { createStaticRoutes, type StaticRoutes } from "./sources/static-routes.ts";
 import { type Supervisor, superviseSources } from "./sources/supervisor.ts";
+import { createSwarmSource } from "./sources/swarm.ts";
 import { openStatusStore, statusPath } from "./status-store.ts";
 import type { InheritedSocket } from "./system/activation.ts";
 import { losesHandshakes } from "./system/port-sharing.ts";
@@ -227,7 +229,7 @@ function createOpened() {
 /** The way to backends, and what brings them up and to sleep. */
 function buildBackends(
   config: Config,
-  { docker, kubernetes }: Platforms,
+  { docker, swarm, kubernetes }: Platforms,
   deps: {
     readonly deadlines: Deadlines;
     readonly emit: Observer;
@@ -245,7 +247,8 @@ function buildBackends(
       kubernetes:
         kubernetes &&
         createKubernetesWaker({ ...kubernetes, awaitPods: config.kubernetes?.awaitPods ?? false }),
-      docker: config.docker?.containers && docker ? createDockerWaker(docker) : null,
+      docker: docker && createDockerWaker(docker),
+      swarm: swarm && createSwarmWaker(swarm),
     },
     dialer: createDialer({ ...deps, resolver, timeoutMs: attemptMs }),
   });
@@ -313,7 +316,7 @@ function liveBytes(live: readonly LiveSession[]): { toBackend: number; toClient:
 /** Every place that routes come from. A new one is one line here. */
 export function sourcesOf(
   config: Config,
-  { docker, kubernetes }: Platforms,
+  { docker, swarm, kubernetes }: Platforms,
   staticRoutes: StaticRoutes,
   emit: Observer,
 ): readonly RouteSource[] {
@@ -344,9 +347,12 @@ export function sourcesOf(
       }),
     );
   }
-  if (config.docker?.containers && docker !== null) {
-    const { scaling, simplifySrv } = config;
+  const { scaling, simplifySrv } = config;
+  if (docker !== null) {
     sources.push(createDockerSource({ api: docker, scaling, simplifySrv, emit }));
+  }
+  if (swarm !== null) {
+    sources.push(createSwarmSource({ api: swarm, scaling, simplifySrv, emit }));
   }
   return sources;
 }

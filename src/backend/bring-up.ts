@@ -24,6 +24,14 @@ export interface Found {
   readonly by: Waker["kind"] | "row";
 }
 
+/** What happens on the way, as far as it bears upon the time that it may take. */
+export interface BringUpNotes {
+  /** A start is accepted. */
+  accepted(): void;
+  /** It has gone down, and comes up again in so many ms without anybody's doing. */
+  delayed(ms: number): void;
+}
+
 /** What bringing a backend up needs. */
 export interface BringUpDeps {
   readonly dialer: Pick<Dialer, "accepts">;
@@ -35,10 +43,10 @@ const retryMs = 500;
 /** For how long somebody who has not accepted the start may keep silent before the route's own address is asked, ms. */
 const silenceMs = 500;
 
-/** Where the backend can be dialled; null when the signal aborted first, or its start was refused for good. `onAccepted` runs when a start is accepted. */
+/** Where the backend can be dialled; null when the signal aborted first, its start was refused for good, or it has failed. */
 export async function bringUp(
   on: Attempt,
-  onAccepted: () => void,
+  notes: BringUpNotes,
   signal: AbortSignal,
   deps: BringUpDeps,
 ): Promise<Found | null> {
@@ -49,7 +57,7 @@ export async function bringUp(
     const started = await waker.start(on.sleeper, signal);
     if (started.ok) {
       on.accepted = true;
-      onAccepted();
+      notes.accepted();
     } else if (!signal.aborted) {
       on.lastTrouble = started.error;
     }
@@ -75,6 +83,7 @@ export async function bringUp(
       const seen = await looking;
       const address = await dialable(seen);
       if (address !== null) return { address, by: waker.kind };
+      if (seen.kind === "failed") return null;
       const isOwnUp = seen.kind === "trouble" || isRefused;
       if (isOwnUp && (await dialer.accepts(on.sleeper.address, signal))) return ownAddress();
       on.asleep = true;
@@ -87,8 +96,10 @@ export async function bringUp(
   async function startThenLook(): Promise<Found | null> {
     if (!on.accepted && !(await start())) return whereverItWas();
     for (let round = 1; !signal.aborted; round += 1) {
-      const address = await dialable(await waker.look(on.sleeper, signal));
+      const seen = await waker.look(on.sleeper, signal);
+      const address = await dialable(seen);
       if (address !== null) return { address, by: waker.kind };
+      if (seen.kind === "failed") return null;
       on.asleep = true;
       await deadlines.sleep(waker.pauseMs(round), signal);
     }
@@ -110,6 +121,10 @@ export async function bringUp(
         return firstThatAccepts(seen.addresses);
       case "not-running":
         return null;
+      case "delayed":
+        notes.delayed(seen.ms);
+        return null;
+      case "failed":
       case "trouble":
         on.lastTrouble = seen.reason;
         return null;

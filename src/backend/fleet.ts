@@ -177,13 +177,18 @@ export function createFleet(deps: FleetDeps): Fleet {
     on.work = control;
     on.forgetting?.cancel();
     setLimit(on, control);
-    const onAccepted = (): void => {
-      if (on.waker.asking !== "once" || on.work !== control) return;
-      on.until = deadlines.now() + on.waker.timeoutMs(on.sleeper.target);
+    /** The time for it begins in so many ms. */
+    const beginsIn = (ms: number): void => {
+      if (on.work !== control) return;
+      on.until = deadlines.now() + ms + on.waker.timeoutMs(on.sleeper.target);
       setLimit(on, control);
     };
+    const notes = {
+      accepted: () => (on.waker.asking === "once" ? beginsIn(0) : undefined),
+      delayed: beginsIn,
+    };
     try {
-      const found = await bringUp(on, onAccepted, control.signal, deps);
+      const found = await bringUp(on, notes, control.signal, deps);
       // Abandoned, and told so already.
       if (on.work !== control) return;
       if (found === null) fail(on);

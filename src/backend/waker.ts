@@ -9,6 +9,10 @@ export type BackendState =
   /** It should be up at the first of these addresses, now or soon: where connections are accepted, it is. */
   | { readonly kind: "expected"; readonly addresses: readonly Address[] }
   | { readonly kind: "not-running" }
+  /** It has gone down on its way up, and whoever runs it starts it again in so many ms: its time counts anew from then. */
+  | { readonly kind: "delayed"; readonly ms: number }
+  /** It has gone down on its way up, and nobody starts it again. */
+  | { readonly kind: "failed"; readonly reason: string }
   | { readonly kind: "trouble"; readonly reason: string };
 
 /** A backend that may have to be started, and the address that its route gives. */

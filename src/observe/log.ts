@@ -132,6 +132,11 @@ function describe(event: RouterEvent, recordLogins: boolean): readonly Entry[] {
           reason: event.reason,
         }),
       ];
+    case "service-state": {
+      const { source, service, before, state } = event;
+      const entry = state === "failed" ? warn : info;
+      return [entry("a service is in another state", { source, service, before, state })];
+    }
     case "source-warning":
       return [warn(event.message, { source: event.source })];
     case "snapshot-loaded":

@@ -82,8 +82,8 @@ export function within(members: Members, ...path: readonly string[]): Members {
   return inner;
 }
 
-/** Null for a service that has no number of replicas. The engine leaves a 0 out in some versions. */
-function replicasOf(spec: Members): number | null {
+/** The replicas that a service's specification names; null where it has no number of them. The engine leaves a 0 out in some versions. */
+export function replicasOf(spec: Members): number | null {
   const replicated = membersOf(within(spec, "Mode")["Replicated"]);
   return replicated === null ? null : (numberOf(replicated, "Replicas") ?? 0);
 }

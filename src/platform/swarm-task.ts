@@ -52,9 +52,9 @@ export function parseSwarmTask(json: unknown): SwarmTask | null {
 export const isRunning = ({ state, desired }: SwarmTask): boolean =>
   state === "running" && desired === "running";
 
-/** The one that was made last comes first. */
+/** The one that was made last comes first; of two that were made at once always the same. */
 export const newestFirst = (tasks: readonly SwarmTask[]): readonly SwarmTask[] =>
-  tasks.toSorted((a, b) => b.createdAt - a.createdAt);
+  tasks.toSorted((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? -1 : 1));
 
 const ipsOf = (addresses: unknown): readonly string[] =>
   Array.isArray(addresses)

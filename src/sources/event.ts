@@ -1,3 +1,4 @@
+import type { ServiceState } from "../platform/swarm-state.ts";
 import type { SourceName } from "../routing/route.ts";
 
 /** What happens to a source of routes, as the operator needs to know it. */
@@ -31,6 +32,14 @@ export type SourceEvent =
       readonly source: SourceName;
       readonly row: string;
       readonly reason: string;
+    }
+  /** A Swarm service that has a route is in another state than before. */
+  | {
+      readonly kind: "service-state";
+      readonly source: SourceName;
+      readonly service: string;
+      readonly before: ServiceState["kind"];
+      readonly state: ServiceState["kind"];
     }
   /** Anything else an operator should act on; `message` says what and how. */
   | { readonly kind: "source-warning"; readonly source: SourceName; readonly message: string }

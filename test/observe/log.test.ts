@@ -238,6 +238,32 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
       fields: { next: "0.5s" },
     },
   ],
+  "service-state": [
+    {
+      name: "starts",
+      event: {
+        kind: "service-state",
+        source: "swarm",
+        service: "lobby",
+        before: "sleeping",
+        state: "waking",
+      },
+      level: "info",
+      fields: { source: "swarm", service: "lobby", before: "sleeping", state: "waking" },
+    },
+    {
+      name: "stays down",
+      event: {
+        kind: "service-state",
+        source: "swarm",
+        service: "lobby",
+        before: "running",
+        state: "failed",
+      },
+      level: "warn",
+      fields: { source: "swarm", service: "lobby", before: "running", state: "failed" },
+    },
+  ],
   "row-skipped": [
     {
       name: "bad row",

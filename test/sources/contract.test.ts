@@ -9,6 +9,8 @@ import type { SourceEvent } from "../../src/sources/event.ts";
 import { createPostgresSource } from "../../src/sources/postgres.ts";
 import schema from "../../src/sources/schema.sql" with { type: "text" };
 import { createStaticRoutes, type StaticRoutes } from "../../src/sources/static-routes.ts";
+import { createSwarmSource } from "../../src/sources/swarm.ts";
+import { startSwarmEngine } from "../platform/swarm-engine.ts";
 import { startPostgres, type TestPostgres, until } from "../support/postgres.ts";
 import { openTcpGate } from "../support/tcp-gate.ts";
 import { type RouteTexts, testSourceContract } from "./contract.ts";
@@ -148,5 +150,43 @@ testSourceContract("postgres", async () => {
       gate.stop();
       return Promise.resolve();
     },
+  };
+});
+
+testSourceContract("swarm", async () => {
+  const engine = startSwarmEngine();
+  const change = (routes: RouteTexts): Promise<void> => {
+    engine.hold(
+      routes.map(split).map(([hostname, address]) => {
+        const [host = "", port = ""] = address.split(":");
+        return { hostname, host, port };
+      }),
+    );
+    engine.announce();
+    return Promise.resolve();
+  };
+  await change(first);
+  const events: SourceEvent[] = [];
+  const source = createSwarmSource({
+    api: engine.api,
+    scaling: { up: false, down: false },
+    simplifySrv: false,
+    emit: (event) => events.push(event),
+    timings: { backoffMs: 20, backoffMaxMs: 20, gapMs: 1 },
+  });
+  return {
+    source,
+    first,
+    change,
+    async damage() {
+      engine.failing = "";
+      engine.cut();
+      await until("it is told", () => events.some(({ kind }) => kind === "source-lost"));
+    },
+    mend() {
+      engine.failing = null;
+      return Promise.resolve();
+    },
+    close: () => engine[Symbol.asyncDispose]() as Promise<void>,
   };
 });
