@@ -7,6 +7,7 @@ import { createFleet, type Fleet } from "./backend/fleet.ts";
 import { createIdle, type Idle } from "./backend/idle.ts";
 import { createKubernetesWaker } from "./backend/kubernetes.ts";
 import { createSwarmWaker } from "./backend/swarm.ts";
+import { createWakeBudget } from "./backend/wake-budget.ts";
 import { createWebhook } from "./backend/webhook.ts";
 import type { Config } from "./config/config.ts";
 import { createAddressSet, createClientFilter } from "./net/cidr.ts";
@@ -250,6 +251,11 @@ function buildBackends(
       docker: docker && createDockerWaker(docker),
       swarm: swarm && createSwarmWaker(swarm),
     },
+    budget: createWakeBudget({
+      ...config.limits.wakes,
+      exempt: createAddressSet(config.limits.client.exempt),
+      now: deps.deadlines.now,
+    }),
     dialer: createDialer({ ...deps, resolver, timeoutMs: attemptMs }),
   });
   const idle = createIdle({
@@ -275,6 +281,7 @@ function sessionSettings(config: Config, deadlines: Deadlines) {
     asleepText: asleep,
     loadingText: loading,
     hold: config.hold,
+    wakeProof: config.limits.wakes.proof,
     transferAsLogin: config.transferAsLogin,
     statusCache: maxAgeMs === 0 ? null : createStatusCache({ maxAgeMs, deadlines }),
   };

@@ -8,9 +8,13 @@ export interface Attempt {
   readonly waker: Waker;
   /** With the address that the route of the last who came gives. */
   sleeper: Sleeper;
+  /** It may be started. Until then it is only looked how it is. */
+  isPermitted: boolean;
+  /** Resolves when it is. */
+  readonly permission: PromiseWithResolvers<void>;
   /** The start has been accepted. */
   accepted: boolean;
-  /** Known not to be up: pings say so. */
+  /** Known not to be up. */
   asleep: boolean;
   /** Told to be running there, but a player could not get in. */
   doubtful: Address | null;
@@ -24,12 +28,14 @@ export interface Found {
   readonly by: Waker["kind"] | "row";
 }
 
-/** What happens on the way, as far as it bears upon the time that it may take. */
+/** What happens on the way, as far as it bears upon the time that it may take, or upon who may have it started. */
 export interface BringUpNotes {
   /** A start is accepted. */
   accepted(): void;
   /** It has gone down, and comes up again in so many ms without anybody's doing. */
   delayed(ms: number): void;
+  /** It is not up, and it may not be started yet: told after each look. */
+  waitsForPermission(): void;
 }
 
 /** What bringing a backend up needs. */
@@ -70,7 +76,7 @@ export async function bringUp(
     for (let round = 1; !signal.aborted; round += 1) {
       const nextRound = deadlines.sleep(waker.pauseMs(round), signal);
       let isRefused = false;
-      if (!on.accepted) {
+      if (on.isPermitted && !on.accepted) {
         starting ??= start();
         // A start that takes its time is no reason not to look.
         const answered = await Promise.race([starting, nextRound.then(() => null)]);
@@ -86,14 +92,18 @@ export async function bringUp(
       if (seen.kind === "failed") return null;
       const isOwnUp = seen.kind === "trouble" || isRefused;
       if (isOwnUp && (await dialer.accepts(on.sleeper.address, signal))) return ownAddress();
-      on.asleep = true;
-      await nextRound;
+      await rest(nextRound);
     }
     return null;
   }
 
   /** Asks for the start once, and then looks until the backend is there. */
   async function startThenLook(): Promise<Found | null> {
+    for (let round = 1; !on.accepted && !on.isPermitted; round += 1) {
+      const found = await whereverItWas();
+      if (found !== null || signal.aborted) return found;
+      await rest(deadlines.sleep(waker.pauseMs(round), signal));
+    }
     if (!on.accepted && !(await start())) return whereverItWas();
     for (let round = 1; !signal.aborted; round += 1) {
       const seen = await waker.look(on.sleeper, signal);
@@ -104,6 +114,14 @@ export async function bringUp(
       await deadlines.sleep(waker.pauseMs(round), signal);
     }
     return null;
+  }
+
+  /** Lets time pass until the next look; no longer than until it may be started. */
+  async function rest(pause: Promise<unknown>): Promise<void> {
+    if (signal.aborted) return;
+    on.asleep = true;
+    if (!on.isPermitted) notes.waitsForPermission();
+    await (on.isPermitted ? pause : Promise.race([pause, on.permission.promise]));
   }
 
   /** True when the answer takes its time. An answer comes first even so: the row may name a port that is another server's by now. */

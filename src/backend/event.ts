@@ -1,4 +1,5 @@
 import type { WakeTarget } from "../routing/route.ts";
+import type { StartRefused } from "./wake-budget.ts";
 
 /** What happens to backends and to those who start them, as the operator needs to know it. `server` is the backend's name there. */
 export type BackendEvent =
@@ -19,6 +20,13 @@ export type BackendEvent =
       readonly reason: string;
       readonly waiters: number;
       readonly tookMs: number;
+    }
+  /** A server that sleeps is not started for somebody: there is no budget for it, or the client did not prove that it is a game. */
+  | {
+      readonly kind: "wake-refused";
+      readonly server: string;
+      readonly why: StartRefused["why"];
+      readonly reason: string;
     }
   /** The last player that waited for it has left. */
   | { readonly kind: "wake-abandoned"; readonly server: string; readonly tookMs: number }

@@ -6,26 +6,38 @@ import { type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
 import type { Changes } from "../routing/table.ts";
 import { type Attempt, bringUp, type Found } from "./bring-up.ts";
 import type { BackendEvent } from "./event.ts";
+import type { StartRefused, WakeBudget } from "./wake-budget.ts";
 import type { Sleeper, Waker, Wakers } from "./waker.ts";
 
 /**
- * How waiting for a backend ended: it can be dialled, it did not come up, the signal aborted, or nobody is starting it and whoever
- * asked may not.
+ * How waiting for a backend ended: it can be dialled, it did not come up, the signal aborted, nobody is starting it and whoever
+ * asked may not, or it is not started now.
  */
 export type Woken =
   | { readonly kind: "awake"; readonly address: Address }
   | { readonly kind: "failed"; readonly reason: string }
   | { readonly kind: "left" }
-  | { readonly kind: "denied" };
+  | { readonly kind: "denied" }
+  | StartRefused;
+
+/** Whom a backend would be started for. */
+export interface Starter {
+  /** The client's IP literal. */
+  readonly ip: string;
+  /** False: it may only join what is under way. */
+  readonly mayStart: boolean;
+  /** Asks the client to show that it is a game; false when it does not. Null where that is not wanted. Called once at most. */
+  readonly prove: (() => Promise<boolean>) | null;
+}
 
 /** The backends that can be woken. One wake per backend, shared by everyone who waits for it. */
 export interface Fleet {
   /**
    * Waits until the backend can be dialled. The first to wait starts the wake, later ones join it, and it ends early when the last
-   * one has left. Who may not start it can join all the same. Rejects only with what code of ours threw on the way: everybody who
-   * waits gets it.
+   * one has left. Who may not start it can join all the same. Where nobody who waits may start it yet, it is looked whether it runs.
+   * Rejects only with what code of ours threw on the way: everybody who waits gets it.
    */
-  wake(sleeper: Sleeper, mayStart: boolean, signal: AbortSignal): Promise<Woken>;
+  wake(sleeper: Sleeper, starter: Starter, signal: AbortSignal): Promise<Woken>;
   /** Tells that the address which `wake` gave did not take a player: running, but not ready yet. The next `wake` goes on from there. */
   refused(sleeper: Sleeper, address: Address): void;
   /** Tells that nothing answered at the address which `addressOf` gave: it is not up, or not there any more. */
@@ -53,6 +65,7 @@ export interface Fleet {
 /** What a fleet needs. */
 export interface FleetDeps {
   readonly wakers: Wakers;
+  readonly budget: WakeBudget;
   readonly dialer: Pick<Dialer, "accepts">;
   readonly deadlines: Deadlines;
   emit(event: BackendEvent): void;
@@ -61,7 +74,20 @@ export interface FleetDeps {
 /** For how long a result serves those who come after it, ms: five hundred players after a restart cost one start. */
 const reuseMs = 5_000;
 
+/** A backend that is up so soon after it was to be started ran already, ms. */
+const instantMs = 1_000;
+
+const unproven: StartRefused = {
+  kind: "refused",
+  why: "proof",
+  reason: "the client did not answer as a game does",
+};
+
 interface Waiter {
+  readonly starter: Starter;
+  /** Why it cannot have the backend started; null while it still may. */
+  refusal: Woken | null;
+  isProving: boolean;
   settle(woken: Woken): void;
   fault(thrown: unknown): void;
 }
@@ -70,6 +96,8 @@ interface Wake extends Attempt {
   readonly key: string;
   readonly server: string;
   readonly startedAt: number;
+  /** Whose budget it was started on; null while it has not been, and when that is settled. */
+  payer: string | null;
   /** When its time is over, on the clock of the deadlines. */
   until: number;
   readonly waiters: Set<Waiter>;
@@ -85,19 +113,21 @@ interface Wake extends Attempt {
 
 /** A fleet whose backends are started by others, and dialled without them when they cannot be asked. */
 export function createFleet(deps: FleetDeps): Fleet {
-  const { deadlines, emit } = deps;
+  const { deadlines, budget, emit } = deps;
   const wakes = new Map<string, Wake>();
 
-  function wake(sleeper: Sleeper, mayStart: boolean, signal: AbortSignal): Promise<Woken> {
+  function wake(sleeper: Sleeper, starter: Starter, signal: AbortSignal): Promise<Woken> {
     if (signal.aborted) return Promise.resolve({ kind: "left" });
     const known = wakes.get(wakeKey(sleeper.target));
     if (known?.result) return Promise.resolve({ kind: "awake", address: known.result });
-    if (known === undefined && !mayStart) return Promise.resolve({ kind: "denied" });
+    if (known === undefined && !starter.mayStart) return Promise.resolve({ kind: "denied" });
     const joined = known ?? begin(sleeper);
     joined.sleeper = sleeper;
-    const waiting = join(joined, signal);
+    const { waiter, waiting } = join(joined, starter, signal);
+    askForStart(joined, waiter);
     // It never rejects: what it throws goes to those who wait.
     if (joined.work === null) void work(joined);
+    else if (joined.asleep && !joined.isPermitted) settleThoseWhoCannotStart(joined);
     return waiting;
   }
 
@@ -112,7 +142,10 @@ export function createFleet(deps: FleetDeps): Fleet {
       sleeper,
       startedAt,
       until: startedAt + waker.askMs + waker.timeoutMs(target),
+      payer: null,
       waiters: new Set(),
+      isPermitted: false,
+      permission: Promise.withResolvers(),
       accepted: false,
       asleep: false,
       doubtful: null,
@@ -123,8 +156,56 @@ export function createFleet(deps: FleetDeps): Fleet {
       lastTrouble: null,
     };
     wakes.set(begun.key, begun);
-    emit({ kind: "wake-started", server: begun.server });
     return begun;
+  }
+
+  /** Lets the backend be started, if this is somebody who may have that done at once. */
+  function askForStart(on: Wake, waiter: Waiter): void {
+    if (on.isPermitted) return;
+    if (!waiter.starter.mayStart) waiter.refusal = { kind: "denied" };
+    else if (waiter.starter.prove === null) payFor(on, waiter);
+  }
+
+  function payFor(on: Wake, waiter: Waiter): void {
+    const { ip } = waiter.starter;
+    const refusal = budget.take(on.key, ip);
+    if (refusal !== null) {
+      waiter.refusal = refusal;
+      return;
+    }
+    on.payer = ip;
+    on.isPermitted = true;
+    on.permission.resolve();
+    emit({ kind: "wake-started", server: on.server });
+  }
+
+  /** Sends those away who cannot have a backend started that is known to be down, and asks the others to prove that they may. */
+  function settleThoseWhoCannotStart(on: Wake): void {
+    for (const waiter of [...on.waiters]) {
+      if (waiter.refusal !== null) sendAway(on, waiter, waiter.refusal);
+      else if (!waiter.isProving) void prove(on, waiter);
+    }
+  }
+
+  async function prove(on: Wake, waiter: Waiter): Promise<void> {
+    waiter.isProving = true;
+    try {
+      const isProven = await waiter.starter.prove?.();
+      if (on.isPermitted || !on.waiters.has(waiter)) return;
+      if (isProven) payFor(on, waiter);
+      else waiter.refusal = unproven;
+      if (waiter.refusal !== null) sendAway(on, waiter, waiter.refusal);
+    } catch (thrown) {
+      waiter.fault(thrown);
+    }
+  }
+
+  function sendAway(on: Wake, waiter: Waiter, refusal: Woken): void {
+    if (refusal.kind === "refused") {
+      emit({ kind: "wake-refused", server: on.server, why: refusal.why, reason: refusal.reason });
+    }
+    waiter.settle(refusal);
+    if (on.waiters.size === 0) abandon(on);
   }
 
   function wakerOf(target: WakeTarget): Waker {
@@ -133,29 +214,36 @@ export function createFleet(deps: FleetDeps): Fleet {
     return waker;
   }
 
-  function join(joined: Wake, signal: AbortSignal): Promise<Woken> {
-    return new Promise((resolve, reject) => {
-      const end = (): void => {
-        joined.waiters.delete(waiter);
-        signal.removeEventListener("abort", leave);
-      };
-      const waiter: Waiter = {
-        settle: (woken) => {
-          end();
-          resolve(woken);
-        },
-        fault: (thrown) => {
-          end();
-          reject(thrown);
-        },
-      };
-      const leave = (): void => {
-        waiter.settle({ kind: "left" });
-        if (joined.waiters.size === 0) abandon(joined);
-      };
-      signal.addEventListener("abort", leave, { once: true });
-      joined.waiters.add(waiter);
-    });
+  function join(
+    joined: Wake,
+    starter: Starter,
+    signal: AbortSignal,
+  ): { readonly waiter: Waiter; readonly waiting: Promise<Woken> } {
+    const { promise, resolve, reject } = Promise.withResolvers<Woken>();
+    const end = (): void => {
+      joined.waiters.delete(waiter);
+      signal.removeEventListener("abort", leave);
+    };
+    const waiter: Waiter = {
+      starter,
+      refusal: null,
+      isProving: false,
+      settle: (woken) => {
+        end();
+        resolve(woken);
+      },
+      fault: (thrown) => {
+        end();
+        reject(thrown);
+      },
+    };
+    const leave = (): void => {
+      waiter.settle({ kind: "left" });
+      if (joined.waiters.size === 0) abandon(joined);
+    };
+    signal.addEventListener("abort", leave, { once: true });
+    joined.waiters.add(waiter);
+    return { waiter, waiting: promise };
   }
 
   function abandon(left: Wake): void {
@@ -164,6 +252,7 @@ export function createFleet(deps: FleetDeps): Fleet {
     left.work.abort();
     left.work = null;
     drop(left);
+    if (!left.isPermitted) return;
     emit({
       kind: "wake-abandoned",
       server: left.server,
@@ -186,6 +275,7 @@ export function createFleet(deps: FleetDeps): Fleet {
     const notes = {
       accepted: () => (on.waker.asking === "once" ? beginsIn(0) : undefined),
       delayed: beginsIn,
+      waitsForPermission: () => settleThoseWhoCannotStart(on),
     };
     try {
       const found = await bringUp(on, notes, control.signal, deps);
@@ -209,6 +299,7 @@ export function createFleet(deps: FleetDeps): Fleet {
   }
 
   function succeed(on: Wake, found: Found): void {
+    settleBill(on);
     on.work = null;
     on.result = found.address;
     on.asleep = false;
@@ -229,7 +320,17 @@ export function createFleet(deps: FleetDeps): Fleet {
     for (const waiter of on.waiters) waiter.settle({ kind: "awake", address: found.address });
   }
 
+  /** A start that turns out to have been none costs nothing. */
+  function settleBill(on: Wake): void {
+    if (on.payer === null) return;
+    const wasUp = !on.asleep && deadlines.now() - on.startedAt < instantMs;
+    if (wasUp) budget.giveBack(on.payer);
+    on.payer = null;
+    budget.succeeded(on.key);
+  }
+
   function fail(on: Wake): void {
+    if (on.isPermitted) budget.failed(on.key);
     on.work = null;
     drop(on);
     on.waker.forget(on.sleeper.target);
@@ -289,8 +390,14 @@ export function createFleet(deps: FleetDeps): Fleet {
     wake,
     refused,
     unreachable,
-    isJoinable: (target) => wakes.has(wakeKey(target)),
-    isWaking: (target) => wakes.get(wakeKey(target))?.asleep ?? false,
+    isJoinable(target) {
+      const on = wakes.get(wakeKey(target));
+      return on !== undefined && (on.isPermitted || on.result !== null);
+    },
+    isWaking(target) {
+      const on = wakes.get(wakeKey(target));
+      return on?.isPermitted === true && on.asleep;
+    },
     addressOf: ({ target, address }) => wakerOf(target).moved(target) ?? address,
     limitMs: (target) => wakerOf(target).askMs + wakerOf(target).timeoutMs(target),
     canStart: (target) => wakerOf(target).canStart(target),

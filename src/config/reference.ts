@@ -141,7 +141,7 @@ const table = [
         name: "AUTOMC_MAX_OPENING",
         kind: "integer",
         default: "0",
-        meaning: "Of these, so many that have not said yet what they want; 0: three quarters.",
+        meaning: "Of these, so many that have not said yet what they want; 0: all of them.",
         status: "supported",
       },
       {

@@ -174,6 +174,14 @@ function describe(event: RouterEvent, recordLogins: boolean): readonly Entry[] {
           took: seconds(event.tookMs),
         }),
       ];
+    case "wake-refused":
+      return [
+        warn("the server sleeps and is not started", {
+          row: event.server,
+          why: event.why,
+          reason: event.reason,
+        }),
+      ];
     case "wake-abandoned":
       return [
         info("nobody waits for the server any more", {
@@ -364,6 +372,8 @@ const answerMessages: Readonly<Record<Answer, string>> = {
   unreachable: "refused: the server cannot be reached",
   "wake-failed": "refused: the server did not start in time",
   "wake-denied": "refused: the player may not start the server",
+  "wake-refused": "refused: the server is not started now",
+  unproven: "refused: the client did not prove that it is a game",
   mute: "refused: the client did not answer while it waited",
   full: "refused: the router is full",
   stopping: "refused: the router is stopping",

@@ -1,3 +1,4 @@
+import type { StartRefused } from "../backend/wake-budget.ts";
 import type { SourceName } from "../routing/route.ts";
 import type { SessionFacts } from "../session/event.ts";
 import type { Outcome } from "../session/outcome.ts";
@@ -58,12 +59,17 @@ const wakeResults = [
 ] as const;
 type WakeResult = (typeof wakeResults)[number];
 
+/** Why a server that sleeps is not started. */
+const wakeRefusals: readonly StartRefused["why"][] = ["client", "total", "server", "proof"];
+
 /** The ways in which a login may end up, each counted from 0 so that the first one is seen as a rise. */
 const loginOutcomes = [
   "joined",
   "unreachable",
   "wake-failed",
   "wake-denied",
+  "wake-refused",
+  "unproven",
   "mute",
   "full",
   "stopping",
@@ -251,6 +257,14 @@ function createWakeMetrics(): Part {
   );
   for (const result of wakeResults) seconds.declare({ result });
 
+  const refused = createCounter({
+    name: "automc_wakes_refused_total",
+    type: "counter",
+    help: "Players who did not get a sleeping server started, by why: client (their address has started enough), total (all together have), server (it failed to come up before), or proof (the client did not answer as a game does).",
+    labels: ["why"],
+  });
+  for (const why of wakeRefusals) refused.add({ why }, 0);
+
   const inProgress = createReading(
     {
       name: "automc_wakes_in_progress",
@@ -281,6 +295,8 @@ function createWakeMetrics(): Part {
         case "wake-done":
           if (event.by === "control-plane") controlPlane.set({}, 1);
           return over(event.server, event.by, event.tookMs);
+        case "wake-refused":
+          return refused.add({ why: event.why });
         case "wake-failed":
           return over(event.server, "failed", event.tookMs);
         case "wake-abandoned":
@@ -293,7 +309,7 @@ function createWakeMetrics(): Part {
           return;
       }
     },
-    families: [seconds, inProgress, controlPlane],
+    families: [seconds, refused, inProgress, controlPlane],
   };
 }
 

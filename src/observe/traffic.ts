@@ -94,6 +94,8 @@ const answerErrors: Readonly<Record<Answer, ErrorType | null>> = {
   unreachable: "backend_failed",
   "wake-failed": "wakeup_failed",
   "wake-denied": "backend_failed",
+  "wake-refused": "wakeup_failed",
+  unproven: "wakeup_failed",
   mute: null,
   full: null,
   stopping: null,

@@ -17,6 +17,10 @@ const kickTexts: Readonly<Record<Refusal, string>> = {
   unreachable: "This server cannot be reached right now. Please try again in a moment.",
   "wake-failed": "This server did not start in time. Please try again in a few minutes.",
   "wake-denied": "This server is asleep, and you may not start it.",
+  "wake-refused":
+    "This server is asleep and cannot be started right now. Please try again in a few minutes.",
+  unproven:
+    "This server is asleep, and your game did not answer. Please join again, with Minecraft 1.13 or newer.",
   mute: "The server is ready now. Please join again.",
   full: "All places are taken right now. Please try again in a few minutes.",
   stopping: "The network is being restarted. Please join again in a moment.",

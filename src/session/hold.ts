@@ -21,6 +21,11 @@ export interface Hold {
   /** That reason; null while it waits. */
   ended(): HoldEnd | null;
   /**
+   * Asks the client at once, as a keep-alive would later. True as soon as it answers, which only a game does; false when it does not
+   * within 10 s, is too old to be asked, or the hold is over.
+   */
+  prove(): Promise<boolean>;
+  /**
    * Stops talking to the client because its backend has begun to, and waits for the answers to what was asked: the backend must
    * not see them. True when the client's next byte is the backend's; false when the answers did not come or the hold has ended.
    */
@@ -38,6 +43,8 @@ export interface HoldDeps {
   readonly limitMs: number;
   /** Aborts when the router stops. */
   readonly stopping: AbortSignal;
+  /** The number of the first question; by default one that cannot be guessed, so that an answer shows that the question was read. */
+  readonly firstId?: number;
 }
 
 /** A fast wake passes unseen; after that the client hears something well within its timeout, ms. */
@@ -46,14 +53,17 @@ const everyMs = 8_000;
 /** A client that owes an answer for this long is asked nothing more, and is not handed over until it has answered, ms. */
 const muteMs = 15_000;
 const answerMs = 5_000;
+/** How long a client may take to prove that it is a game, ms. */
+const proofMs = 10_000;
 
 /** A channel of ours that no mod listens to, so that every client answers "not understood"; ids far from those a backend uses. */
 const channel = "automc:hold";
-const firstId = 0x4000_0000;
+const leastId = 0x4000_0000;
+const idsToChoose = 0x0fff_ffff;
 
 /** Holds a client whose Login Start has been taken from its inbox. Reads and writes the client until released or stopped. */
 export function holdLogin(client: Conn, protocol: number, deps: HoldDeps): Hold {
-  const { deadlines } = deps;
+  const { deadlines, firstId = randomId() } = deps;
   const control = new AbortController();
   const watching = new AbortController();
   const kind = keepAliveKind(protocol);
@@ -62,6 +72,7 @@ export function holdLogin(client: Conn, protocol: number, deps: HoldDeps): Hold 
   let answered = 0;
   let askedAt = 0;
   let next: Deadline | null = null;
+  const proof = Promise.withResolvers<boolean>();
 
   const limit = deadlines.after(deps.limitMs, () => finish("late"));
   const onStopping = (): void => finish("stopping");
@@ -86,6 +97,7 @@ export function holdLogin(client: Conn, protocol: number, deps: HoldDeps): Hold 
   function stop(): void {
     quiet();
     watching.abort();
+    proof.resolve(false);
   }
 
   function keepAlive(): void {
@@ -119,8 +131,19 @@ export function holdLogin(client: Conn, protocol: number, deps: HoldDeps): Hold 
       if (response.kind === "bad" || response.value.id !== firstId + answered) return false;
       take(client, response.end);
       answered += 1;
+      proof.resolve(true);
     }
     return true;
+  }
+
+  async function prove(): Promise<boolean> {
+    if (kind === "empty-frame" || !canBeHeld(protocol) || end !== null) return false;
+    if (asked === 0 && peek(client).length > 0) return false;
+    if (asked === 0) ask();
+    const late = deadlines.after(proofMs, () => proof.resolve(false));
+    const isProven = await proof.promise;
+    late.cancel();
+    return isProven;
   }
 
   async function release(): Promise<boolean> {
@@ -140,5 +163,8 @@ export function holdLogin(client: Conn, protocol: number, deps: HoldDeps): Hold 
     return false;
   }
 
-  return { signal: control.signal, ended: () => end, release, stop };
+  return { signal: control.signal, ended: () => end, prove, release, stop };
 }
+
+const randomId = (): number =>
+  leastId + ((crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) & idsToChoose);

@@ -13,6 +13,10 @@ export type Answer =
   | "wake-failed"
   /** It sleeps, and the player may not start it. */
   | "wake-denied"
+  /** It sleeps, and is not started now: too many have been, or it failed to come up before. */
+  | "wake-refused"
+  /** It sleeps, and the client did not prove that it is a game. */
+  | "unproven"
   /** The player's client no longer answered while it waited. */
   | "mute"
   /** As many sessions as the router may hold. */

@@ -1,4 +1,4 @@
-import type { Fleet } from "../backend/fleet.ts";
+import type { Fleet, Starter } from "../backend/fleet.ts";
 import type { Sleeper } from "../backend/waker.ts";
 import { abort, type Conn, close, more, peek, send } from "../net/conn.ts";
 import type { Deadlines } from "../net/deadlines.ts";
@@ -23,6 +23,11 @@ export type Reached =
       readonly waitedMs: number | null;
       readonly reason: string | null;
     }
+  | {
+      readonly kind: "wake-refused" | "unproven";
+      readonly waitedMs: number;
+      readonly reason: string;
+    }
   | { readonly kind: "mute"; readonly waitedMs: number }
   | { readonly kind: HoldEnd; readonly waitedMs: number | null };
 
@@ -34,6 +39,8 @@ export interface ReachDeps {
   readonly fleet: Fleet | null;
   /** Keep waiting logins alive; false lets them wait in silence. */
   readonly hold: boolean;
+  /** Start servers only for clients that prove that they are a game. */
+  readonly wakeProof: boolean;
   /** Aborts when the router stops. */
   readonly stopping: AbortSignal;
   /** Null: every ping of a running server reaches it. */
@@ -152,6 +159,8 @@ export interface SleepersLogin {
   readonly sleeper: Sleeper;
   /** False: the player may only join a wake that others have started. */
   readonly mayStart: boolean;
+  /** The client's address, which starts of servers are counted for. */
+  readonly ip: string;
   readonly opening: Uint8Array;
   /** A signal that aborts when the client is gone; made when it is asked for. */
   gone(): AbortSignal;
@@ -162,7 +171,7 @@ export interface SleepersLogin {
  * until the backend's first byte is here, a dial that fails or is dropped just leads back to waiting.
  */
 export async function reachByWaking(
-  { client, protocol, sleeper, mayStart, opening, gone }: SleepersLogin,
+  { client, protocol, sleeper, mayStart, ip, opening, gone }: SleepersLogin,
   fleet: Fleet,
   deps: ReachDeps,
   notes: ReachNotes,
@@ -183,13 +192,18 @@ export async function reachByWaking(
     stopping: deps.stopping,
   });
   notes.holding();
+  const starter: Starter = { ip, mayStart, prove: deps.wakeProof ? hold.prove : null };
   for (;;) {
-    const woken = await fleet.wake(sleeper, mayStart, hold.signal);
+    const woken = await fleet.wake(sleeper, starter, hold.signal);
     const waitedMs = deadlines.now() - since;
     if (woken.kind !== "awake") {
       hold.stop();
       if (woken.kind === "failed") return { kind: "wake-failed", waitedMs, reason: woken.reason };
       if (woken.kind === "denied") return { kind: "wake-denied", waitedMs, reason: null };
+      if (woken.kind === "refused") {
+        const kind = woken.why === "proof" ? "unproven" : "wake-refused";
+        return { kind, waitedMs, reason: woken.reason };
+      }
       return { kind: hold.ended() ?? "left", waitedMs };
     }
     notes.dialling(woken.address);

@@ -195,7 +195,8 @@ function reach(
   const mayStart = mayWake(deps.wakePermissions(), hostname, opening.player);
   const sleeper = { target, address };
   const gone = (): AbortSignal => goneSignal(session);
-  const login = { client, protocol, sleeper, mayStart, opening: bytes, gone };
+  const { ip } = session.facts.client;
+  const login = { client, protocol, sleeper, mayStart, ip, opening: bytes, gone };
   return reachByWaking(login, deps.fleet, deps, notes);
 }
 

@@ -6,7 +6,7 @@ import { createWebhook } from "../../src/backend/webhook.ts";
 import { type Address, parseAddress } from "../../src/routing/address.ts";
 import { silent, startBackend } from "../support/backend.ts";
 import { advanceUntil, manualDeadlines, until } from "../support/session-clock.ts";
-import { realDialer, sleepingBackend } from "../support/session-world.ts";
+import { freeBudget, realDialer, sleepingBackend, starter } from "../support/session-world.ts";
 import { startReceiver } from "./receiver.ts";
 
 const never = new AbortController().signal;
@@ -44,6 +44,7 @@ function bench(options: { readonly wakeTimeoutMs?: number } = {}) {
   let attempts = 0;
   const fleet = createFleet({
     wakers: { "control-plane": null, webhook },
+    budget: freeBudget(clock),
     dialer: {
       async accepts(target, signal) {
         const accepted = await dialer.accepts(target, signal);
@@ -61,8 +62,8 @@ function bench(options: { readonly wakeTimeoutMs?: number } = {}) {
     events,
     /** How many attempts to connect are over. */
     attempts: () => attempts,
-    wake: (sleeper: Sleeper) => fleet.wake(sleeper, true, never),
-    wakeIfStarted: (sleeper: Sleeper) => fleet.wake(sleeper, false, never),
+    wake: (sleeper: Sleeper) => fleet.wake(sleeper, starter(true), never),
+    wakeIfStarted: (sleeper: Sleeper) => fleet.wake(sleeper, starter(false), never),
     kinds: () => events.map(({ kind }) => kind),
     [Symbol.asyncDispose]: () => receiver[Symbol.asyncDispose](),
   };

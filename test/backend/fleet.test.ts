@@ -12,7 +12,7 @@ import {
 } from "../support/control-plane.ts";
 import { reserveClosedPort } from "../support/ports.ts";
 import { manualDeadlines, until } from "../support/session-clock.ts";
-import { realFleet, sleepingBackend } from "../support/session-world.ts";
+import { realFleet, sleepingBackend, starter } from "../support/session-world.ts";
 
 const never = new AbortController().signal;
 const pollMs = 2_000;
@@ -35,7 +35,7 @@ const named = (server: string): WakeTarget => ({ kind: "control-plane", server }
 
 /** A wake by somebody who may start it. */
 const wake = (fleet: Fleet, who: Sleeper, signal: AbortSignal): Promise<Woken> =>
-  fleet.wake(who, true, signal);
+  fleet.wake(who, starter(true), signal);
 
 const awakeAt = (text: string): Woken => ({ kind: "awake", address: addressOf(text) });
 

@@ -327,6 +327,14 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
       fields: { row: "a", took: "1.0s" },
     },
   ],
+  "wake-refused": [
+    {
+      name: "wake that there is no budget for",
+      event: { kind: "wake-refused", server: "a", why: "client", reason: "too many" },
+      level: "warn",
+      fields: { row: "a", why: "client", reason: "too many" },
+    },
+  ],
   "api-listening": [
     {
       name: "api-listening",

@@ -92,6 +92,8 @@ describe("the router's own metrics", () => {
         "unreachable",
         "wake-failed",
         "wake-denied",
+        "wake-refused",
+        "unproven",
         "mute",
         "full",
         "stopping",

@@ -62,6 +62,7 @@ async function held(options: HeldOptions = {}) {
     keepAlive,
     limitMs,
     stopping: stopping.signal,
+    firstId,
   });
   return {
     player,
@@ -399,5 +400,85 @@ describe("a release", () => {
     await waiting.player.send(frame(0x01, Buffer.of(1)));
     expect(await released).toBe(false);
     expect(waiting.hold.ended()).toBe("out-of-turn");
+  });
+});
+
+describe("a client that is to prove that it is a game", () => {
+  test("is asked at once and but once, and has proved it with its answer", async () => {
+    using waiting = await held({ keepAlive: false });
+    const proofs = [waiting.hold.prove(), waiting.hold.prove()];
+    await waiting.sendSeen(pluginNotUnderstood(await waiting.request()));
+    expect(await Promise.all(proofs)).toEqual([true, true]);
+    expect(await waiting.hold.prove()).toBe(true);
+    expect(waiting.client.sent).toBe(pluginRequest(firstId, channel, Buffer.alloc(0)).length);
+    expect(waiting.hold.ended()).toBeNull();
+  });
+
+  test("has proved it already when it has answered a keep-alive", async () => {
+    using waiting = await held();
+    waiting.clock.advance(2_000);
+    await waiting.sendSeen(pluginNotUnderstood(await waiting.request()));
+    expect(await waiting.hold.prove()).toBe(true);
+  });
+
+  test("has 10 s for it", async () => {
+    using waiting = await held({ keepAlive: false });
+    const proof = waiting.hold.prove();
+    waiting.clock.advance(9_999);
+    expect(waiting.clock.pending).toBe(2);
+    waiting.clock.advance(1);
+    expect(await proof).toBe(false);
+    expect(waiting.hold.ended()).toBeNull();
+  });
+
+  const unable: readonly {
+    readonly name: string;
+    readonly options: HeldOptions;
+  }[] = [
+    { name: "older than 1.13", options: { protocol: 340 } },
+    { name: "of no version", options: { protocol: -1 } },
+    {
+      name: "that has said more than its login",
+      options: { pipelined: pluginNotUnderstood(firstId) },
+    },
+  ];
+  test.each(unable)("but not one $name", async ({ options }) => {
+    using waiting = await held(options);
+    expect(await waiting.hold.prove()).toBe(false);
+    expect(waiting.client.sent).toBe(0);
+  });
+
+  test("has not when it leaves, or says something else", async () => {
+    using leaving = await held({ keepAlive: false });
+    const proof = leaving.hold.prove();
+    leaving.player.reset();
+    expect(await proof).toBe(false);
+    using babbling = await held({ keepAlive: false });
+    const other = babbling.hold.prove();
+    await babbling.player.send(pluginNotUnderstood(firstId + 7));
+    expect(await other).toBe(false);
+    expect(babbling.hold.ended()).toBe("out-of-turn");
+  });
+
+  test("cannot guess the question's number", async () => {
+    const ids = new Set<number>();
+    for (let round = 0; round < 5; round += 1) {
+      using ends = await connection();
+      const clock = manualDeadlines();
+      const hold = holdLogin(ends.client, 774, {
+        deadlines: clock,
+        keepAlive: false,
+        limitMs,
+        stopping: new AbortController().signal,
+      });
+      const proof = hold.prove();
+      const request = await ends.player.readFrame();
+      ids.add(readVarint(request.body, 0)?.value ?? -1);
+      hold.stop();
+      expect(await proof).toBe(false);
+    }
+    expect(ids.size).toBe(5);
+    expect(Math.min(...ids)).toBeGreaterThanOrEqual(0x4000_0000);
+    expect(Math.max(...ids)).toBeLessThan(0x5000_0000);
   });
 });

@@ -13,7 +13,7 @@ import {
   sleepingBackend,
   startSessions,
 } from "../support/session-world.ts";
-import { frame, login, pluginNotUnderstood } from "../support/wire.ts";
+import { frame, login, pluginNotUnderstood, readVarint } from "../support/wire.ts";
 
 const opening = login({ host: "a.example.com", name: "Steve" });
 const later = frame(0x01, Buffer.from("what the client says to its backend"));
@@ -133,9 +133,8 @@ describe("a login to a sleeping server", () => {
     const requests = [await player.readFrame(), await player.readFrame()];
     expect(requests.map(({ id }) => id)).toEqual([0x04, 0x04]);
     expect(world.count("session-relaying")).toBe(0);
-    await player.send(
-      Buffer.concat([pluginNotUnderstood(0x4000_0000), pluginNotUnderstood(0x4000_0001), later]),
-    );
+    const ids = requests.map(({ body }) => readVarint(body, 0)?.value ?? -1);
+    await player.send(Buffer.concat([...ids.map(pluginNotUnderstood), later]));
     expect((await player.readFrame()).raw).toEqual(greeting);
     const expected = Buffer.concat([opening, later]);
     await backend.connections[0]?.waitForLength(expected.length);

@@ -1,8 +1,9 @@
 import { createControlPlane } from "../../src/backend/control-plane.ts";
 import type { BackendEvent } from "../../src/backend/event.ts";
-import { createFleet, type Fleet } from "../../src/backend/fleet.ts";
+import { createFleet, type Fleet, type Starter } from "../../src/backend/fleet.ts";
 import type { Idle } from "../../src/backend/idle.ts";
-import { createClientFilter } from "../../src/net/cidr.ts";
+import { createWakeBudget, type WakeBudget } from "../../src/backend/wake-budget.ts";
+import { createAddressSet, createClientFilter } from "../../src/net/cidr.ts";
 import type { Deadlines } from "../../src/net/deadlines.ts";
 import { createDeadlines } from "../../src/net/deadlines.ts";
 import { createDialer, type Dialer } from "../../src/net/dial.ts";
@@ -48,14 +49,30 @@ export function realFleet(
   plane: Pick<ControlPlane, "url">,
   deadlines: Deadlines,
   emit: (event: BackendEvent) => void,
-  scale: { readonly timeoutMs?: number; readonly pollMs?: number } = {},
+  scale: {
+    readonly timeoutMs?: number;
+    readonly pollMs?: number;
+    readonly budget?: WakeBudget;
+  } = {},
 ): Fleet {
   const { timeoutMs = 90_000, pollMs: pollIntervalMs = 2_000 } = scale;
   const scaled = { url: plane.url, token: null, timeoutMs, pollIntervalMs };
   const controlPlane = createControlPlane({ ...scaled, deadlines, emit });
   const wakers = { "control-plane": controlPlane, webhook: null };
-  return createFleet({ wakers, dialer: realDialer(deadlines), deadlines, emit });
+  const budget = scale.budget ?? freeBudget(deadlines);
+  return createFleet({ wakers, budget, dialer: realDialer(deadlines), deadlines, emit });
 }
+
+/** A budget that refuses nobody. */
+export const freeBudget = ({ now }: Deadlines): WakeBudget =>
+  createWakeBudget({ total: 0, perClient: 0, coolDownMs: 0, exempt: createAddressSet([]), now });
+
+/** A client that may start servers at once, or only join. */
+export const starter = (mayStart: boolean): Starter => ({
+  ip: "203.0.113.1",
+  mayStart,
+  prove: null,
+});
 
 /** A route as Postgres gives it: `hostname` may be a wildcard, or null for the default route; `server` is the name it is woken by. */
 export function route(
@@ -93,12 +110,17 @@ export interface SessionWorldOptions {
   readonly routes?: readonly Route[];
   readonly plane?: ControlPlane;
   readonly deadlines?: Deadlines;
-  readonly wake?: { readonly timeoutMs?: number; readonly pollMs?: number };
+  readonly wake?: {
+    readonly timeoutMs?: number;
+    readonly pollMs?: number;
+    readonly budget?: WakeBudget;
+  };
   /** Instead of the one that `plane` makes. */
   readonly fleet?: Fleet;
   readonly idle?: Idle;
   readonly wakePermissions?: WakePermissions;
   readonly hold?: boolean;
+  readonly wakeProof?: boolean;
   readonly asleepText?: string;
   readonly loadingText?: string;
   /** Pings of running servers are answered from a cache of this age, ms. */
@@ -159,6 +181,7 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     queue: options.queue ?? createAcceptQueue({ perSecond: 100_000 }),
     limit: options.limit ?? 10_000,
     hold: options.hold ?? true,
+    wakeProof: options.wakeProof ?? false,
     idle: options.idle ?? null,
     wakePermissions: () => options.wakePermissions ?? everybody,
     stopping: stopping.signal,
