@@ -187,6 +187,21 @@ describe("the router's own metrics", () => {
       lines: ["automc_wakes_in_progress 1"],
     },
     {
+      name: "wakes that were refused, each kind from the start",
+      metric: "automc_wakes_refused_total",
+      events: [
+        { kind: "wake-refused", server: "a", why: "client", reason: "" },
+        { kind: "wake-refused", server: "b", why: "client", reason: "" },
+        { kind: "wake-refused", server: "a", why: "proof", reason: "" },
+      ],
+      lines: [
+        'automc_wakes_refused_total{why="total"} 0',
+        'automc_wakes_refused_total{why="server"} 0',
+        'automc_wakes_refused_total{why="client"} 2',
+        'automc_wakes_refused_total{why="proof"} 1',
+      ],
+    },
+    {
       name: "wakes by result",
       metric: "automc_wake_seconds_",
       events: [
