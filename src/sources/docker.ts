@@ -42,7 +42,7 @@ const source = "docker";
 /** A stream of events that has gone dumb without ending is found out by then, ms. */
 const resyncMs = 60_000;
 
-/** What changes where a container can be reached, or whether it can. `remove` is Podman's word for `destroy`. */
+/** What changes where a container can be reached, or whether it can. `remove` and `cleanup` are Podman's words for `destroy` and for the end of a `die`. */
 const relevant: ReadonlySet<string> = new Set([
   "create",
   "start",
@@ -52,6 +52,7 @@ const relevant: ReadonlySet<string> = new Set([
   "pause",
   "unpause",
   "destroy",
+  "cleanup",
   "remove",
   "rename",
   "connect",
@@ -92,7 +93,7 @@ function dockerOrigin(api: DockerApi): ListWatchOrigin<Listing> {
     const label = container.labels.get("mc-router.network") || null;
     if (label === null || chooseNetwork(container, label).ok) return ok(container);
     const inspected = await inspectContainer(api, container.id, signal);
-    if (inspected.ok) return inspected;
+    if (inspected.ok) return ok({ ...container, networks: inspected.value.networks });
     return inspected.error.status === 404 ? ok(null) : err(inspected.error.message);
   }
 
