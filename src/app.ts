@@ -13,6 +13,7 @@ import type { Config } from "./config/config.ts";
 import { createAddressSet, createClientFilter } from "./net/cidr.ts";
 import { createDeadlines, type Deadlines } from "./net/deadlines.ts";
 import { createDialer, type Dialer } from "./net/dial.ts";
+import { createEgress, type Egress } from "./net/egress.ts";
 import { listen, listenOn } from "./net/listen.ts";
 import { createAcceptQueue } from "./net/rate.ts";
 import { createResolver } from "./net/resolve.ts";
@@ -104,7 +105,13 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
   const loaded = await staticRoutes.load();
   if (!loaded.ok) return loaded;
 
-  const { dialer, fleet, idle } = buildBackends(config, platforms, { deadlines, emit, fault });
+  const egress = createEgress(config.egress);
+  const { dialer, fleet, idle } = buildBackends(config, platforms, {
+    deadlines,
+    egress,
+    emit,
+    fault,
+  });
   const supervisor = superviseSources(sources, {
     table,
     changed: (source, changes) => {
@@ -174,6 +181,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     : listen({ ...config.listen, ...hooks });
   if (!listener.ok) return opened.closeBecause(listener.error);
   const { value: door } = listener;
+  for (const { ip, port } of door.endpoints) egress.listens(ip, port);
   emit({ kind: "listening", address: door.address, port: door.port, sessionLimit });
   if (config.listen.shared && !isInherited && losesHandshakes()) warn(handshakesAreLost);
 
@@ -233,6 +241,7 @@ function buildBackends(
   { docker, swarm, kubernetes }: Platforms,
   deps: {
     readonly deadlines: Deadlines;
+    readonly egress: Egress;
     readonly emit: Observer;
     readonly fault: (error: Error) => void;
   },

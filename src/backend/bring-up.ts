@@ -18,6 +18,8 @@ export interface Attempt {
   asleep: boolean;
   /** Told to be running there, but a player could not get in. */
   doubtful: Address | null;
+  /** Why it could not, as far as that is known. */
+  doubt: string | null;
   /** What stood in the way last. */
   lastTrouble: string | null;
 }
@@ -152,7 +154,8 @@ export async function bringUp(
   /** A running server is taken at its word once; after a player could not get in, it has to accept a connection first. */
   function isReady(address: Address): Promise<boolean> {
     if (on.doubtful === null || !sameAddress(on.doubtful, address)) return Promise.resolve(true);
-    on.lastTrouble = `it is said to run at ${address.text}, where no player gets in`;
+    const doubt = on.doubt === null ? "" : `: ${on.doubt}`;
+    on.lastTrouble = `it is said to run at ${address.text}, where no player gets in${doubt}`;
     return dialer.accepts(address, signal);
   }
 

@@ -38,8 +38,11 @@ export interface Fleet {
    * Rejects only with what code of ours threw on the way: everybody who waits gets it.
    */
   wake(sleeper: Sleeper, starter: Starter, signal: AbortSignal): Promise<Woken>;
-  /** Tells that the address which `wake` gave did not take a player: running, but not ready yet. The next `wake` goes on from there. */
-  refused(sleeper: Sleeper, address: Address): void;
+  /**
+   * Tells that the address which `wake` gave did not take a player: running, but not ready yet. The next `wake` goes on from there.
+   * `reason` is why the dial failed; null where it did not.
+   */
+  refused(sleeper: Sleeper, address: Address, reason: string | null): void;
   /** Tells that nothing answered at the address which `addressOf` gave: it is not up, or not there any more. */
   unreachable(sleeper: Sleeper, address: Address): void;
   /** True while a wake can be joined: it is under way, or has just been done. */
@@ -149,6 +152,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       accepted: false,
       asleep: false,
       doubtful: null,
+      doubt: null,
       result: null,
       work: null,
       limit: null,
@@ -351,11 +355,12 @@ export function createFleet(deps: FleetDeps): Fleet {
     if (wakes.get(on.key) === on) wakes.delete(on.key);
   }
 
-  function refused({ target }: Sleeper, address: Address): void {
+  function refused({ target }: Sleeper, address: Address, reason: string | null): void {
     const on = wakes.get(wakeKey(target));
     if (on === undefined || on.result === null || !sameAddress(on.result, address)) return;
     on.result = null;
     on.doubtful = address;
+    on.doubt = reason;
     on.asleep = true;
   }
 

@@ -3,13 +3,17 @@ import type { Socket } from "bun";
 import { err, ok, type Result } from "../result.ts";
 import type { Conn, Endpoint } from "./conn.ts";
 import type { Deadlines } from "./deadlines.ts";
+import type { Egress } from "./egress.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { socketHandlers } from "./handlers.ts";
 import { literal, type Resolver } from "./resolve.ts";
 
-/** Why there is no connection. `message` is one readable phrase; `busy` means that too many dials to it are pending already. */
+/**
+ * Why there is no connection. `message` is one readable phrase; `busy` means that too many dials to it are pending already, and
+ * `forbidden` that the router does not connect to where the name leads.
+ */
 export interface DialFailure {
-  readonly kind: "unresolved" | "refused" | "timeout" | "busy" | "aborted";
+  readonly kind: "unresolved" | "forbidden" | "refused" | "timeout" | "busy" | "aborted";
   readonly message: string;
 }
 
@@ -31,6 +35,8 @@ export interface Dialer {
 export interface DialerDeps {
   readonly resolver: Resolver;
   readonly deadlines: Deadlines;
+  /** Where it may connect to. */
+  readonly egress: Pick<Egress, "refusal">;
   /** The whole budget of one dial, ms. */
   readonly timeoutMs: number;
   /** A socket handler threw; the connection is cut already. */
@@ -65,7 +71,7 @@ interface Line {
  * long as an address has abandoned dials, new ones first ask by an abortable `node:net` connect whether anything answers.
  */
 export function createDialer(deps: DialerDeps): Dialer {
-  const { deadlines } = deps;
+  const { deadlines, egress } = deps;
   const lines = new Map<string, Line>();
   const handlers = socketHandlers({ side: "backend", fault: deps.fault });
   let abandonedInAll = 0;
@@ -98,6 +104,10 @@ export function createDialer(deps: DialerDeps): Dialer {
     signal: AbortSignal,
   ): Promise<Result<Conn, DialFailure>> {
     if (signal.aborted) return Promise.resolve(err(aborted));
+    const reason = egress.refusal(ip, port);
+    if (reason !== null) {
+      return Promise.resolve(err({ kind: "forbidden", message: `${ip} ${reason}` }));
+    }
     const line = lineOf(ip, port);
     if (isDoubtful(line) || !line.gate.tryEnter()) return dialPatiently(line, ms, signal);
     return connectTo(line, ms, signal);
@@ -227,15 +237,21 @@ export function createDialer(deps: DialerDeps): Dialer {
   async function accepts(target: DialTarget, signal: AbortSignal): Promise<boolean> {
     const until = deadlines.now() + deps.timeoutMs;
     if (literal(target.host) !== null) {
-      return answers(target.host, target.port, deps.timeoutMs, signal);
+      return mayAnswer(target.host, target.port, deps.timeoutMs, signal);
     }
     const resolved = await addressesOf(target.host, signal);
     if (!resolved.ok) return false;
     for (const [index, ip] of resolved.value.entries()) {
       const share = (until - deadlines.now()) / (resolved.value.length - index);
-      if (await answers(ip, target.port, share, signal)) return true;
+      if (await mayAnswer(ip, target.port, share, signal)) return true;
     }
     return false;
+  }
+
+  function mayAnswer(ip: string, port: number, ms: number, signal: AbortSignal): Promise<boolean> {
+    return egress.refusal(ip, port) === null
+      ? answers(ip, port, ms, signal)
+      : Promise.resolve(false);
   }
 
   /** A connect that can be taken back, only to see whether one is accepted. */

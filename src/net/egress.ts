@@ -57,7 +57,7 @@ const loopbackRanges = ["127.0.0.0/8", "::1"];
 /** The rules for addresses that have been resolved: a name is judged by where it leads at that moment. */
 export function createEgress(deps: EgressDeps): Egress {
   const { ownAddresses = systemAddresses, now = () => performance.now() } = deps;
-  const alwaysRefused = never.map(({ what, ranges }) => ({ what, addresses: addressSet(ranges) }));
+  const isNever = addressSet(never.flatMap(({ ranges }) => ranges));
   const allow = deps.allow.map(matcher);
   const deny = deps.deny.map(matcher);
   const listeners: Listener[] = [];
@@ -66,7 +66,8 @@ export function createEgress(deps: EgressDeps): Egress {
   let count = 0;
 
   function reasonFor(ip: string, port: number): string | null {
-    for (const { what, addresses } of alwaysRefused) if (addresses.has(ip)) return what;
+    if (isNever.has(ip))
+      return never.find(({ ranges }) => addressSet(ranges).has(ip))?.what ?? null;
     if (isOwn(ip, port)) return "is this router itself";
     const denied = deny.find((rule) => rule.matches(ip, port));
     if (denied !== undefined) return `is in AUTOMC_BACKEND_DENY (${denied.text})`;

@@ -1,7 +1,7 @@
 import type { TCPSocketListener } from "bun";
 import { err, ok, type Result } from "../result.ts";
 import { codeOf, messageOf } from "../thrown.ts";
-import type { Conn } from "./conn.ts";
+import type { Conn, Endpoint } from "./conn.ts";
 import { socketHandlers } from "./handlers.ts";
 import { backlogOf, raiseBacklog } from "./socket-options.ts";
 
@@ -27,6 +27,8 @@ export interface ListenOptions extends ListenHooks {
 export interface Listener {
   readonly address: string;
   readonly port: number;
+  /** Every address and port that leads here; a wildcard stands for all addresses of the machine. */
+  readonly endpoints: readonly Endpoint[];
   /** False when clients wait in the kernel and none has been let in since the last call. */
   isAccepting(): boolean;
   /** Refuses new connections from now on; those accepted live on. */
@@ -125,14 +127,17 @@ function nameOf(listener: TCPSocketListener<Conn>): { address?: string; port?: n
 
 /** Listeners as one; the first one's address is that of all. */
 function joined(listeners: readonly TCPSocketListener<Conn>[], accepted: () => number): Listener {
-  const [first] = listeners;
-  const { address = "", port = 0 } = first === undefined ? {} : nameOf(first);
+  const endpoints = listeners
+    .map(nameOf)
+    .map(({ address = "", port = 0 }) => ({ ip: address, port }));
+  const [{ ip, port } = { ip: "", port: 0 }] = endpoints;
   let acceptedBefore = 0;
   for (const { fd } of listeners) raiseBacklog(fd);
 
   return {
-    address,
+    address: ip,
     port,
+    endpoints,
     isAccepting() {
       const isWaiting = listeners.some(({ fd }) => (backlogOf(fd) ?? 0) > 0);
       const hasAccepted = accepted() > acceptedBefore;

@@ -3,7 +3,7 @@ import type { Sleeper } from "../backend/waker.ts";
 import { abort, type Conn, close, more, peek, send } from "../net/conn.ts";
 import type { Deadlines } from "../net/deadlines.ts";
 import type { Dialer } from "../net/dial.ts";
-import { err, ok } from "../result.ts";
+import { err, ok, type Result } from "../result.ts";
 import { type Address, sameAddress } from "../routing/address.ts";
 import type { Route } from "../routing/route.ts";
 import { type Hold, type HoldEnd, holdLogin } from "./hold.ts";
@@ -208,33 +208,33 @@ export async function reachByWaking(
     }
     notes.dialling(woken.address);
     const backend = await firstWord(woken.address, opening, hold, deps);
-    if (backend === null) {
-      if (!hold.signal.aborted) fleet.refused(sleeper, woken.address);
+    if (!backend.ok) {
+      if (!hold.signal.aborted) fleet.refused(sleeper, woken.address, backend.error);
       continue;
     }
     if (await hold.release()) {
-      return { kind: "reached", backend, waitedMs: deadlines.now() - since };
+      return { kind: "reached", backend: backend.value, waitedMs: deadlines.now() - since };
     }
-    abort(backend);
+    abort(backend.value);
     return { kind: hold.ended() ?? "mute", waitedMs };
   }
 }
 
-/** A backend that has answered the opening with at least one byte; null when it does not, or the hold ended first. */
+/** A backend that has answered the opening with at least one byte; the error is why it could not be dialled, null where it just says nothing or the hold ended first. */
 async function firstWord(
   address: Address,
   opening: Uint8Array,
   hold: Hold,
   deps: ReachDeps,
-): Promise<Conn | null> {
+): Promise<Result<Conn, string | null>> {
   const dialled = await deps.dialer.dial(address, hold.signal);
-  if (!dialled.ok) return null;
+  if (!dialled.ok) return err(dialled.error.message);
   const backend = dialled.value;
   send(backend, opening);
   // The connection may have been open for a moment before it was handed over.
-  if (peek(backend).length > 0) return backend;
+  if (peek(backend).length > 0) return ok(backend);
   const arrival = await more(backend, deps.deadlines, Number.POSITIVE_INFINITY, hold.signal);
-  if (arrival === "data") return backend;
+  if (arrival === "data") return ok(backend);
   abort(backend);
-  return null;
+  return err(null);
 }

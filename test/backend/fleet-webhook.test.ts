@@ -166,7 +166,7 @@ describe("a backend that a webhook starts", () => {
     using backend = startBackend(silent);
     await using town = bench();
     await town.wake(at(backend.address));
-    town.refused(at(backend.address), addressOf(backend.address));
+    town.refused(at(backend.address), addressOf(backend.address), null);
     expect(town.isWaking(at(backend.address).target)).toBe(true);
     const woken = town.wake(at(backend.address));
     expect(await stateOf(woken)).toBe("pending");

@@ -413,7 +413,7 @@ describe("running, but no player gets in", () => {
     expect(told).toEqual(awakeAt(sleeping.address));
     expect(town.fleet.isWaking(named("a"))).toBe(false);
 
-    town.fleet.refused(sleeper(), addressOf(sleeping.address));
+    town.fleet.refused(sleeper(), addressOf(sleeping.address), null);
     expect(town.fleet.isWaking(named("a"))).toBe(true);
     const woken = wake(town.fleet, sleeper(), never);
     await town.nextPoll(retryMs);
@@ -437,7 +437,7 @@ describe("running, but no player gets in", () => {
       timeoutMs: 3_000,
     });
     await wake(town.fleet, sleeper(), never);
-    town.fleet.refused(sleeper(), addressOf(address));
+    town.fleet.refused(sleeper(), addressOf(address), null);
     const woken = wake(town.fleet, sleeper(), never);
     await town.nextPoll(retryMs);
     await town.nextPoll();
@@ -454,7 +454,7 @@ describe("running, but no player gets in", () => {
     const address = `127.0.0.1:${closed.port}`;
     await using town = bench({ servers: [{ name: "a", state: "running", address }] });
     await wake(town.fleet, sleeper(), never);
-    town.fleet.refused(sleeper(), addressOf(address));
+    town.fleet.refused(sleeper(), addressOf(address), null);
     const woken = wake(town.fleet, sleeper(), never);
     await town.nextPoll(retryMs);
     town.plane.setRunning("a", "127.0.0.1:7002");
@@ -476,7 +476,7 @@ describe("running, but no player gets in", () => {
         town.clock.advance(retryMs);
       }
       expect(await woken).toEqual(awakeAt(backend.address));
-      town.fleet.refused(sleeper(), addressOf(backend.address));
+      town.fleet.refused(sleeper(), addressOf(backend.address), null);
     }
     expect(rounds).toBeLessThanOrEqual(25);
     expect(town.plane.starts("a")).toBe(1);
@@ -489,7 +489,7 @@ describe("running, but no player gets in", () => {
       servers: [{ name: "a", state: "running", address: backend.address }],
       timeoutMs: 1_200,
     });
-    const refuse = () => town.fleet.refused(sleeper(), addressOf(backend.address));
+    const refuse = () => town.fleet.refused(sleeper(), addressOf(backend.address), null);
     await wake(town.fleet, sleeper(), never);
     for (let round = 0; round < 2; round++) {
       refuse();
@@ -508,7 +508,7 @@ describe("running, but no player gets in", () => {
       servers: [{ name: "a", state: "running", address: "127.0.0.1:1" }],
     });
     await wake(town.fleet, sleeper(), never);
-    town.fleet.refused(sleeper(), addressOf("127.0.0.1:1"));
+    town.fleet.refused(sleeper(), addressOf("127.0.0.1:1"), null);
     expect(town.fleet.isWaking(named("a"))).toBe(true);
     town.clock.advance(reuseMs);
     expect(town.fleet.isWaking(named("a"))).toBe(false);
@@ -519,10 +519,10 @@ describe("running, but no player gets in", () => {
     await using town = bench({
       servers: [{ name: "a", state: "running", address: "127.0.0.1:7001" }],
     });
-    town.fleet.refused(sleeper(), addressOf("127.0.0.1:7001"));
+    town.fleet.refused(sleeper(), addressOf("127.0.0.1:7001"), null);
     expect(town.fleet.isWaking(named("a"))).toBe(false);
     await wake(town.fleet, sleeper(), never);
-    town.fleet.refused(sleeper(), addressOf("127.0.0.1:7009"));
+    town.fleet.refused(sleeper(), addressOf("127.0.0.1:7009"), null);
     expect(await wake(town.fleet, sleeper(), never)).toEqual(awakeAt("127.0.0.1:7001"));
     expect(town.plane.starts("a")).toBe(1);
   });

@@ -3,9 +3,11 @@ import { connect, type Socket } from "node:net";
 import { abort, type Conn, more, peek, send } from "../../src/net/conn.ts";
 import { createDeadlines } from "../../src/net/deadlines.ts";
 import { createDialer, type Dialer, type DialFailure } from "../../src/net/dial.ts";
+import { createEgress, type Egress } from "../../src/net/egress.ts";
 import type { Resolver } from "../../src/net/resolve.ts";
-import { err, type Result } from "../../src/result.ts";
-import { type Backend, echo, sending, startBackend } from "../support/backend.ts";
+import { err, ok, type Result } from "../../src/result.ts";
+import { type Backend, echo, sending, silent, startBackend } from "../support/backend.ts";
+import { anywhere, egressRanges } from "../support/egress.ts";
 import { type Child, startChild } from "../support/net-child.ts";
 import { fixedResolver, never, settled, until } from "../support/net-link.ts";
 import { countDescriptors, countSocketsTo } from "../support/net-proc.ts";
@@ -25,9 +27,13 @@ afterEach(() => {
 });
 
 /** A dialer that keeps what it opened for the end of the test. */
-function startDialer(timeoutMs: number, resolver: Resolver = fixedResolver()): Dialer {
+function startDialer(
+  timeoutMs: number,
+  resolver: Resolver = fixedResolver(),
+  egress: Pick<Egress, "refusal"> = anywhere,
+): Dialer {
   const fault = (error: Error): void => void faults.push(error);
-  const dialer = createDialer({ resolver, deadlines, timeoutMs, fault });
+  const dialer = createDialer({ resolver, egress, deadlines, timeoutMs, fault });
   return {
     ...dialer,
     async dial(target, signal) {
@@ -357,5 +363,47 @@ describe("asking whether something accepts", () => {
     using backend = startBackend(echo);
     const dialer = startDialer(5_000, fixedResolver(["::1", "127.0.0.1"]));
     expect(await dialer.accepts(at(backend.port, "many.test"), never)).toBe(true);
+  });
+});
+
+describe("where the router does not connect to", () => {
+  const loopbackOnly = createEgress({
+    allow: egressRanges("127.0.0.1"),
+    deny: egressRanges("127.0.0.1:1"),
+  });
+
+  test("a literal is refused with the reason, and nobody hears of it", async () => {
+    using backend = startBackend(silent);
+    const dialer = startDialer(
+      1_000,
+      fixedResolver(),
+      createEgress({ allow: [], deny: egressRanges("127.0.0.0/8") }),
+    );
+    expect(await dialer.dial(at(backend.port), never)).toEqual(
+      err({
+        kind: "forbidden",
+        message: "127.0.0.1 is in AUTOMC_BACKEND_DENY (127.0.0.0/8)",
+      }),
+    );
+    expect(await dialer.accepts(at(backend.port), never)).toBe(false);
+    expect(backend.connections).toHaveLength(0);
+    expect(await startDialer(1_000).accepts(at(backend.port), never)).toBe(true);
+  });
+
+  test("a name is judged by where it leads", async () => {
+    using backend = startBackend(silent);
+    const metadata = ["169.254.169.254"];
+    const resolver: Resolver = {
+      resolve: (host) =>
+        Promise.resolve(ok(host === "mixed" ? [...metadata, "127.0.0.1"] : metadata)),
+    };
+    const dialer = startDialer(1_000, resolver, loopbackOnly);
+    expect(await dialer.dial(at(backend.port, "metadata"), never)).toEqual(
+      err({ kind: "forbidden", message: "169.254.169.254 is a link-local address" }),
+    );
+    expect(await dialer.accepts(at(backend.port, "metadata"), never)).toBe(false);
+    expect(kindsOf([await dialer.dial(at(backend.port, "mixed"), never)])).toEqual(["open"]);
+    expect(await dialer.accepts(at(backend.port, "mixed"), never)).toBe(true);
+    expect(kindsOf([await dialer.dial(at(1, "mixed"), never)])).toEqual(["forbidden"]);
   });
 });

@@ -5,6 +5,7 @@ import { type Listener, listen } from "../../src/net/listen.ts";
 import type { Resolver } from "../../src/net/resolve.ts";
 import { ok } from "../../src/result.ts";
 import { type Backend, type Behaviour, silent, startBackend } from "./backend.ts";
+import { anywhere } from "./egress.ts";
 import { defaultTimeoutMs, type Peer } from "./peer.ts";
 import { connectPlayer } from "./player.ts";
 
@@ -79,6 +80,7 @@ export function startLinkBench(
   const backend = startBackend(behaviour);
   const dialer = createDialer({
     resolver: fixedResolver(),
+    egress: anywhere,
     // Dials of a bench succeed at once, so they may use real time.
     deadlines: createDeadlines(),
     timeoutMs: 5_000,

@@ -6,6 +6,7 @@ import type { Conn } from "../../src/net/conn.ts";
 import { createDeadlines } from "../../src/net/deadlines.ts";
 import { createDialer } from "../../src/net/dial.ts";
 import { listen } from "../../src/net/listen.ts";
+import { anywhere } from "./egress.ts";
 import { fixedResolver, never } from "./net-link.ts";
 import { relayed } from "./relayed.ts";
 
@@ -13,7 +14,13 @@ const deadlines = createDeadlines();
 const fault = (error: Error): never => {
   throw error;
 };
-const dialer = createDialer({ resolver: fixedResolver(), deadlines, timeoutMs: 5_000, fault });
+const dialer = createDialer({
+  resolver: fixedResolver(),
+  egress: anywhere,
+  deadlines,
+  timeoutMs: 5_000,
+  fault,
+});
 
 async function serve(client: Conn): Promise<void> {
   const target = { host: "127.0.0.1", port: Number(process.argv[2]) };

@@ -22,13 +22,20 @@ import { createStatusMemory } from "../../src/session/status-memory.ts";
 import { everybody, type WakePermissions } from "../../src/session/wake-permission.ts";
 import { reserveBackend, type SleepingBackend, silent } from "./backend.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { anywhere } from "./egress.ts";
 import type { Peer } from "./peer.ts";
 import { connectPlayer } from "./player.ts";
 import { until } from "./session-clock.ts";
 
 /** A dialer that is at home on this machine. A handler that throws fails the test run. */
 export const realDialer = (deadlines: Deadlines, timeoutMs = 3_000): Dialer =>
-  createDialer({ resolver: createResolver({}), deadlines, timeoutMs, fault: rethrow });
+  createDialer({
+    resolver: createResolver({}),
+    egress: anywhere,
+    deadlines,
+    timeoutMs,
+    fault: rethrow,
+  });
 
 /** A backend that is not up yet, on a port that can be listened on: a connection of somebody else's may linger on a reserved one for a minute. */
 export async function sleepingBackend(): Promise<SleepingBackend> {
