@@ -8,7 +8,13 @@ export interface SignalActions {
   reload(): void;
 }
 
-/** Takes the process's signals over. SIGHUP never ends it, and neither does a closed log pipe. */
+/**
+ * Signals that mean nothing to the router and would end it. SIGPIPE: whoever wrote to a closed pipe is told by its own error.
+ * SIGQUIT is a key of every terminal, and SIGUSR1 and SIGUSR2 are what tools for log files send to daemons of all kinds.
+ */
+const harmless = ["SIGPIPE", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
+
+/** Takes the process's signals over. Nothing but SIGTERM, SIGINT and what no process can take over ends it. */
 export function handleSignals(actions: SignalActions): void {
   let stopping = false;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -22,7 +28,9 @@ export function handleSignals(actions: SignalActions): void {
     });
   }
   process.on("SIGHUP", () => actions.reload());
-  process.on("SIGPIPE", () => {
-    // Whoever wrote to the closed pipe is told by its own error.
-  });
+  for (const signal of harmless) {
+    process.on(signal, () => {
+      // Being heard is what keeps the process alive.
+    });
+  }
 }
