@@ -34,9 +34,15 @@ export interface NetworkOptions {
 export const noQueue = { CONNECTION_RATE_LIMIT: "100000" } as const;
 
 /** What `automc-router schema` prints. */
-export async function printedSchema(): Promise<string> {
-  const { exitCode, stdout } = await runRouter(["schema"]);
-  if (exitCode !== 0) throw new Error(`schema ended with ${exitCode}`);
+export const printedSchema = (): Promise<string> => printed("schema");
+
+/** What `automc-router unit` prints. */
+export const printedUnit = (kind: "service" | "template" | "socket"): Promise<string> =>
+  kind === "service" ? printed("unit") : printed("unit", kind);
+
+async function printed(...command: readonly string[]): Promise<string> {
+  const { exitCode, stdout } = await runRouter(command);
+  if (exitCode !== 0) throw new Error(`${command.join(" ")} ended with ${exitCode}`);
   return stdout;
 }
 

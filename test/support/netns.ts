@@ -1,3 +1,4 @@
+import { commandFailure, execute, spawn } from "./command.ts";
 import { requireProgram } from "./debian.ts";
 
 /** A network namespace of its own, with a link to ours. Dispose removes both, whatever still runs inside. */
@@ -82,25 +83,14 @@ function reserve(): { name: string; network: string } {
     const link = spawn(["ip", "link", "add", name, "type", "veth", "peer", "name", `${name}i`]);
     if (link.exitCode !== 0) {
       if (link.stderr.toString().includes("File exists")) continue;
-      throw failure(["ip", "link", "add", name], link);
+      throw commandFailure(["ip", "link", "add", name], link);
     }
     const namespace = spawn(["ip", "netns", "add", name]);
     if (namespace.exitCode === 0) return { name, network: `198.19.${third}` };
     execute(["ip", "link", "delete", name]);
     if (!namespace.stderr.toString().includes("File exists")) {
-      throw failure(["ip", "netns", "add", name], namespace);
+      throw commandFailure(["ip", "netns", "add", name], namespace);
     }
   }
   throw new Error("no free network for a namespace");
 }
-
-const spawn = (command: readonly string[]) => Bun.spawnSync([...command], { stdin: "ignore" });
-
-function execute(command: readonly string[]): string {
-  const done = spawn(command);
-  if (done.exitCode !== 0) throw failure(command, done);
-  return done.stdout.toString();
-}
-
-const failure = (command: readonly string[], { exitCode, stderr }: ReturnType<typeof spawn>) =>
-  new Error(`${command.join(" ")} ended with ${exitCode}: ${stderr}`);
