@@ -30,7 +30,7 @@ export interface PostgresSourceDeps {
 
 const source = "postgres";
 /** A name is read one by one for less than it takes to read ten rows with all others; so many names at most, some milliseconds of work. */
-const namesPerRead = { least: 200, most: 1_000, share: 0.1 };
+const namesPerRead = { least: 200, most: 2_000, share: 0.1 };
 /** Up to so many lost routes are never held back. */
 const fewLosses = 10;
 

@@ -20,8 +20,9 @@ export interface ReadClock {
 /** A clock that begins in the listening state. */
 export function createReadClock(resyncMs: number, timings: PostgresTimings): ReadClock {
   let isListening = true;
-  /** The last read of any kind. */
+  /** The last two reads of any kind. */
   let lastStartAt = -Infinity;
+  let startBeforeAt = -Infinity;
   /** The last read of everything. */
   let fullEndAt = -Infinity;
   let fullMs = 0;
@@ -35,6 +36,7 @@ export function createReadClock(resyncMs: number, timings: PostgresTimings): Rea
   return {
     noteRead(reread, startedAt, againMs) {
       const now = performance.now();
+      startBeforeAt = lastStartAt;
       lastStartAt = startedAt;
       if (reread.kind === "all") {
         fullEndAt = now;
@@ -45,8 +47,12 @@ export function createReadClock(resyncMs: number, timings: PostgresTimings): Rea
     },
     hintsAt(waiting) {
       if (waiting === null) return Infinity;
-      const { gatherMs, coalesceMs } = timings;
-      const nextAt = Math.max(waiting.since + gatherMs, lastStartAt + coalesceMs);
+      const { gatherMs, coalesceMs, readGapMs } = timings;
+      const nextAt = Math.max(
+        waiting.since + gatherMs,
+        lastStartAt + coalesceMs,
+        startBeforeAt + 2 * readGapMs,
+      );
       if (waiting.kind === "names") return nextAt;
       // To wait for more costs little beside a long read. It is followed by a pause as long as itself: large tables cost at most half of the time.
       return Math.max(nextAt, waiting.since + Math.min(fullMs, coalesceMs), fullEndAt + fullMs);

@@ -24,6 +24,8 @@ export interface PostgresTimings {
   readonly gatherMs: number;
   /** At least this long from the start of a read to that of the next one that notifications cause; what comes meanwhile is read as one. */
   readonly coalesceMs: number;
+  /** The same on the average of the last two: what goes on and on is read less often. */
+  readonly readGapMs: number;
   /** Between the two reads that must agree before most routes are dropped. */
   readonly confirmMs: number;
   /** At least this long between two writes of the snapshot. */
@@ -45,6 +47,7 @@ export const defaultTimings: PostgresTimings = {
   dialEveryMs: 3_750,
   gatherMs: 2,
   coalesceMs: 50,
+  readGapMs: 100,
   confirmMs: 5_000,
   snapshotMs: 30_000,
 };

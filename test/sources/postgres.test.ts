@@ -182,7 +182,7 @@ describe.each(triggers)("with $by", ({ script }) => {
     await sql.unsafe(`DO $$ BEGIN FOR i IN 1..5000 LOOP
       UPDATE servers SET address = 'h:2' WHERE name = 's' || i; COMMIT; END LOOP; END $$`);
     await settled(source, database, 20_000);
-    const mostReads = 3 + (performance.now() - startedAt) / timings.coalesceMs;
+    const mostReads = 3 + (performance.now() - startedAt) / timings.readGapMs;
     expect(gate.sent(reads) - before).toBeLessThanOrEqual(mostReads);
     expect(source.table.size().claims).toBe(5_001);
     expect(source.count("source-lost")).toBe(0);
@@ -202,7 +202,7 @@ describe("the source", () => {
     await sql`UPDATE servers SET address = 'h:77' WHERE name = 'a'`;
     await settled(source, database);
     const after = gate.sent(reads);
-    await Bun.sleep(3 * timings.coalesceMs);
+    await Bun.sleep(3 * timings.readGapMs);
     expect(gate.sent(reads)).toBe(after);
     expect(after - before).toBeLessThanOrEqual(2);
     expect(source.patches).toHaveLength(1);

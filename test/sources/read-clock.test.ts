@@ -3,7 +3,7 @@ import type { WaitingHints } from "../../src/sources/hints.ts";
 import { createReadClock } from "../../src/sources/read-clock.ts";
 import { defaultTimings } from "../../src/sources/timings.ts";
 
-const timings = { ...defaultTimings, gatherMs: 2, coalesceMs: 50 };
+const timings = { ...defaultTimings, gatherMs: 2, coalesceMs: 50, readGapMs: 100 };
 
 /** A clock after a read that has taken that long, when the read ended (at the earliest), and how long it took (at the most). */
 function clockAfter(kind: "all" | "names", tookMs: number) {
@@ -33,6 +33,18 @@ describe("hints are read", () => {
       expect(clock.hintsAt({ kind, since })).toBe(startedAt + timings.coalesceMs);
     },
   );
+
+  test("ten times a second when they do not end", () => {
+    const clock = createReadClock(60_000, timings);
+    const starts: number[] = [];
+    for (let startedAt = 0; startedAt < 2_000; ) {
+      starts.push(startedAt);
+      clock.noteRead({ kind: "names", names: ["a"] }, startedAt, null);
+      startedAt = clock.hintsAt({ kind: "names", since: startedAt });
+    }
+    expect(starts.slice(0, 4)).toEqual([0, 50, 200, 250]);
+    expect(starts).toHaveLength(20);
+  });
 
   test("by name at once after a long read of everything", () => {
     const { clock, endedAt } = clockAfter("all", 400);
