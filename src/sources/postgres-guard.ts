@@ -10,6 +10,8 @@ const authentication = 0x52;
 /** No startup message of a real server comes near this, and no row of the table near the other. */
 const longestAtStartup = 64 * 1024;
 const longestInSession = 16 * 1024 * 1024;
+/** Bytes for postgres.js in one go: some hundred notifications or rows, a millisecond or two of work. */
+const mostAtOnce = 32 * 1024;
 /** Type and length. */
 const headSize = 5;
 /** PostgreSQL's default is 4,096. postgres.js works them off without a pause, so that many would stop the whole program. */
@@ -64,26 +66,54 @@ export function createMessageGuard(): MessageGuard {
  */
 export function guardSocket(socket: Socket, onViolation: (reason: string) => void): Duplex {
   const guard = createMessageGuard();
+  /** What has been admitted and not been passed on; the socket is paused while there is any, but may have more to say all the same. */
+  let waiting: Buffer = Buffer.alloc(0);
+  let state: "open" | "ended" | "closed" = "open";
+  let next: ReturnType<typeof setImmediate> | null = null;
   const guarded = new Duplex({
-    read: () => socket.resume(),
+    read() {
+      if (waiting.length === 0) socket.resume();
+    },
     write: (chunk: Buffer, _, done) => socket.write(chunk, done),
     final: (done) => socket.end(done),
     destroy(error, done) {
+      if (next !== null) clearImmediate(next);
       socket.destroy();
       done(error);
     },
   });
+
+  /** postgres.js works off what it gets in one go, and the kernel hands out half a megabyte at a time. */
+  function pass(): void {
+    next = null;
+    const piece = waiting.subarray(0, mostAtOnce);
+    waiting = waiting.subarray(mostAtOnce);
+    const isWanted = piece.length === 0 || guarded.push(piece);
+    if (waiting.length > 0 || !isWanted) socket.pause();
+    if (guarded.destroyed) return;
+    if (waiting.length > 0) next = setImmediate(pass);
+    else if (state === "closed") guarded.destroy();
+    else if (state === "ended") guarded.push(null);
+    else if (isWanted) socket.resume();
+  }
+
+  function finish(how: "ended" | "closed"): void {
+    state = how;
+    if (next === null) pass();
+  }
+
   socket.on("data", (chunk: Buffer) => {
     const admitted = guard.admit(chunk);
     if (!admitted.ok) {
       onViolation(admitted.error);
       guarded.destroy();
-    } else if (admitted.value.length > 0 && !guarded.push(admitted.value)) {
-      socket.pause();
+      return;
     }
+    waiting = waiting.length === 0 ? admitted.value : Buffer.concat([waiting, admitted.value]);
+    if (next === null) pass();
   });
-  socket.once("end", () => guarded.push(null));
-  socket.once("close", () => guarded.destroy());
+  socket.once("end", () => finish("ended"));
+  socket.once("close", () => finish("closed"));
   // postgres.js says goodbye only to what calls itself open, as a socket does.
   Object.defineProperty(guarded, "readyState", { get: () => socket.readyState });
   return guarded;

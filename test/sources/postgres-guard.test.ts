@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { createMessageGuard } from "../../src/sources/postgres-guard.ts";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { createMessageGuard, guardSocket } from "../../src/sources/postgres-guard.ts";
 
 /** One message: its type, its length, its body. */
 function message(type: string, body: string | Buffer, size?: number): Buffer {
@@ -82,5 +84,89 @@ describe("the guard refuses", () => {
     const guard = createMessageGuard();
     expect(guard.admit(startup).ok).toBe(true);
     expect(guard.admit(bytes)).toEqual({ ok: false, error: another });
+  });
+});
+
+/** A guarded connection to a server that sends these bytes at once and then nothing, or ends. */
+async function guardedFrom(bytes: Buffer, ends: boolean) {
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    if (ends) socket.end(bytes);
+    else socket.write(bytes);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const violations: string[] = [];
+  const guarded = guardSocket(socket, (reason) => violations.push(reason));
+  return {
+    guarded,
+    socket,
+    violations,
+    [Symbol.dispose]() {
+      guarded.destroy();
+      server.close();
+    },
+  };
+}
+
+describe("a guarded connection", () => {
+  const notifications = Buffer.concat(
+    Array.from({ length: 20_000 }, (_, i) => message("A", `1234channel\0payload-${i}\0`)),
+  );
+  const flood = Buffer.concat([startup, notifications]);
+
+  test("hands a flood out in pieces with room between them, whole and in order, and closes after the last", async () => {
+    using world = await guardedFrom(flood, true);
+    const pieces: Buffer[] = [];
+    let turn = 0;
+    const turns: number[] = [];
+    const count = setInterval(() => {
+      turn += 1;
+    }, 0);
+    world.guarded.on("data", (piece: Buffer) => {
+      pieces.push(piece);
+      turns.push(turn);
+    });
+    await once(world.guarded, "close");
+    clearInterval(count);
+    expect(Buffer.concat(pieces).equals(flood)).toBe(true);
+    expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThanOrEqual(32 * 1024);
+    expect(new Set(turns).size).toBeGreaterThan(1);
+    expect(world.violations).toEqual([]);
+  });
+
+  test("waits for a reader that is slow", async () => {
+    using world = await guardedFrom(flood, false);
+    const pieces: Buffer[] = [];
+    let length = 0;
+    for await (const piece of world.guarded) {
+      pieces.push(piece);
+      length += piece.length;
+      if (length >= flood.length) break;
+      await Bun.sleep(0);
+    }
+    expect(Buffer.concat(pieces).equals(flood)).toBe(true);
+  });
+
+  test("that is destroyed in the middle of a flood hands nothing more out", async () => {
+    using world = await guardedFrom(flood, false);
+    let arrived = 0;
+    world.guarded.on("data", (piece: Buffer) => {
+      arrived += piece.length;
+      world.guarded.destroy();
+    });
+    await once(world.guarded, "close");
+    const before = arrived;
+    await Bun.sleep(5);
+    expect(arrived).toBe(before);
+    expect(world.socket.destroyed).toBe(true);
+  });
+
+  test("is destroyed by what is no message, and says why", async () => {
+    using world = await guardedFrom(Buffer.from("HTTP/1.1 400 Bad Request\r\n"), false);
+    world.guarded.on("data", () => undefined);
+    await once(world.guarded, "close");
+    expect(world.violations).toEqual(["the server does not speak the PostgreSQL protocol"]);
   });
 });
