@@ -198,6 +198,7 @@ export function createDialer(deps: DialerDeps): Dialer {
     host: string,
     signal: AbortSignal,
   ): Promise<Result<readonly string[], DialFailure>> {
+    if (host === "") return err(homeless);
     const late = Promise.withResolvers<null>();
     const deadline = deadlines.after(deps.timeoutMs, () => late.resolve(null));
     const resolved = await Promise.race([deps.resolver.resolve(host, signal), late.promise]);
@@ -280,6 +281,7 @@ const aborted: DialFailure = { kind: "aborted", message: "no longer wanted" };
 const silent: DialFailure = { kind: "timeout", message: "does not answer" };
 const refused: DialFailure = { kind: "refused", message: "refuses connections" };
 const closedAtOnce: DialFailure = { kind: "refused", message: "closed at once" };
+const homeless: DialFailure = { kind: "unresolved", message: "has no address at the moment" };
 const busy: DialFailure = {
   kind: "busy",
   message: `${pendingLimit} connects to it are pending already`,

@@ -4,9 +4,10 @@ import { abort, type Conn, close, more, peek, send } from "../net/conn.ts";
 import type { Deadlines } from "../net/deadlines.ts";
 import type { Dialer } from "../net/dial.ts";
 import { err, ok, type Result } from "../result.ts";
-import { type Address, sameAddress } from "../routing/address.ts";
+import { type Address, nowhere, sameAddress } from "../routing/address.ts";
 import type { Route } from "../routing/route.ts";
 import { type Hold, type HoldEnd, holdLogin } from "./hold.ts";
+import { type DefaultMotd, motdOf } from "./motd.ts";
 import type { CachedStatus, StatusCache } from "./status-cache.ts";
 import { askStatus } from "./status-exchange.ts";
 
@@ -32,7 +33,7 @@ export type Reached =
   | { readonly kind: HoldEnd; readonly waitedMs: number | null };
 
 /** What the way to a backend needs. */
-export interface ReachDeps {
+export interface ReachDeps extends DefaultMotd {
   readonly deadlines: Deadlines;
   readonly dialer: Dialer;
   /** Null when nothing can be woken. */
@@ -45,10 +46,9 @@ export interface ReachDeps {
   readonly stopping: AbortSignal;
   /** Null: every ping of a running server reaches it. */
   readonly statusCache: StatusCache | null;
-  /** What pings of a sleeping and of a starting server are told; empty: nothing. */
-  readonly asleepText: string;
-  readonly loadingText: string;
 }
+
+const cannotBeStarted: Reached = { kind: "asleep", reason: "it may not be started from here" };
 
 /** The wake's own end comes first, as it knows why; the hold's limit is for a backend that takes the login and never says a word, ms. */
 const graceMs = 1_000;
@@ -76,9 +76,10 @@ export async function reachForPing(
     statusCache === null || cacheKey === null
       ? reachDirectly(at, opening, gone, deps, notes)
       : reachByCache(at, opening, cacheKey, statusCache, deps, notes);
-  if (target === null) return reachAt(address);
-
-  const hasLoadingText = (deps.loadingText || deps.asleepText) !== "";
+  if (target === null || fleet?.canStart(target) === false) {
+    return sameAddress(address, nowhere) ? cannotBeStarted : reachAt(address);
+  }
+  const hasLoadingText = motdOf("waking", route, deps, Date.now()) !== "";
   if (fleet?.isWaking(target) && hasLoadingText) return { kind: "waking", reason: null };
   const reached =
     fleet === null

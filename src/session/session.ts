@@ -10,6 +10,7 @@ import type { Claim, RouteTable } from "../routing/table.ts";
 import { type AdmissionDeps, admit, type Ends } from "./admission.ts";
 import { answerPing, kick, kickLegacy } from "./answer.ts";
 import type { SessionEvent, SessionFacts } from "./event.ts";
+import { motdOf } from "./motd.ts";
 import { type Opened, openingMs, readOpening } from "./opening.ts";
 import { answered, dropped, type Outcome } from "./outcome.ts";
 import {
@@ -188,7 +189,7 @@ function reach(
     const key = isCached ? statusKey(address, opening.handshake, hostname) : null;
     return reachForPing(route, bytes, key, goneSignal(session), deps, notes);
   }
-  if (target === null || deps.fleet === null) {
+  if (target === null || deps.fleet === null || !deps.fleet.canStart(target)) {
     return reachDirectly(address, bytes, goneSignal(session), deps, notes);
   }
   const { protocol } = opening.handshake;
@@ -242,8 +243,8 @@ async function refuse(
     kick(client, answer, deps.deadlines);
     return answered(answer, reason);
   }
-  const text = pingText(answer, deps);
   const isSleeper = answer === "asleep" || answer === "waking";
+  const text = isSleeper ? motdOf(answer, route, deps, Date.now()) : "";
   const status =
     opening.kind === "status" && isSleeper
       ? deps.statusMemory.asleepStatus(nameOf(route), {
@@ -254,14 +255,6 @@ async function refuse(
   if (text === "" && status === null) return dropped("no-answer", reason);
   await answerPing(client, opening, { text, status }, deps.deadlines);
   return answered(answer, reason);
-}
-
-/** What the server list shows; empty for nothing. A starting server without a text of its own shows the sleeping one's. */
-function pingText(answer: string, deps: SessionDeps): string {
-  if (answer !== "asleep" && answer !== "waking") return "";
-  const text = (answer === "waking" && deps.loadingText) || deps.asleepText;
-  // No route counts down to a start, and mc-router's word for that is "now".
-  return text.replaceAll("{duration}", "now");
 }
 
 /** Looks, now and then, at what a server that can sleep says of itself, for when it does. Other pings go straight to the relay. */

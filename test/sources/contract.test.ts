@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parseAddress } from "../../src/routing/address.ts";
 import type { Route } from "../../src/routing/route.ts";
 import type { RouteSource } from "../../src/routing/source.ts";
+import { createDockerSource } from "../../src/sources/docker.ts";
 import { createEnvSource } from "../../src/sources/env.ts";
 import type { SourceEvent } from "../../src/sources/event.ts";
 import { createPostgresSource } from "../../src/sources/postgres.ts";
@@ -11,6 +12,7 @@ import schema from "../../src/sources/schema.sql" with { type: "text" };
 import { createStaticRoutes, type StaticRoutes } from "../../src/sources/static-routes.ts";
 import { createSwarmSource } from "../../src/sources/swarm.ts";
 import { startSwarmEngine } from "../platform/swarm-engine.ts";
+import { startFakeDocker } from "../support/fake-docker.ts";
 import { startPostgres, type TestPostgres, until } from "../support/postgres.ts";
 import { openTcpGate } from "../support/tcp-gate.ts";
 import { type RouteTexts, testSourceContract } from "./contract.ts";
@@ -102,6 +104,46 @@ testSourceContract("api", async () => {
   await change(first);
   const source = sourceOf(routes, "api");
   return { source, first, ...none, change, close: () => Promise.resolve() };
+});
+
+testSourceContract("docker", () => {
+  const fake = startFakeDocker();
+  const events: SourceEvent[] = [];
+  const change = (routes: RouteTexts): Promise<void> => {
+    fake.hold(
+      routes.map(split).map(([hostname, address]) => {
+        const [host = "", port = ""] = address.split(":");
+        const labels = { "mc-router.host": hostname, "mc-router.port": port };
+        return { name: hostname, labels, state: "running", networks: { bridge: host } };
+      }),
+    );
+    return Promise.resolve();
+  };
+  void change(first);
+  const source = createDockerSource({
+    api: fake.api,
+    scaling: { up: false, down: false },
+    simplifySrv: false,
+    emit: (event) => events.push(event),
+    timings: { backoffMs: 1, backoffMaxMs: 8, gapMs: 1 },
+  });
+  return Promise.resolve({
+    source,
+    first,
+    change,
+    async damage() {
+      await fake.stop();
+      await until("it is told", () => events.some(({ kind }) => kind === "source-lost"));
+    },
+    mend() {
+      fake.start();
+      return Promise.resolve();
+    },
+    close() {
+      fake[Symbol.dispose]();
+      return Promise.resolve();
+    },
+  });
 });
 
 let server: TestPostgres;
