@@ -1,7 +1,7 @@
 import type { Deadline, Deadlines } from "../net/deadlines.ts";
 import type { Dialer } from "../net/dial.ts";
 import type { Result } from "../result.ts";
-import { type Address, nowhere, sameAddress } from "../routing/address.ts";
+import { type Address, isNowhere, sameAddress } from "../routing/address.ts";
 import { type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
 import type { Changes } from "../routing/table.ts";
 import { type Attempt, bringUp, type Found } from "./bring-up.ts";
@@ -51,8 +51,8 @@ export interface Fleet {
   isWaking(target: WakeTarget): boolean;
   /** Where the backend is reached without waking it. */
   addressOf(sleeper: Sleeper): Address;
-  /** The longest that a wake may take, ms. */
-  limitMs(target: WakeTarget): number;
+  /** Until when somebody may wait who has waited since then, on the deadlines' clock. It may become later while a wake is under way. */
+  endsAt(target: WakeTarget, since: number): number;
   /** True when the backend may be started. */
   canStart(target: WakeTarget): boolean;
   /** True when the backend may be put to sleep. */
@@ -74,6 +74,8 @@ export interface FleetDeps {
   emit(event: BackendEvent): void;
 }
 
+/** How old a wake may be and still be given more time, ms: whoever goes down again and again never comes up. */
+const longestDelayMs = 600_000;
 /** For how long a result serves those who come after it, ms: five hundred players after a restart cost one start. */
 const reuseMs = 5_000;
 
@@ -270,15 +272,13 @@ export function createFleet(deps: FleetDeps): Fleet {
     on.work = control;
     on.forgetting?.cancel();
     setLimit(on, control);
-    /** The time for it begins in so many ms. */
-    const beginsIn = (ms: number): void => {
-      if (on.work !== control) return;
-      on.until = deadlines.now() + ms + on.waker.timeoutMs(on.sleeper.target);
-      setLimit(on, control);
-    };
     const notes = {
-      accepted: () => (on.waker.asking === "once" ? beginsIn(0) : undefined),
-      delayed: beginsIn,
+      accepted() {
+        if (on.waker.asking === "once") beginAnew(on, control, 0);
+      },
+      delayed(ms: number) {
+        if (deadlines.now() + ms < on.startedAt + longestDelayMs) beginAnew(on, control, ms);
+      },
       waitsForPermission: () => settleThoseWhoCannotStart(on),
     };
     try {
@@ -294,6 +294,13 @@ export function createFleet(deps: FleetDeps): Fleet {
     } finally {
       on.limit?.cancel();
     }
+  }
+
+  /** The time for it counts from in so many ms. */
+  function beginAnew(on: Wake, control: AbortController, inMs: number): void {
+    if (on.work !== control) return;
+    on.until = deadlines.now() + inMs + on.waker.timeoutMs(on.sleeper.target);
+    setLimit(on, control);
   }
 
   function setLimit(on: Wake, control: AbortController): void {
@@ -403,8 +410,16 @@ export function createFleet(deps: FleetDeps): Fleet {
       const on = wakes.get(wakeKey(target));
       return on?.isPermitted === true && on.asleep;
     },
-    addressOf: ({ target, address }) => wakerOf(target).moved(target) ?? address,
-    limitMs: (target) => wakerOf(target).askMs + wakerOf(target).timeoutMs(target),
+    addressOf({ target, address }) {
+      const moved = wakerOf(target).moved(target);
+      if (moved !== null || !isNowhere(address)) return moved ?? address;
+      // Its route does not know yet that it is up.
+      return wakes.get(wakeKey(target))?.result ?? address;
+    },
+    endsAt(target, since) {
+      const { askMs, timeoutMs } = wakerOf(target);
+      return Math.max(since + askMs + timeoutMs(target), wakes.get(wakeKey(target))?.until ?? 0);
+    },
     canStart: (target) => wakerOf(target).canStart(target),
     canStop: (target) => wakerOf(target).canStop(target),
     stop,
@@ -412,7 +427,7 @@ export function createFleet(deps: FleetDeps): Fleet {
     routesChanged({ changed }) {
       for (const { after } of changed) {
         const { address, wake: target } = after.route;
-        if (target !== null && sameAddress(address, nowhere)) forget(target);
+        if (target !== null && isNowhere(address)) forget(target);
       }
     },
   };

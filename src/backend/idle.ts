@@ -1,6 +1,6 @@
 import type { Deadline, Deadlines } from "../net/deadlines.ts";
 import type { Result } from "../result.ts";
-import { nowhere, sameAddress } from "../routing/address.ts";
+import { isNowhere } from "../routing/address.ts";
 import { patternText } from "../routing/pattern.ts";
 import { type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
 import type { Changes, Claim } from "../routing/table.ts";
@@ -127,7 +127,7 @@ export function createIdle(deps: IdleDeps): Idle {
 
   /** True when no route leads to it, or none says where it is: somebody else has put it to sleep. */
   const isAsleep = ({ claims }: Backend): boolean =>
-    [...claims.values()].every(({ claim }) => sameAddress(claim.route.address, nowhere));
+    [...claims.values()].every(({ claim }) => isNowhere(claim.route.address));
 
   function disarm(backend: Backend): void {
     backend.timer?.cancel();

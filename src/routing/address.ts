@@ -42,6 +42,9 @@ export function makeAddress(host: string, port: number): Address {
 /** The address of a backend that has none while it sleeps. Nothing can be dialled there, and its text is empty, as mc-router shows it. */
 export const nowhere: Address = { host: "", port: 0, text: "" };
 
+/** True for the address of a backend that has none. */
+export const isNowhere = ({ text }: Address): boolean => text === "";
+
 /** True when both name the same host and port. */
 export const sameAddress = (a: Address, b: Address): boolean => a.text === b.text;
 

@@ -97,6 +97,8 @@ export interface Motd {
   readonly loading: string;
   /** When the platform starts it again by itself, ms since the epoch: what `{duration}` counts down to. Null: it does not say. */
   readonly until: number | null;
+  /** What a player reads who joins while nobody can start it; left out: the router's own words. */
+  readonly refusal?: string;
 }
 
 /** One backend as its source describes it: the patterns it claims, where it lives and how it is woken. Never mutated. */
@@ -148,7 +150,10 @@ function sameTerms(a: WakeTarget, b: WakeTarget): boolean {
 }
 
 const sameMotd = (a: Motd | undefined, b: Motd | undefined): boolean =>
-  a?.asleep === b?.asleep && a?.loading === b?.loading && a?.until === b?.until;
+  a?.asleep === b?.asleep &&
+  a?.loading === b?.loading &&
+  a?.until === b?.until &&
+  a?.refusal === b?.refusal;
 
 /** True when a client could not tell the two routes apart (id and source aside). */
 export const sameRoute = (a: Route, b: Route): boolean =>

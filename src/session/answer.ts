@@ -31,9 +31,9 @@ const kickTexts: Readonly<Record<Refusal, string>> = {
 const requestMs = 3_000;
 const pingMs = 2_000;
 
-/** Ends a waiting login with words. The client is closed when they have been read. */
-export function kick(client: Conn, answer: Refusal, deadlines: Deadlines): void {
-  send(client, loginDisconnect(kickTexts[answer]));
+/** Ends a waiting login with words, the router's own where `words` is empty. The client is closed when they have been read. */
+export function kick(client: Conn, answer: Refusal, words: string, deadlines: Deadlines): void {
+  send(client, loginDisconnect(words || kickTexts[answer]));
   close(client, deadlines);
 }
 

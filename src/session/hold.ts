@@ -39,8 +39,8 @@ export interface HoldDeps {
   readonly deadlines: Deadlines;
   /** Send something while it waits; false waits in silence. */
   readonly keepAlive: boolean;
-  /** The longest wait, ms. */
-  readonly limitMs: number;
+  /** How much longer it may wait, ms; asked again when that time is over. */
+  leftMs(): number;
   /** Aborts when the router stops. */
   readonly stopping: AbortSignal;
   /** The number of the first question; by default one that cannot be guessed, so that an answer shows that the question was read. */
@@ -74,12 +74,18 @@ export function holdLogin(client: Conn, protocol: number, deps: HoldDeps): Hold 
   let next: Deadline | null = null;
   const proof = Promise.withResolvers<boolean>();
 
-  const limit = deadlines.after(deps.limitMs, () => finish("late"));
+  let limit = deadlines.after(deps.leftMs(), overdue);
   const onStopping = (): void => finish("stopping");
   deps.stopping.addEventListener("abort", onStopping, { once: true });
   if (deps.keepAlive && canBeHeld(protocol)) next = deadlines.after(firstMs, keepAlive);
   if (deps.stopping.aborted) finish("stopping");
   void watch();
+
+  function overdue(): void {
+    const ms = deps.leftMs();
+    if (ms <= 0) finish("late");
+    else limit = deadlines.after(ms, overdue);
+  }
 
   function quiet(): void {
     limit.cancel();

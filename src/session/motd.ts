@@ -1,5 +1,5 @@
 import { formatDuration } from "../go-text.ts";
-import type { Route } from "../routing/route.ts";
+import type { Motd, Route } from "../routing/route.ts";
 
 /** The texts of routes that have none of their own; empty for nothing. */
 export interface DefaultMotd {
@@ -20,6 +20,14 @@ export function motdOf(
 ): string {
   const asleep = motd?.asleep || asleepText;
   const text = state === "asleep" ? asleep : motd?.loading || loadingText || asleep;
+  return withDuration(text, motd, now);
+}
+
+/** What a player reads who joins while nobody can start the backend, with `{duration}` as above; empty for the router's own words. */
+export const refusalOf = ({ motd }: Pick<Route, "motd">, now: number): string =>
+  withDuration(motd?.refusal ?? "", motd, now);
+
+function withDuration(text: string, motd: Motd | undefined, now: number): string {
   if (!text.includes("{duration}")) return text;
   const leftMs = (motd?.until ?? 0) - now;
   const left = leftMs > 0 ? formatDuration(Math.round(leftMs / 1_000) * 1_000) : "now";

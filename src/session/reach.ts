@@ -4,8 +4,8 @@ import { abort, type Conn, close, more, peek, send } from "../net/conn.ts";
 import type { Deadlines } from "../net/deadlines.ts";
 import type { Dialer } from "../net/dial.ts";
 import { err, ok, type Result } from "../result.ts";
-import { type Address, nowhere, sameAddress } from "../routing/address.ts";
-import type { Route } from "../routing/route.ts";
+import { type Address, isNowhere, sameAddress } from "../routing/address.ts";
+import type { Route, WakeTarget } from "../routing/route.ts";
 import { type Hold, type HoldEnd, holdLogin } from "./hold.ts";
 import { type DefaultMotd, motdOf } from "./motd.ts";
 import type { CachedStatus, StatusCache } from "./status-cache.ts";
@@ -61,6 +61,10 @@ export interface ReachNotes {
   heard(status: string): void;
 }
 
+/** True for a backend that may be started, or that others have had started already. */
+export const isWakeable = (target: WakeTarget, fleet: Fleet): boolean =>
+  fleet.canStart(target) || fleet.isJoinable(target);
+
 /** The way for a ping: whatever answers at the route's address. A ping never wakes anything. `cacheKey` is null for one that the cache cannot answer. */
 export async function reachForPing(
   route: Route,
@@ -73,11 +77,11 @@ export async function reachForPing(
   const { fleet, statusCache } = deps;
   const { address, wake: target } = route;
   const reachAt = (at: Address): Promise<Reached> =>
-    statusCache === null || cacheKey === null
+    statusCache === null || cacheKey === null || isNowhere(at)
       ? reachDirectly(at, opening, gone, deps, notes)
       : reachByCache(at, opening, cacheKey, statusCache, deps, notes);
-  if (target === null || fleet?.canStart(target) === false) {
-    return sameAddress(address, nowhere) ? cannotBeStarted : reachAt(address);
+  if (target === null || (fleet !== null && !isWakeable(target, fleet))) {
+    return isNowhere(address) ? cannotBeStarted : reachAt(address);
   }
   const hasLoadingText = motdOf("waking", route, deps, Date.now()) !== "";
   if (fleet?.isWaking(target) && hasLoadingText) return { kind: "waking", reason: null };
@@ -135,7 +139,7 @@ async function freshStatus(
   return ok(answer.frame);
 }
 
-/** The way to a server that is simply there or not. */
+/** The way to a server that is simply there or not. Nothing is dialled where it has no address. */
 export async function reachDirectly(
   address: Address,
   opening: Uint8Array,
@@ -143,6 +147,7 @@ export async function reachDirectly(
   deps: ReachDeps,
   notes: ReachNotes,
 ): Promise<Reached> {
+  if (isNowhere(address)) return { kind: "unreachable", reason: "has no address at the moment" };
   notes.dialling(address);
   const dialled = await deps.dialer.dial(address, gone);
   if (!dialled.ok) {
@@ -189,7 +194,7 @@ export async function reachByWaking(
   const hold = holdLogin(client, protocol, {
     deadlines,
     keepAlive: deps.hold,
-    limitMs: fleet.limitMs(sleeper.target) + graceMs,
+    leftMs: () => fleet.endsAt(sleeper.target, since) + graceMs - deadlines.now(),
     stopping: deps.stopping,
   });
   notes.holding();

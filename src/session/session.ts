@@ -3,6 +3,7 @@ import { type Conn, keepAlive, localEndpoint, peek, take } from "../net/conn.ts"
 import { loginInsteadOfTransfer } from "../protocol/handshake.ts";
 import type { Opening } from "../protocol/opening.ts";
 import { proxyHeaderV2 } from "../protocol/proxy-header.ts";
+import { isNowhere } from "../routing/address.ts";
 import { type Hostname, toHostname } from "../routing/hostname.ts";
 import { patternText } from "../routing/pattern.ts";
 import type { Route } from "../routing/route.ts";
@@ -10,10 +11,11 @@ import type { Claim, RouteTable } from "../routing/table.ts";
 import { type AdmissionDeps, admit, type Ends } from "./admission.ts";
 import { answerPing, kick, kickLegacy } from "./answer.ts";
 import type { SessionEvent, SessionFacts } from "./event.ts";
-import { motdOf } from "./motd.ts";
+import { motdOf, refusalOf } from "./motd.ts";
 import { type Opened, openingMs, readOpening } from "./opening.ts";
 import { answered, dropped, type Outcome } from "./outcome.ts";
 import {
+  isWakeable,
   type ReachDeps,
   type Reached,
   type ReachNotes,
@@ -189,16 +191,18 @@ function reach(
     const key = isCached ? statusKey(address, opening.handshake, hostname) : null;
     return reachForPing(route, bytes, key, goneSignal(session), deps, notes);
   }
-  if (target === null || deps.fleet === null || !deps.fleet.canStart(target)) {
+  const { fleet } = deps;
+  if (target === null || fleet === null || !isWakeable(target, fleet)) {
     return reachDirectly(address, bytes, goneSignal(session), deps, notes);
   }
   const { protocol } = opening.handshake;
-  const mayStart = mayWake(deps.wakePermissions(), hostname, opening.player);
+  const mayStart =
+    fleet.canStart(target) && mayWake(deps.wakePermissions(), hostname, opening.player);
   const sleeper = { target, address };
   const gone = (): AbortSignal => goneSignal(session);
   const { ip } = session.facts.client;
   const login = { client, protocol, sleeper, mayStart, ip, opening: bytes, gone };
-  return reachByWaking(login, deps.fleet, deps, notes);
+  return reachByWaking(login, fleet, deps, notes);
 }
 
 /**
@@ -223,7 +227,10 @@ function bytesForBackend(
 
 /** True for a ping that only ever goes to the backend. The status request is there mostly, and goes along in one write. */
 const isRelayed = (opening: Opening, route: Route, deps: SessionDeps): boolean =>
-  opening.kind === "status" && route.wake === null && deps.statusCache === null;
+  opening.kind === "status" &&
+  route.wake === null &&
+  deps.statusCache === null &&
+  !isNowhere(route.address);
 
 /** Tells the client in its own terms why there is no backend, as far as it shall know. */
 async function refuse(
@@ -240,7 +247,8 @@ async function refuse(
   const answer = reached.kind === "late" ? "wake-failed" : reached.kind;
   const reason = "reason" in reached ? reached.reason : null;
   if (opening.kind === "login") {
-    kick(client, answer, deps.deadlines);
+    const words = answer === "unreachable" ? refusalOf(route, Date.now()) : "";
+    kick(client, answer, words, deps.deadlines);
     return answered(answer, reason);
   }
   const isSleeper = answer === "asleep" || answer === "waking";

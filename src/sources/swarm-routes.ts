@@ -126,13 +126,13 @@ function motdOf(state: ServiceState, labels: RouteLabels): Motd | null {
       return labels.asleep + loading === ""
         ? null
         : { asleep: loading || labels.asleep, loading, until: null };
-    case "restart-delay":
-      return {
-        asleep: labels.restartDelay || labels.failed || failedText,
-        loading,
-        until: state.until,
-      };
-    case "failed":
-      return { asleep: labels.failed || failedText, loading, until: null };
+    case "restart-delay": {
+      const text = labels.restartDelay || labels.failed || failedText;
+      return { asleep: text, loading, until: state.until, refusal: text };
+    }
+    case "failed": {
+      const text = labels.failed || failedText;
+      return { asleep: text, loading, until: null, refusal: text };
+    }
   }
 }

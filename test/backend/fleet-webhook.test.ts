@@ -153,7 +153,7 @@ describe("a backend that a webhook starts", () => {
       reason: "127.0.0.1:1 takes no connection",
     });
     expect(town.events.at(-1)).toMatchObject({ kind: "wake-failed", tookMs: 89_000 });
-    expect(town.limitMs(at("127.0.0.1:1").target)).toBe(90_000);
+    expect(town.endsAt(at("127.0.0.1:1").target, 1_000)).toBe(91_000);
   });
 
   test("is tried once even if it has no time at all", async () => {

@@ -42,6 +42,8 @@ interface HeldOptions {
   readonly protocol?: number;
   readonly keepAlive?: boolean;
   readonly stopping?: AbortController;
+  /** When it has waited for long enough, where that is not `limitMs`. */
+  readonly endsAt?: () => number;
   /** What the client has sent before the hold begins. */
   readonly pipelined?: Uint8Array;
 }
@@ -60,7 +62,7 @@ async function held(options: HeldOptions = {}) {
   const hold = holdLogin(client, protocol, {
     deadlines: clock,
     keepAlive,
-    limitMs,
+    leftMs: () => (options.endsAt?.() ?? limitMs) - clock.now(),
     stopping: stopping.signal,
     firstId,
   });
@@ -186,7 +188,12 @@ describe("what a waiting client hears", () => {
     const deadlines: Deadlines = createDeadlines();
     const since = performance.now();
     const { signal: stopping } = new AbortController();
-    const hold = holdLogin(ends.client, 774, { deadlines, keepAlive: true, limitMs, stopping });
+    const hold = holdLogin(ends.client, 774, {
+      deadlines,
+      keepAlive: true,
+      leftMs: () => limitMs,
+      stopping,
+    });
     const request = await ends.player.readFrame();
     expect(performance.now() - since).toBeGreaterThanOrEqual(2_000);
     expect(request.id).toBe(0x04);
@@ -287,6 +294,18 @@ describe("the end of a hold", () => {
     waiting.clock.advance(1);
     expect(waiting.hold.ended()).toBe("late");
     expect(waiting.hold.signal.aborted).toBe(true);
+    expect(waiting.clock.pending).toBe(0);
+  });
+
+  test("its limit, where that has moved meanwhile", async () => {
+    let endsAt = limitMs;
+    using waiting = await held({ protocol: 47, endsAt: () => endsAt });
+    waiting.clock.advance(limitMs - 1);
+    endsAt = limitMs + 30_000;
+    waiting.clock.advance(30_000);
+    expect(waiting.hold.ended()).toBeNull();
+    waiting.clock.advance(1);
+    expect(waiting.hold.ended()).toBe("late");
     expect(waiting.clock.pending).toBe(0);
   });
 
@@ -468,7 +487,7 @@ describe("a client that is to prove that it is a game", () => {
       const hold = holdLogin(ends.client, 774, {
         deadlines: clock,
         keepAlive: false,
-        limitMs,
+        leftMs: () => limitMs,
         stopping: new AbortController().signal,
       });
       const proof = hold.prove();

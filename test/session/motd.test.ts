@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Motd } from "../../src/routing/route.ts";
-import { motdOf } from "../../src/session/motd.ts";
+import { motdOf, refusalOf } from "../../src/session/motd.ts";
 
 const now = Date.UTC(2026, 10, 26, 12);
 const none: Motd = { asleep: "", loading: "", until: null };
@@ -35,8 +35,15 @@ test.each([
     ...none,
     asleep: "{duration}, $&, {duration}",
     until: leftMs === null ? null : now + leftMs,
+    refusal: "up in {duration}",
   };
+  expect(refusalOf({ motd }, now)).toBe(`up in ${text}`);
   expect(motdOf("asleep", { motd }, both, now)).toBe(`${text}, $&, ${text}`);
   const withoutText = { motd: { ...motd, asleep: "" } };
   expect(motdOf("asleep", withoutText, { ...both, asleepText: "{duration}" }, now)).toBe(text);
+});
+
+test("who has no words for a refusal leaves them to the router", () => {
+  expect(refusalOf({}, now)).toBe("");
+  expect(refusalOf({ motd: { ...none, asleep: "mine" } }, now)).toBe("");
 });
