@@ -104,8 +104,9 @@ export function createCursor(
 
   function literal(expected: Uint8Array): void {
     if (stop !== null) return;
+    const fits = expected.length <= end - at;
     const differs = expected.some((byte, index) => (bytes[at + index] ?? byte) !== byte);
-    if (differs) fail("fixed bytes differ");
+    if (fits && differs) fail("fixed bytes differ");
     take(expected.length);
   }
 

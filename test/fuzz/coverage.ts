@@ -60,7 +60,9 @@ export function watchParsers(): Coverage {
     taken: () => ({
       turns: new Set(seen),
       // Once, twice, a few times, many times: a loop that runs once more is no news for ever.
-      pairs: new Set(Array.from(counts, ([pair, count]) => pair * 8 + Math.min(7, 32 - Math.clz32(count)))),
+      pairs: new Set(
+        Array.from(counts, ([pair, count]) => pair * 8 + Math.min(7, 32 - Math.clz32(count))),
+      ),
     }),
   };
 }
@@ -78,8 +80,14 @@ function instrument(code: string, next: () => number): string {
   }
   text += code.slice(from);
   return text
-    .replace(/^(\s*(?:case [^:\n]+|default):)/gm, (label) => `${label} ${name}.see(${next()}, true);`)
-    .replace(/(return|=|=>) ((?:(?!=>)[^?;{}\n])+) \? /g, (_, before, test) => `${before} ${name}.see(${next()}, ${test}) ? `);
+    .replace(
+      /^(\s*(?:case [^:\n]+|default):)/gm,
+      (label) => `${label} ${name}.see(${next()}, true);`,
+    )
+    .replace(
+      /(return|=|=>) ((?:(?!=>)[^?;{}\n])+) \? /g,
+      (_, before, test) => `${before} ${name}.see(${next()}, ${test}) ? `,
+    );
 }
 
 /** Where the bracket closes that was opened just before `start`. Strings may hold brackets. */

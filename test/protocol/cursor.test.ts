@@ -125,6 +125,16 @@ describe("a cursor", () => {
     expect(cursor.finish(() => null).kind).toBe("bad");
   });
 
+  test("refuses fixed bytes beyond its limit for that reason, whatever lies there", () => {
+    const reasons = ["0102", "0103", "01"].map((bytes) => {
+      const cursor = createCursor(hex(bytes), 0, 1);
+      cursor.literal(hex("0102"));
+      return cursor.finish(() => null);
+    });
+    const reason = "a field runs past the end of its packet";
+    expect(reasons).toEqual(Array(3).fill({ kind: "bad", reason }));
+  });
+
   test("stays where it stopped, keeps the first reason and gives nothing more", () => {
     const cursor = createCursor(hex("0502"), 0);
     expect(cursor.uint8()).toBe(5);

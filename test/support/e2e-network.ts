@@ -27,6 +27,8 @@ export interface NetworkOptions {
   readonly rows?: readonly ServerRow[];
   /** Starts what the rows name. Without it nothing is woken. */
   readonly plane?: ControlPlane;
+  /** Put in front of the router's command, such as `prlimit …`. */
+  readonly within?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -48,7 +50,7 @@ async function printed(...command: readonly string[]): Promise<string> {
 
 /** A fresh database with the table, and a router that has read it. */
 export async function startNetwork(options: NetworkOptions): Promise<Network> {
-  const { postgres, rows = [], plane } = options;
+  const { postgres, rows = [], plane, within = [] } = options;
   const database = await postgres.createDatabase();
   await database.sql.unsafe(options.schema ?? (await printedSchema()));
   await insertRows(database, rows);
@@ -58,7 +60,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     ...(plane && { AUTOMC_WAKER_URL: plane.url, AUTOMC_WAKER_POLL_INTERVAL: "200ms" }),
     ...options.env,
   };
-  const router = await startRouter({ env });
+  const router = await startRouter({ env, within });
   return {
     router,
     database,

@@ -1,0 +1,84 @@
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { echo, startBackend } from "../support/backend.ts";
+import { startControlPlane } from "../support/control-plane.ts";
+import { insertRows, linesOf, startNetwork } from "../support/e2e-network.ts";
+import type { FloodJobs } from "../support/flood-jobs.ts";
+import { connectPlayer } from "../support/player.ts";
+import { reserveClosedPort } from "../support/ports.ts";
+import { startPostgres, until } from "../support/postgres.ts";
+import { measured } from "../support/reliability.ts";
+import { login } from "../support/wire.ts";
+import { startWorker } from "../support/worker.ts";
+
+setDefaultTimeout(120_000);
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
+
+test("with 256 file descriptors and 500 clients the games go on, and so do the database and the control plane", async () => {
+  await using started = new AsyncDisposableStack();
+  const postgres = await startPostgres();
+  started.defer(() => postgres.stop());
+  await using plane = startControlPlane({ servers: [{ name: "sleepy", startMs: null }] });
+  using backend = startBackend(echo);
+  using closed = await reserveClosedPort();
+  await using network = await startNetwork({
+    postgres,
+    plane,
+    within: ["prlimit", "--nofile=256:256"],
+    rows: [
+      { name: "awake", domain: "awake.example", address: backend.address },
+      { name: "sleepy", domain: "sleepy.example", address: `127.0.0.1:${closed.port}` },
+    ],
+  });
+  const { router, database } = network;
+  const enter = async (host: string, name: string) => {
+    const player = await connectPlayer({ port: router.port });
+    const opening = login({ host, name });
+    await player.send(opening);
+    return { player, opening };
+  };
+  const game = await enter("awake.example", "Player");
+  using player = game.player;
+  await player.read(game.opening.length);
+  const wait = await enter("sleepy.example", "Waiting");
+  using waiting = wait.player;
+  await until("one waits", () => linesOf(router, "session-holding").length === 1);
+
+  await using flood = startWorker<FloodJobs>(join(import.meta.dir, "../support/flood-process.ts"));
+  const place = { hostname: "127.0.0.1", port: router.port };
+  await flood.run("hold", { ...place, count: 500, drip: null });
+  const [since, cpuBefore, askedBefore] = [
+    performance.now(),
+    router.cpuMs(),
+    plane.requests.length,
+  ];
+  await insertRows(database, [{ name: "new", domain: "new.example", address: backend.address }]);
+  await router.waitForLine((line) => line["serverAddress"] === "new.example");
+  const routedAfter = performance.now() - since;
+  await player.send(Buffer.from("ping"));
+  expect(await player.read(4)).toEqual(Buffer.from("ping"));
+  await Bun.sleep(4_000 - (performance.now() - since));
+  const cpu = (router.cpuMs() - cpuBefore) / (performance.now() - since);
+  const asked = plane.requests.length - askedBefore;
+  const most = router.fds();
+  const { open, ended } = await flood.run("lives", { withinMs: 10_000 });
+
+  plane.setRunning("sleepy", backend.address);
+  await waiting.waitForLength(1);
+  await until("who waited is in the game", () =>
+    backend.connections.some((each) => each.received().includes("Waiting")),
+  );
+  measured({
+    scenario: "T9",
+    promise: "P1",
+    what: "256 file descriptors, 500 clients that say nothing",
+    result: `${most} descriptors in use; ${(cpu * 100).toFixed(0)} % of a core (≤ 20); a new row was routed after ${seconds(routedAfter)}, the control plane asked ${asked} times, a game went on; then who waited got in`,
+  });
+  expect(open).toBe(0);
+  expect(ended.length).toBeGreaterThan(0);
+  expect(most).toBeLessThan(240);
+  expect(cpu).toBeLessThan(0.2);
+  expect(asked).toBeGreaterThan(5);
+  expect(router.lines.filter(({ level }) => level === "error")).toEqual([]);
+});
