@@ -36,9 +36,16 @@ export interface FloodJobs {
     /** How long the longest connection lasted, and what the other side said in all, bytes. */
     readonly result: { readonly longestMs: number; readonly bytesBack: number };
   };
-  /** Connects and closes as fast as it can; gives how often it did and how often it could not. */
+  /**
+   * Connects and ends as fast as it can; gives how often it did and how often it could not. With `waits` for the other side's end
+   * before the next one, so that the kernel's queue is never full; without, no matter what the other side can take.
+   */
   readonly churn: {
-    readonly input: Place & { readonly parallel: number; readonly seconds: number };
+    readonly input: Place & {
+      readonly parallel: number;
+      readonly seconds: number;
+      readonly waits: boolean;
+    };
     readonly result: { readonly connections: number; readonly failures: number };
   };
   /** Connects so often and resets each connection as soon as the kernel has it, without waiting for the one that accepts. */

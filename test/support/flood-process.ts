@@ -125,6 +125,7 @@ async function junk({
 async function churn({
   parallel,
   seconds,
+  waits,
   ...place
 }: FloodJobs["churn"]["input"]): Promise<FloodJobs["churn"]["result"]> {
   const endsAt = performance.now() + seconds * 1000;
@@ -133,9 +134,14 @@ async function churn({
   await inParallel(parallel, parallel, async () => {
     while (performance.now() < endsAt) {
       const socket = await connect(place).catch(() => null);
-      if (socket === null) failures += 1;
-      else connections += 1;
-      socket?.end();
+      if (socket === null) {
+        failures += 1;
+        continue;
+      }
+      connections += 1;
+      if (waits) socket.shutdown();
+      else socket.end();
+      await socket.data.over.promise;
     }
   });
   return { connections, failures };
