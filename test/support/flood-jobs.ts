@@ -50,4 +50,15 @@ export interface FloodJobs {
   };
   /** Connects so often and resets each connection as soon as the kernel has it, without waiting for the one that accepts. */
   readonly resets: { readonly input: Place & { readonly count: number }; readonly result: null };
+  /** Logs in so often under names made up by chance, half of them below the suffix, and leaves at the first answer, which may be the end. */
+  readonly names: {
+    readonly input: Place & {
+      readonly count: number;
+      readonly parallel: number;
+      readonly seed: number;
+      readonly suffix: string;
+    };
+    /** How many heard something before the end. */
+    readonly result: number;
+  };
 }

@@ -3,6 +3,7 @@ import type { Socket } from "bun";
 import { createDice } from "./dice.ts";
 import type { FloodJobs, Lives, Place } from "./flood-jobs.ts";
 import { makeMalformed } from "./malformed.ts";
+import { login } from "./wire.ts";
 import { type Order, serveJobs } from "./worker.ts";
 
 interface Client {
@@ -10,6 +11,8 @@ interface Client {
   /** Null as long as it lives. */
   lifeMs: number | null;
   received: number;
+  /** Called when something has arrived, the end included. */
+  heard?: () => void;
   readonly over: PromiseWithResolvers<void>;
 }
 
@@ -28,8 +31,10 @@ const handlers = {
   open() {},
   data(socket: Connection, chunk: Buffer) {
     socket.data.received += chunk.length;
+    socket.data.heard?.();
   },
   end(socket: Connection) {
+    socket.data.heard?.();
     socket.end();
   },
   close({ data: client }: Connection) {
@@ -154,6 +159,27 @@ async function resets({ count, ...place }: FloodJobs["resets"]["input"]): Promis
   return null;
 }
 
+async function names({
+  count,
+  parallel,
+  seed,
+  suffix,
+  ...place
+}: FloodJobs["names"]["input"]): Promise<number> {
+  const dice = createDice(seed);
+  const word = (): string => dice.below(2 ** 32).toString(36);
+  let answered = 0;
+  await inParallel(count, parallel, async () => {
+    const socket = await connect(place);
+    socket.data.heard = () => socket.terminate();
+    const host = `${word()}.${word()}.${dice.below(2) === 0 ? suffix : word()}`;
+    socket.write(login({ host, name: `P${word()}` }));
+    await socket.data.over.promise;
+    if (socket.data.received > 0) answered += 1;
+  });
+  return answered;
+}
+
 function run(order: Order<FloodJobs>): Promise<unknown> {
   switch (order.name) {
     case "hold":
@@ -168,6 +194,8 @@ function run(order: Order<FloodJobs>): Promise<unknown> {
       return churn(order.input);
     case "resets":
       return resets(order.input);
+    case "names":
+      return names(order.input);
   }
 }
 
