@@ -1,4 +1,5 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { hostnameOf } from "../bench/jobs.ts";
 import { median, percentile } from "../bench/measure.ts";
 import { type Arena, expectUnharmed, startArena, watchPeak } from "../support/arena.ts";
 import { until } from "../support/postgres.ts";
@@ -113,17 +114,18 @@ test("100,000 malformed openings end nothing but themselves", async () => {
 
 test("clients that connect and close as fast as they can are all counted, and a player gets in between", async () => {
   await using arena = await startArena({ floods: 2 });
-  const { floods, place } = arena;
+  const { floods, load, place } = arena;
   const counted = () => arena.metric("mc_router_frontend_connections");
   const before = await counted();
   const flood = { ...place, parallel: 128 };
   const churned = Promise.all(
     floods.map((each) => each.run("churn", { ...flood, seconds: 15, waits: true })),
   );
-  const logins = await arena.login(200);
+  const game = { port: place.port, hostname: hostnameOf("echo"), seconds: 10 };
+  const [logins, echoes] = await Promise.all([arena.login(200), load.run("probe", game)]);
   const made = sum((await churned).map(({ connections }) => connections));
   const failed = sum((await churned).map(({ failures }) => failures));
-  const wanted = before + made + logins.length;
+  const wanted = before + made + logins.length + 1;
   await until("each connection is counted", async () => (await counted()) === wanted);
 
   const offered = await Promise.all(
@@ -134,7 +136,7 @@ test("clients that connect and close as fast as they can are all counted, and a 
     scenario: "T6",
     promise: "P1",
     what: "clients connect and close as fast as the router takes them, 15 s; then as fast as they can, 5 s",
-    result: `${count(Math.round(made / 15))} a second, ${count(made)} made and counted, ${failed} failed; a login meanwhile took ${ms(median(logins))}, p99 ${ms(percentile(logins, 0.99))} (≤ 500); right after ${count(Math.round(sum(offered.map(({ connections }) => connections)) / 5))} a second were offered, ${ms(after)}`,
+    result: `${count(Math.round(made / 15))} a second, ${count(made)} made and counted, ${failed} failed; a login meanwhile took ${ms(median(logins))}, p99 ${ms(percentile(logins, 0.99))} (≤ 500), a packet of a player there and back ${ms(median(echoes))}, p99 ${ms(percentile(echoes, 0.99))}, at most ${ms(Math.max(...echoes))}; right after ${count(Math.round(sum(offered.map(({ connections }) => connections)) / 5))} a second were offered, ${ms(after)}`,
   });
   expect(made).toBeGreaterThan(1_000);
   expect(failed).toBe(0);
