@@ -24,6 +24,8 @@ import { err, ok, type Result } from "./result.ts";
 import { type Route, wakeId } from "./routing/route.ts";
 import type { RouteSource } from "./routing/source.ts";
 import { createRouteTable } from "./routing/table.ts";
+import { createAbsences } from "./session/absences.ts";
+import { createHolds } from "./session/hold.ts";
 import { openingMs } from "./session/opening.ts";
 import { createSessions, type LiveSession, type Sessions } from "./session/sessions.ts";
 import { createStatusCache } from "./session/status-cache.ts";
@@ -146,7 +148,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     statusMemory: statuses.memory,
     deadlines,
     emit,
-    stopping: stopping.signal,
+    holds: createHolds(stopping.signal),
   });
   metrics.attach({
     sessions: sessions.count,
@@ -289,6 +291,7 @@ function sessionSettings(config: Config, deadlines: Deadlines) {
     simplifySrv: config.simplifySrv,
     asleepText: asleep,
     loadingText: loading,
+    absences: createAbsences(deadlines),
     hold: config.hold,
     wakeProof: config.limits.wakes.proof,
     transferAsLogin: config.transferAsLogin,

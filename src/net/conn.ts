@@ -45,8 +45,8 @@ export interface Conn {
   discarded: number | null;
   /** Told of every arrival: by the one wait in progress, or as `watch` was asked to. */
   waiting: ((arrival: Arrival) => void) | null;
-  /** Told once, when the connection is gone. */
-  onClose: (() => void) | null;
+  /** Told once, when the connection is gone. One function for all, where there are many of them. */
+  onClose: ((conn: Conn) => void) | null;
 }
 
 /** How a relay went: bytes given to either side in the whole session, and which side ended first and how. */
@@ -230,7 +230,7 @@ export function close(conn: Conn, deadlines: Deadlines): void {
   const tell = conn.onClose;
   conn.onClose = () => {
     cut.cancel();
-    tell?.();
+    tell?.(conn);
   };
   finish(conn);
   if (!conn.closed) conn.socket.resume();

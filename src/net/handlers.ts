@@ -64,7 +64,7 @@ export function socketHandlers(hooks: SocketHooks): SocketHandler<Conn> {
       conn.ending ??= error === undefined ? "fin" : "reset";
       if (conn.peer === null) conn.waiting?.("closed");
       else relayClosed(conn, conn.peer);
-      conn.onClose?.();
+      conn.onClose?.(conn);
     },
     error(socket, error) {
       const conn: Conn | undefined = socket.data;

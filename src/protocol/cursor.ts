@@ -133,8 +133,7 @@ export function createCursor(
   function uuid(): string {
     const from = take(16);
     if (from === null) return "";
-    const hex = bytes.subarray(from, at).toHex();
-    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+    return uuidText(bytes, from);
   }
 
   return {
@@ -182,6 +181,22 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   }
 
   return whole;
+}
+
+const hexDigits = new TextEncoder().encode("0123456789abcdef");
+const dash = 0x2d;
+const uuidBytes = new Uint8Array(36);
+
+/** One flat string: slices that are put together would all stay in memory for as long as the player plays. */
+function uuidText(bytes: Uint8Array, from: number): string {
+  let to = 0;
+  for (let index = 0; index < 16; index++) {
+    if (index === 4 || index === 6 || index === 8 || index === 10) uuidBytes[to++] = dash;
+    const byte = bytes[from + index] ?? 0;
+    uuidBytes[to++] = hexDigits[byte >> 4] ?? 0;
+    uuidBytes[to++] = hexDigits[byte & 15] ?? 0;
+  }
+  return utf8.decode(uuidBytes);
 }
 
 function decodeUtf8(bytes: Uint8Array): string | null {

@@ -1,4 +1,4 @@
-import { type Conn, more, peek, send, take } from "../net/conn.ts";
+import { type Arrival, type Conn, more, peek, send, take, unwatch, watch } from "../net/conn.ts";
 import type { Deadline, Deadlines } from "../net/deadlines.ts";
 import {
   canBeHeld,
@@ -13,25 +13,49 @@ export type HoldEnd = "left" | "out-of-turn" | "late" | "stopping";
 
 /**
  * A login that waits. The client stays in the login phase, where every byte it receives resets its read timeout (30 s, 20 s
- * before Minecraft 1.8), and knows nothing of the wait but the words on its screen.
+ * before Minecraft 1.8), and knows nothing of the wait but the words on its screen. Plain data, as thousands may wait at a time;
+ * only this file writes its fields.
  */
 export interface Hold {
+  readonly client: Conn;
+  readonly deps: HoldDeps;
   /** Aborts when the wait is over for a reason on this side: the client left, broke the rules or waited as long as it may, or the router stops. */
-  readonly signal: AbortSignal;
-  /** That reason; null while it waits. */
-  ended(): HoldEnd | null;
-  /**
-   * Asks the client at once, as a keep-alive would later. True as soon as it answers, which only a game does; false when it does not
-   * within 10 s, is too old to be asked, or the hold is over.
-   */
-  prove(): Promise<boolean>;
-  /**
-   * Stops talking to the client because its backend has begun to, and waits for the answers to what was asked: the backend must
-   * not see them. True when the client's next byte is the backend's; false when the answers did not come or the hold has ended.
-   */
-  release(): Promise<boolean>;
-  /** Stops the hold without more words. Safe to call twice. */
-  stop(): void;
+  readonly control: AbortController;
+  readonly protocol: number;
+  readonly kind: ReturnType<typeof keepAliveKind>;
+  /** Why it is over; null while it waits. */
+  end: HoldEnd | null;
+  /** The number of the first request. */
+  readonly firstId: number;
+  /** Settles what `proveHold` waits for; null while nobody has asked. */
+  proof: PromiseWithResolvers<boolean> | null;
+  /** Requests that the client was sent, and those that it has answered. */
+  asked: number;
+  answered: number;
+  /** When the oldest unanswered one was sent, on the deadlines' clock. */
+  askedAt: number;
+  /** When the client next hears something, and when it has waited as long as it may, on the same clock. */
+  limitAt: number;
+  nextAt: number;
+  /** Set for whichever comes first; null when the hold is over. */
+  timer: Deadline | null;
+}
+
+/** Every login that waits. */
+export interface Holds {
+  readonly waiting: Set<Hold>;
+  /** The router stops: nobody waits any longer. */
+  readonly stopping: AbortSignal;
+}
+
+/** Nobody waits yet. */
+export function createHolds(stopping: AbortSignal): Holds {
+  const waiting = new Set<Hold>();
+  // One listener for all of them.
+  stopping.addEventListener("abort", () => {
+    for (const hold of [...waiting]) finish(hold, "stopping");
+  });
+  return { waiting, stopping };
 }
 
 /** What a hold needs. */
@@ -41,8 +65,7 @@ export interface HoldDeps {
   readonly keepAlive: boolean;
   /** How much longer it may wait, ms; asked again when that time is over. */
   leftMs(): number;
-  /** Aborts when the router stops. */
-  readonly stopping: AbortSignal;
+  readonly holds: Holds;
   /** The number of the first question; by default one that cannot be guessed, so that an answer shows that the question was read. */
   readonly firstId?: number;
 }
@@ -63,113 +86,144 @@ const idsToChoose = 0x0fff_ffff;
 
 /** Holds a client whose Login Start has been taken from its inbox. Reads and writes the client until released or stopped. */
 export function holdLogin(client: Conn, protocol: number, deps: HoldDeps): Hold {
-  const { deadlines, firstId = randomId() } = deps;
-  const control = new AbortController();
-  const watching = new AbortController();
-  const kind = keepAliveKind(protocol);
-  let end: HoldEnd | null = null;
-  let asked = 0;
-  let answered = 0;
-  let askedAt = 0;
-  let next: Deadline | null = null;
-  const proof = Promise.withResolvers<boolean>();
+  const { deadlines, holds } = deps;
+  const now = deadlines.now();
+  const hold: Hold = {
+    client,
+    deps,
+    control: new AbortController(),
+    protocol,
+    kind: keepAliveKind(protocol),
+    end: null,
+    firstId: deps.firstId ?? randomId(),
+    proof: null,
+    asked: 0,
+    answered: 0,
+    askedAt: 0,
+    limitAt: now + deps.leftMs(),
+    nextAt: deps.keepAlive && canBeHeld(protocol) ? now + firstMs : Number.POSITIVE_INFINITY,
+    timer: null,
+  };
+  holds.waiting.add(hold);
+  arm(hold, () => onTime(hold));
+  watch(client, (arrival) => onArrival(hold, arrival));
+  if (holds.stopping.aborted) finish(hold, "stopping");
+  else if (client.closed || client.ending !== null) finish(hold, "left");
+  return hold;
+}
 
-  let limit = deadlines.after(deps.leftMs(), overdue);
-  const onStopping = (): void => finish("stopping");
-  deps.stopping.addEventListener("abort", onStopping, { once: true });
-  if (deps.keepAlive && canBeHeld(protocol)) next = deadlines.after(firstMs, keepAlive);
-  if (deps.stopping.aborted) finish("stopping");
-  void watch();
-
-  function overdue(): void {
-    const ms = deps.leftMs();
-    if (ms <= 0) finish("late");
-    else limit = deadlines.after(ms, overdue);
-  }
-
-  function quiet(): void {
-    limit.cancel();
-    next?.cancel();
-    deps.stopping.removeEventListener("abort", onStopping);
-  }
-
-  function finish(why: HoldEnd): void {
-    if (end !== null) return;
-    end = why;
-    stop();
-    control.abort();
-  }
-
-  function stop(): void {
-    quiet();
-    watching.abort();
-    proof.resolve(false);
-  }
-
-  function keepAlive(): void {
-    // Answers could not be told from what a client said of its own accord, so such a client is not asked anything.
-    const mayAsk = asked > answered || peek(client).length === 0;
-    const mute = asked > answered && deadlines.now() - askedAt > muteMs;
-    if (kind === "empty-frame") send(client, emptyFrame);
-    else if (mayAsk && !mute) ask();
-    next = deadlines.after(everyMs + (Math.random() - 0.5) * 1_000, keepAlive);
-  }
-
-  function ask(): void {
-    if (asked === answered) askedAt = deadlines.now();
-    if (send(client, loginPluginRequest(firstId + asked, channel))) asked += 1;
-  }
-
-  /** Eats the answers as they come and notices a client that leaves. */
-  async function watch(): Promise<void> {
-    while (end === null && !watching.signal.aborted) {
-      if (!eatAnswers()) return finish("out-of-turn");
-      const arrival = await more(client, deadlines, Number.POSITIVE_INFINITY, watching.signal);
-      if (arrival === "closed" || arrival === "ended") return finish("left");
+/**
+ * Stops talking to the client because its backend has begun to, and waits for the answers to what was asked: the backend must
+ * not see them. True when the client's next byte is the backend's; false when the answers did not come or the hold has ended.
+ */
+export async function releaseHold(hold: Hold): Promise<boolean> {
+  const { client, deps } = hold;
+  stopHold(hold);
+  const until = deps.deadlines.now() + answerMs;
+  while (hold.end === null) {
+    if (!eatAnswers(hold)) {
+      hold.end = "out-of-turn";
+      return false;
     }
+    if (hold.answered === hold.asked) return true;
+    const arrival = await more(client, deps.deadlines, until - deps.deadlines.now());
+    if (arrival === "late") return false;
+    if (arrival !== "data") hold.end = "left";
   }
+  return false;
+}
 
-  /** False when the client sent something that is not an answer to us. */
-  function eatAnswers(): boolean {
-    while (answered < asked) {
-      const response = readLoginPluginResponse(peek(client), 0);
-      if (response.kind === "need-more") return true;
-      if (response.kind === "bad" || response.value.id !== firstId + answered) return false;
-      take(client, response.end);
-      answered += 1;
-      proof.resolve(true);
-    }
-    return true;
+/**
+ * Asks the client at once, as a keep-alive would later. True as soon as it answers, which only a game does; false when it does not
+ * within 10 s, is too old to be asked, or the hold is over.
+ */
+export async function proveHold(hold: Hold): Promise<boolean> {
+  const { client, deps, kind } = hold;
+  if (hold.answered > 0) return true;
+  if (kind === "empty-frame" || !canBeHeld(hold.protocol) || hold.end !== null) return false;
+  if (hold.asked === 0 && peek(client).length > 0) return false;
+  hold.proof ??= Promise.withResolvers<boolean>();
+  const { resolve, promise } = hold.proof;
+  if (hold.asked === 0) ask(hold, deps.deadlines.now());
+  const late = deps.deadlines.after(proofMs, () => resolve(false));
+  const isProven = await promise;
+  late.cancel();
+  return isProven;
+}
+
+/** Stops the hold without more words. Safe to call twice. */
+export function stopHold(hold: Hold): void {
+  hold.timer?.cancel();
+  hold.timer = null;
+  if (hold.deps.holds.waiting.delete(hold)) unwatch(hold.client);
+  hold.proof?.resolve(false);
+}
+
+function finish(hold: Hold, why: HoldEnd): void {
+  if (hold.end !== null) return;
+  hold.end = why;
+  stopHold(hold);
+  hold.control.abort();
+}
+
+function arm(hold: Hold, onTime: () => void): void {
+  const { deadlines } = hold.deps;
+  const leftMs = Math.min(hold.limitAt, hold.nextAt) - deadlines.now();
+  hold.timer = deadlines.after(Math.max(0, leftMs), onTime);
+}
+
+function onTime(hold: Hold): void {
+  const { deadlines, leftMs } = hold.deps;
+  const now = deadlines.now();
+  if (now >= hold.limitAt) hold.limitAt = now + leftMs();
+  if (now >= hold.limitAt) {
+    finish(hold, "late");
+    return;
   }
-
-  async function prove(): Promise<boolean> {
-    if (kind === "empty-frame" || !canBeHeld(protocol) || end !== null) return false;
-    if (asked === 0 && peek(client).length > 0) return false;
-    if (asked === 0) ask();
-    const late = deadlines.after(proofMs, () => proof.resolve(false));
-    const isProven = await proof.promise;
-    late.cancel();
-    return isProven;
+  if (now >= hold.nextAt) {
+    hold.nextAt = now + everyMs + (Math.random() - 0.5) * 1_000;
+    keepAlive(hold, now);
   }
+  // What it sent may have found the client gone.
+  if (hold.end === null) arm(hold, () => onTime(hold));
+}
 
-  async function release(): Promise<boolean> {
-    quiet();
-    watching.abort();
-    const until = deadlines.now() + answerMs;
-    while (end === null) {
-      if (!eatAnswers()) {
-        end = "out-of-turn";
-        return false;
-      }
-      if (answered === asked) return true;
-      const arrival = await more(client, deadlines, until - deadlines.now());
-      if (arrival === "late") return false;
-      if (arrival !== "data") end = "left";
-    }
-    return false;
+function keepAlive(hold: Hold, now: number): void {
+  const { client } = hold;
+  if (hold.kind === "empty-frame") {
+    send(client, emptyFrame);
+    return;
   }
+  const isAsked = hold.asked > hold.answered;
+  // Answers could not be told from what a client said of its own accord, so such a client is not asked anything.
+  const mayAsk = isAsked || peek(client).length === 0;
+  const isMute = isAsked && now - hold.askedAt > muteMs;
+  if (mayAsk && !isMute) ask(hold, now);
+}
 
-  return { signal: control.signal, ended: () => end, prove, release, stop };
+function ask(hold: Hold, now: number): void {
+  if (hold.asked === hold.answered) hold.askedAt = now;
+  if (send(hold.client, loginPluginRequest(hold.firstId + hold.asked, channel))) hold.asked += 1;
+}
+
+/** Eats the answers as they come and notices a client that leaves. */
+function onArrival(hold: Hold, arrival: Arrival): void {
+  if (arrival !== "data") finish(hold, "left");
+  else if (!eatAnswers(hold)) finish(hold, "out-of-turn");
+}
+
+/** False when the client sent something that is not an answer to us. */
+function eatAnswers(hold: Hold): boolean {
+  const { client } = hold;
+  while (hold.answered < hold.asked) {
+    const response = readLoginPluginResponse(peek(client), 0);
+    if (response.kind === "need-more") return true;
+    if (response.kind === "bad" || response.value.id !== hold.firstId + hold.answered) return false;
+    take(client, response.end);
+    hold.answered += 1;
+    hold.proof?.resolve(true);
+  }
+  return true;
 }
 
 const randomId = (): number =>

@@ -6,7 +6,16 @@ import type { Dialer } from "../net/dial.ts";
 import { err, ok, type Result } from "../result.ts";
 import { type Address, isNowhere, sameAddress } from "../routing/address.ts";
 import type { Route, WakeTarget } from "../routing/route.ts";
-import { type Hold, type HoldEnd, holdLogin } from "./hold.ts";
+import type { Absences } from "./absences.ts";
+import {
+  type Hold,
+  type HoldEnd,
+  type Holds,
+  holdLogin,
+  proveHold,
+  releaseHold,
+  stopHold,
+} from "./hold.ts";
 import { type DefaultMotd, motdOf } from "./motd.ts";
 import type { CachedStatus, StatusCache } from "./status-cache.ts";
 import { askStatus } from "./status-exchange.ts";
@@ -42,8 +51,10 @@ export interface ReachDeps extends DefaultMotd {
   readonly hold: boolean;
   /** Start servers only for clients that prove that they are a game. */
   readonly wakeProof: boolean;
-  /** Aborts when the router stops. */
-  readonly stopping: AbortSignal;
+  /** Who waits, and until when at most. */
+  readonly holds: Holds;
+  /** Which servers that may sleep took no connection a moment ago. */
+  readonly absences: Absences;
   /** Null: every ping of a running server reaches it. */
   readonly statusCache: StatusCache | null;
 }
@@ -85,11 +96,16 @@ export async function reachForPing(
   }
   const hasLoadingText = motdOf("waking", route, deps, Date.now()) !== "";
   if (fleet?.isWaking(target) && hasLoadingText) return { kind: "waking", reason: null };
+  // What has just been woken is asked, however lately it was away.
+  const mustAsk = isNowhere(address) || fleet?.isJoinable(target) === true;
+  const absent = mustAsk ? null : deps.absences.reason(address);
+  if (absent !== null) return { kind: "asleep", reason: absent };
   const reached =
     fleet === null
       ? await reachAt(address)
       : await reachAsItIs({ target, address }, fleet, reachAt);
   if (reached.kind !== "unreachable") return reached;
+  if (!isNowhere(address)) deps.absences.note(address, reached.reason);
   return { kind: fleet?.isWaking(target) ? "waking" : "asleep", reason: reached.reason };
 }
 
@@ -195,34 +211,34 @@ export async function reachByWaking(
     deadlines,
     keepAlive: deps.hold,
     leftMs: () => fleet.endsAt(sleeper.target, since) + graceMs - deadlines.now(),
-    stopping: deps.stopping,
+    holds: deps.holds,
   });
   notes.holding();
-  const starter: Starter = { ip, mayStart, prove: deps.wakeProof ? hold.prove : null };
+  const starter: Starter = { ip, mayStart, prove: deps.wakeProof ? () => proveHold(hold) : null };
   for (;;) {
-    const woken = await fleet.wake(sleeper, starter, hold.signal);
+    const woken = await fleet.wake(sleeper, starter, hold.control.signal);
     const waitedMs = deadlines.now() - since;
     if (woken.kind !== "awake") {
-      hold.stop();
+      stopHold(hold);
       if (woken.kind === "failed") return { kind: "wake-failed", waitedMs, reason: woken.reason };
       if (woken.kind === "denied") return { kind: "wake-denied", waitedMs, reason: null };
       if (woken.kind === "refused") {
         const kind = woken.why === "proof" ? "unproven" : "wake-refused";
         return { kind, waitedMs, reason: woken.reason };
       }
-      return { kind: hold.ended() ?? "left", waitedMs };
+      return { kind: hold.end ?? "left", waitedMs };
     }
     notes.dialling(woken.address);
     const backend = await firstWord(woken.address, opening, hold, deps);
     if (!backend.ok) {
-      if (!hold.signal.aborted) fleet.refused(sleeper, woken.address, backend.error);
+      if (!hold.control.signal.aborted) fleet.refused(sleeper, woken.address, backend.error);
       continue;
     }
-    if (await hold.release()) {
+    if (await releaseHold(hold)) {
       return { kind: "reached", backend: backend.value, waitedMs: deadlines.now() - since };
     }
     abort(backend.value);
-    return { kind: hold.ended() ?? "mute", waitedMs };
+    return { kind: hold.end ?? "mute", waitedMs };
   }
 }
 
@@ -230,16 +246,16 @@ export async function reachByWaking(
 async function firstWord(
   address: Address,
   opening: Uint8Array,
-  hold: Hold,
+  { control: { signal } }: Hold,
   deps: ReachDeps,
 ): Promise<Result<Conn, string | null>> {
-  const dialled = await deps.dialer.dial(address, hold.signal);
+  const dialled = await deps.dialer.dial(address, signal);
   if (!dialled.ok) return err(dialled.error.message);
   const backend = dialled.value;
   send(backend, opening);
   // The connection may have been open for a moment before it was handed over.
   if (peek(backend).length > 0) return ok(backend);
-  const arrival = await more(backend, deps.deadlines, Number.POSITIVE_INFINITY, hold.signal);
+  const arrival = await more(backend, deps.deadlines, Number.POSITIVE_INFINITY, signal);
   if (arrival === "data") return ok(backend);
   abort(backend);
   return err(null);

@@ -85,7 +85,7 @@ export async function serve(session: Session, deps: SessionDeps): Promise<Served
   if (claim === null) return dropped("unknown-host");
   noteClaim(session, claim);
   if (session.isTooMany) return refuse(session, opening, { kind: "full" }, claim.route, deps);
-  if (deps.stopping.aborted) {
+  if (deps.holds.stopping.aborted) {
     return refuse(session, opening, { kind: "stopping", waitedMs: null }, claim.route, deps);
   }
 

@@ -42,6 +42,8 @@ const overflow = 64;
 /** A client that is connected. */
 interface Entry extends Session {
   readonly acceptedAt: number;
+  /** Gives up its turn; null when it has none to wait for. */
+  leaveQueue: (() => void) | null;
   /** Null until its turn has come. */
   startedAt: number | null;
   isOver: boolean;
@@ -49,7 +51,7 @@ interface Entry extends Session {
 
 /** A set of sessions that is empty at first. */
 export function createSessions(deps: SessionsDeps): Sessions {
-  const entries = new Set<Entry>();
+  const entries = new Map<Conn, Entry>();
   let lastId = 0;
   let onEmpty: (() => void) | null = null;
 
@@ -59,38 +61,47 @@ export function createSessions(deps: SessionsDeps): Sessions {
     deps.emit({ kind: "session-accepted", client: client.remote });
     lastId += 1;
     const entry = newEntry(lastId, client, entries.size >= deps.limit, deps.deadlines.now());
-    entries.add(entry);
+    entries.set(client, entry);
+    client.onClose = closed;
     const leaveQueue = deps.queue.enter(() => void run(entry));
-    client.onClose = () => {
-      if (entry.startedAt === null) leaveQueue?.();
-      entries.delete(entry);
-      entry.gone?.abort();
-      if (entry.startedAt === null) end(entry, dropped("left"));
-      if (entries.size === 0) onEmpty?.();
-    };
+    if (entry.startedAt === null) entry.leaveQueue = leaveQueue;
     // The queue is full: the listener cuts the client, and its close event does the rest.
     return leaveQueue !== null;
+  }
+
+  function closed(client: Conn): void {
+    const entry = entries.get(client);
+    if (entry === undefined) return;
+    entries.delete(client);
+    entry.leaveQueue?.();
+    entry.gone?.abort();
+    if (entry.startedAt === null) end(entry, dropped("left"));
+    if (entries.size === 0) onEmpty?.();
   }
 
   async function run(entry: Entry): Promise<void> {
     const { client } = entry;
     entry.startedAt = deps.deadlines.now();
+    entry.leaveQueue = null;
     try {
       const served = await serve(entry, deps);
       if (served.kind !== "joined") return end(entry, served);
       entry.gone = null;
-      relay(client, served.backend, deps.deadlines, (relayed) => endRelay(entry, relayed));
+      relay(client, served.backend, deps.deadlines, relayOver(entry));
     } catch (thrown) {
       fail(entry, thrown);
     }
   }
 
-  function endRelay(entry: Entry, relayed: RelayEnd): void {
-    try {
-      end(entry, { kind: "relayed", end: relayed });
-    } catch (thrown) {
-      fail(entry, thrown);
-    }
+  /** Made here, where nothing but the entry can be kept alive by it. */
+  function relayOver(entry: Entry): (relayed: RelayEnd) => void {
+    return (relayed) => {
+      try {
+        end(entry, { kind: "relayed", end: relayed });
+      } catch (thrown) {
+        fail(entry, thrown);
+      }
+    };
   }
 
   /** The one place where what a session throws ends up. */
@@ -111,14 +122,14 @@ export function createSessions(deps: SessionsDeps): Sessions {
 
   function drain(ms: number, signal: AbortSignal): Promise<number> {
     deps.queue.stop();
-    for (const { client, facts } of [...entries]) {
+    for (const { client, facts } of [...entries.values()]) {
       if (facts.intent === null && peek(client).length === 0) drop(client);
     }
     if (entries.size === 0) return Promise.resolve(0);
     return new Promise((resolve) => {
       let cutCount = 0;
       const cut = (): void => {
-        for (const { client, isOver } of [...entries]) {
+        for (const { client, isOver } of [...entries.values()]) {
           if (!isOver) cutCount += 1;
           abort(client);
         }
@@ -136,7 +147,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
 
   function list(): readonly LiveSession[] {
     const now = deps.deadlines.now();
-    const live = [...entries].filter(({ isOver }) => !isOver);
+    const live = [...entries.values()].filter(({ isOver }) => !isOver);
     return live.map(({ client, facts, acceptedAt }) => ({
       facts: { ...facts },
       durationMs: now - acceptedAt,
@@ -166,6 +177,7 @@ const newEntry = (id: number, client: Conn, isTooMany: boolean, acceptedAt: numb
   gone: null,
   visit: null,
   acceptedAt,
+  leaveQueue: null,
   startedAt: null,
   isOver: false,
 });

@@ -41,6 +41,8 @@ interface Answer {
 
 interface Backend {
   favicon: string | null;
+  /** Grows whenever something is remembered. */
+  version: number;
   /** By protocol, the latest last. */
   readonly answers: Map<number, Answer>;
   /** By protocol: when its answer was looked at. */
@@ -54,16 +56,25 @@ const lookEveryMs = 30_000;
 /** Backends in all, and protocols of each, that are remembered; the oldest make room. An answer takes 64 KiB at most. */
 const backendLimit = 1_000;
 const protocolLimit = 8;
+/** Frames that are kept ready, and bytes of them; which versions there are is for clients to say. */
+const frameLimit = 512;
+const frameBytes = 4 * 1024 * 1024;
 
 /** A memory that knows nothing yet. */
 export function createStatusMemory(deps: StatusMemoryDeps): StatusMemory {
   /** The one heard of last is the last. */
   const backends = new Map<string, Backend>();
+  const ready = createReadyFrames();
 
   /** The backend's place, which is now the last to be given up. */
   function placeOf(name: string): Backend {
     const known = backends.get(name);
-    const place = known ?? { favicon: null, answers: new Map(), looks: new Map() };
+    const place = known ?? {
+      favicon: null,
+      version: 0,
+      answers: new Map(),
+      looks: new Map(),
+    };
     setLast(backends, name, place, backendLimit);
     return place;
   }
@@ -82,6 +93,7 @@ export function createStatusMemory(deps: StatusMemoryDeps): StatusMemory {
     const isKnown =
       place.favicon === seen.favicon && place.answers.get(protocol)?.json === seen.json;
     place.favicon = seen.favicon;
+    place.version += 1;
     setLast(place.answers, protocol, { protocol, json: seen.json }, protocolLimit);
     if (!isKnown) deps.changed();
   }
@@ -91,11 +103,17 @@ export function createStatusMemory(deps: StatusMemoryDeps): StatusMemory {
     status: { protocol: number; text: string },
   ): Uint8Array | null {
     const place = backends.get(name);
-    const answer =
-      place?.answers.get(status.protocol) ?? [...(place?.answers.values() ?? [])].at(-1);
-    const json = answer && render(answer, place?.favicon ?? null, status);
-    if (json) return statusFrame(json);
-    return status.text === "" ? null : statusResponse(status);
+    if (place === undefined) {
+      if (status.text === "") return null;
+      return ready.frame(`${status.protocol} ${status.text}`, () => statusResponse(status));
+    }
+    const key = `${name} ${place.version} ${status.protocol} ${status.text}`;
+    return ready.frame(key, () => {
+      const answer = place.answers.get(status.protocol) ?? [...place.answers.values()].at(-1);
+      const json = answer && render(answer, place.favicon, status);
+      if (json) return statusFrame(json);
+      return status.text === "" ? null : statusResponse(status);
+    });
   }
 
   function save(): readonly SavedStatus[] {
@@ -114,6 +132,7 @@ export function createStatusMemory(deps: StatusMemoryDeps): StatusMemory {
     for (const { backend, favicon, answers } of usable) {
       const place = placeOf(backend);
       place.favicon = favicon;
+      place.version += 1;
       for (const { protocol, json } of answers) {
         setLast(place.answers, protocol, { protocol, json }, protocolLimit);
       }
@@ -122,6 +141,34 @@ export function createStatusMemory(deps: StatusMemoryDeps): StatusMemory {
   }
 
   return { mayLook, remember, asleepStatus, save, restore };
+}
+
+/** Frames that are ready to be sent: the answers of sleeping servers are the same for everybody who pings with the same version. */
+function createReadyFrames() {
+  /** The one made last is the last. */
+  const frames = new Map<string, Uint8Array | null>();
+  let bytes = 0;
+
+  function forgetOldest(): void {
+    for (const [key, frame] of frames) {
+      if (frames.size <= frameLimit && bytes <= frameBytes) return;
+      frames.delete(key);
+      bytes -= frame?.length ?? 0;
+    }
+  }
+
+  return {
+    /** The frame that goes by this key, made where it is not there. */
+    frame(key: string, make: () => Uint8Array | null): Uint8Array | null {
+      const known = frames.get(key);
+      if (known !== undefined) return known;
+      const made = make();
+      frames.set(key, made);
+      bytes += made?.length ?? 0;
+      forgetOldest();
+      return made;
+    },
+  };
 }
 
 /** Puts an entry last; those that have been in the map for longest go, down to `limit` entries. */

@@ -2,7 +2,14 @@ import { describe, expect, test } from "bun:test";
 import { type Conn, peek } from "../../src/net/conn.ts";
 import { createDeadlines, type Deadlines } from "../../src/net/deadlines.ts";
 import { listen } from "../../src/net/listen.ts";
-import { type HoldEnd, holdLogin } from "../../src/session/hold.ts";
+import {
+  createHolds,
+  type HoldEnd,
+  holdLogin,
+  proveHold,
+  releaseHold,
+  stopHold,
+} from "../../src/session/hold.ts";
 import type { Peer } from "../support/peer.ts";
 import { connectPlayer } from "../support/player.ts";
 import { manualDeadlines, until } from "../support/session-clock.ts";
@@ -63,9 +70,17 @@ async function held(options: HeldOptions = {}) {
     deadlines: clock,
     keepAlive,
     leftMs: () => (options.endsAt?.() ?? limitMs) - clock.now(),
-    stopping: stopping.signal,
+    holds: createHolds(stopping.signal),
     firstId,
   });
+  let arrivals = 0;
+  const told = client.waiting;
+  if (told !== null) {
+    client.waiting = (arrival) => {
+      told(arrival);
+      arrivals += 1;
+    };
+  }
   return {
     player,
     client,
@@ -74,12 +89,9 @@ async function held(options: HeldOptions = {}) {
     stopping,
     /** Sends, and resolves when the hold has looked at it and waits for more. */
     async sendSeen(bytes: Uint8Array): Promise<void> {
-      const before = client.waiting;
+      const before = arrivals;
       await player.send(bytes);
-      await until(
-        "the hold has read it",
-        () => hold.ended() !== null || (client.waiting !== null && client.waiting !== before),
-      );
+      await until("the hold has read it", () => arrivals > before);
     },
     /** The next request's id, as the client reads it. */
     async request(): Promise<number> {
@@ -90,8 +102,8 @@ async function held(options: HeldOptions = {}) {
     },
     /** Resolves with why the hold has ended. */
     async ended(): Promise<HoldEnd | null> {
-      await until("the hold ends", () => hold.signal.aborted);
-      return hold.ended();
+      await until("the hold ends", () => hold.control.signal.aborted);
+      return hold.end;
     },
     [Symbol.dispose]: () => ends[Symbol.dispose](),
   };
@@ -164,14 +176,14 @@ describe("what a waiting client hears", () => {
       waiting.clock.advance(8_500);
     }
     expect(ids).toEqual(Array.from({ length: 10 }, (_, index) => firstId + index));
-    expect(waiting.hold.ended()).toBeNull();
+    expect(waiting.hold.end).toBeNull();
   });
 
   test("a client that does not answer is asked twice and then left alone", async () => {
     using waiting = await held();
     const times = sendTimes(waiting.client, waiting.clock, limitMs - 1_000);
     expect(times.length).toBe(2);
-    expect(waiting.hold.ended()).toBeNull();
+    expect(waiting.hold.end).toBeNull();
   });
 
   test("with keepalives off it hears nothing, and its leaving is noticed all the same", async () => {
@@ -187,17 +199,17 @@ describe("what a waiting client hears", () => {
     using ends = await connection();
     const deadlines: Deadlines = createDeadlines();
     const since = performance.now();
-    const { signal: stopping } = new AbortController();
+    const holds = createHolds(new AbortController().signal);
     const hold = holdLogin(ends.client, 774, {
       deadlines,
       keepAlive: true,
       leftMs: () => limitMs,
-      stopping,
+      holds,
     });
     const request = await ends.player.readFrame();
     expect(performance.now() - since).toBeGreaterThanOrEqual(2_000);
     expect(request.id).toBe(0x04);
-    hold.stop();
+    stopHold(hold);
   });
 });
 
@@ -216,8 +228,8 @@ describe("answers are eaten, and what follows them is the backend's", () => {
       );
       await waiting.sendSeen(whole.subarray(0, cut));
       if (cut < whole.length) await waiting.sendSeen(whole.subarray(cut));
-      expect(waiting.hold.ended()).toBeNull();
-      expect(await waiting.hold.release()).toBe(true);
+      expect(waiting.hold.end).toBeNull();
+      expect(await releaseHold(waiting.hold)).toBe(true);
       expect(peek(waiting.client)).toEqual(later);
     });
   }
@@ -227,7 +239,7 @@ describe("answers are eaten, and what follows them is the backend's", () => {
     waiting.clock.advance(2_000);
     const id = await waiting.request();
     await waiting.sendSeen(frame(0x02, varint(id), Buffer.of(1), Buffer.alloc(300, 7)));
-    expect(await waiting.hold.release()).toBe(true);
+    expect(await releaseHold(waiting.hold)).toBe(true);
     expect(peek(waiting.client).length).toBe(0);
   });
 
@@ -238,8 +250,8 @@ describe("answers are eaten, and what follows them is the backend's", () => {
       waiting.clock.advance(60_000);
       if (protocol === 774) expect(waiting.client.sent).toBe(0);
       else expect(waiting.client.sent).toBe(8);
-      expect(waiting.hold.ended()).toBeNull();
-      expect(await waiting.hold.release()).toBe(true);
+      expect(waiting.hold.end).toBeNull();
+      expect(await releaseHold(waiting.hold)).toBe(true);
       expect(peek(waiting.client)).toEqual(pipelined);
     });
   }
@@ -262,7 +274,7 @@ describe("answers are eaten, and what follows them is the backend's", () => {
       await waiting.request();
       await waiting.player.send(bytes);
       expect(await waiting.ended()).toBe("out-of-turn");
-      expect(await waiting.hold.release()).toBe(false);
+      expect(await releaseHold(waiting.hold)).toBe(false);
       expect(waiting.clock.pending).toBe(0);
     });
   }
@@ -282,7 +294,7 @@ describe("the end of a hold", () => {
         leave(waiting.player);
         expect(await waiting.ended()).toBe("left");
         expect(waiting.clock.pending).toBe(0);
-        expect(await waiting.hold.release()).toBe(false);
+        expect(await releaseHold(waiting.hold)).toBe(false);
       });
     }
   }
@@ -290,10 +302,10 @@ describe("the end of a hold", () => {
   test("its limit", async () => {
     using waiting = await held({ protocol: 47 });
     waiting.clock.advance(limitMs - 1);
-    expect(waiting.hold.ended()).toBeNull();
+    expect(waiting.hold.end).toBeNull();
     waiting.clock.advance(1);
-    expect(waiting.hold.ended()).toBe("late");
-    expect(waiting.hold.signal.aborted).toBe(true);
+    expect(waiting.hold.end).toBe("late");
+    expect(waiting.hold.control.signal.aborted).toBe(true);
     expect(waiting.clock.pending).toBe(0);
   });
 
@@ -303,17 +315,17 @@ describe("the end of a hold", () => {
     waiting.clock.advance(limitMs - 1);
     endsAt = limitMs + 30_000;
     waiting.clock.advance(30_000);
-    expect(waiting.hold.ended()).toBeNull();
+    expect(waiting.hold.end).toBeNull();
     waiting.clock.advance(1);
-    expect(waiting.hold.ended()).toBe("late");
+    expect(waiting.hold.end).toBe("late");
     expect(waiting.clock.pending).toBe(0);
   });
 
   test("the router stops", async () => {
     using waiting = await held();
     waiting.stopping.abort();
-    expect(waiting.hold.ended()).toBe("stopping");
-    expect(waiting.hold.signal.aborted).toBe(true);
+    expect(waiting.hold.end).toBe("stopping");
+    expect(waiting.hold.control.signal.aborted).toBe(true);
     expect(waiting.clock.pending).toBe(0);
   });
 
@@ -321,8 +333,8 @@ describe("the end of a hold", () => {
     const stopping = new AbortController();
     stopping.abort();
     using waiting = await held({ stopping });
-    expect(waiting.hold.ended()).toBe("stopping");
-    expect(waiting.hold.signal.aborted).toBe(true);
+    expect(waiting.hold.end).toBe("stopping");
+    expect(waiting.hold.control.signal.aborted).toBe(true);
     expect(waiting.clock.pending).toBe(0);
   });
 
@@ -331,48 +343,36 @@ describe("the end of a hold", () => {
     waiting.stopping.abort();
     waiting.player.reset();
     await until("the client is gone", () => waiting.client.closed);
-    expect(waiting.hold.ended()).toBe("stopping");
+    expect(waiting.hold.end).toBe("stopping");
   });
 
   test("stopped without a word it is quiet, and its end is none", async () => {
     using waiting = await held();
-    waiting.hold.stop();
-    waiting.hold.stop();
+    stopHold(waiting.hold);
+    stopHold(waiting.hold);
     expect(waiting.clock.pending).toBe(0);
     waiting.stopping.abort();
-    expect(waiting.hold.ended()).toBeNull();
+    expect(waiting.hold.end).toBeNull();
     expect(waiting.client.sent).toBe(0);
   });
 
-  test("nothing keeps listening to the router's own signal", async () => {
+  test("who was released, stopped or has left is kept no longer", async () => {
     const stopping = new AbortController();
-    const { signal } = stopping;
-    let listening = 0;
-    const add = signal.addEventListener.bind(signal);
-    const remove = signal.removeEventListener.bind(signal);
-    signal.addEventListener = (...args: unknown[]) => {
-      listening += 1;
-      Reflect.apply(add, signal, args);
-    };
-    signal.removeEventListener = (...args: unknown[]) => {
-      listening -= 1;
-      Reflect.apply(remove, signal, args);
-    };
     using released = await held({ stopping });
-    await released.hold.release();
-    expect(listening).toBe(0);
+    await releaseHold(released.hold);
+    using stopped = await held({ stopping });
+    stopHold(stopped.hold);
     using left = await held({ stopping });
-    expect(listening).toBe(1);
-    left.player.finish();
+    left.player.close();
     await left.ended();
-    expect(listening).toBe(0);
+    for (const { hold } of [released, stopped, left]) expect(hold.deps.holds.waiting.size).toBe(0);
   });
 });
 
 describe("a release", () => {
   test("hands over at once when nothing is owed, and nothing more is sent", async () => {
     using waiting = await held();
-    expect(await waiting.hold.release()).toBe(true);
+    expect(await releaseHold(waiting.hold)).toBe(true);
     expect(waiting.clock.pending).toBe(0);
     waiting.clock.advance(60_000);
     expect(waiting.client.sent).toBe(0);
@@ -383,7 +383,7 @@ describe("a release", () => {
     using waiting = await held();
     waiting.clock.advance(2_000);
     const id = await waiting.request();
-    const released = waiting.hold.release();
+    const released = releaseHold(waiting.hold);
     const later = frame(0x01, Buffer.from("later"));
     await waiting.player.send(Buffer.concat([pluginNotUnderstood(id), later]));
     expect(await released).toBe(true);
@@ -394,60 +394,60 @@ describe("a release", () => {
   test("gives up on a mute client after 5 s, which is no end of the hold's own", async () => {
     using waiting = await held();
     waiting.clock.advance(2_000);
-    const released = waiting.hold.release();
+    const released = releaseHold(waiting.hold);
     waiting.clock.advance(4_999);
     expect(await Promise.race([released, Bun.sleep(20).then(() => "pending")])).toBe("pending");
     waiting.clock.advance(1);
     expect(await released).toBe(false);
-    expect(waiting.hold.ended()).toBeNull();
+    expect(waiting.hold.end).toBeNull();
     expect(waiting.clock.pending).toBe(0);
   });
 
   test("is over when the client leaves instead", async () => {
     using waiting = await held();
     waiting.clock.advance(2_000);
-    const released = waiting.hold.release();
+    const released = releaseHold(waiting.hold);
     waiting.player.reset();
     expect(await released).toBe(false);
-    expect(waiting.hold.ended()).toBe("left");
+    expect(waiting.hold.end).toBe("left");
   });
 
   test("is over when the client says something else instead", async () => {
     using waiting = await held();
     waiting.clock.advance(2_000);
-    const released = waiting.hold.release();
+    const released = releaseHold(waiting.hold);
     await waiting.player.send(frame(0x01, Buffer.of(1)));
     expect(await released).toBe(false);
-    expect(waiting.hold.ended()).toBe("out-of-turn");
+    expect(waiting.hold.end).toBe("out-of-turn");
   });
 });
 
 describe("a client that is to prove that it is a game", () => {
   test("is asked at once and but once, and has proved it with its answer", async () => {
     using waiting = await held({ keepAlive: false });
-    const proofs = [waiting.hold.prove(), waiting.hold.prove()];
+    const proofs = [proveHold(waiting.hold), proveHold(waiting.hold)];
     await waiting.sendSeen(pluginNotUnderstood(await waiting.request()));
     expect(await Promise.all(proofs)).toEqual([true, true]);
-    expect(await waiting.hold.prove()).toBe(true);
+    expect(await proveHold(waiting.hold)).toBe(true);
     expect(waiting.client.sent).toBe(pluginRequest(firstId, channel, Buffer.alloc(0)).length);
-    expect(waiting.hold.ended()).toBeNull();
+    expect(waiting.hold.end).toBeNull();
   });
 
   test("has proved it already when it has answered a keep-alive", async () => {
     using waiting = await held();
     waiting.clock.advance(2_000);
     await waiting.sendSeen(pluginNotUnderstood(await waiting.request()));
-    expect(await waiting.hold.prove()).toBe(true);
+    expect(await proveHold(waiting.hold)).toBe(true);
   });
 
   test("has 10 s for it", async () => {
     using waiting = await held({ keepAlive: false });
-    const proof = waiting.hold.prove();
+    const proof = proveHold(waiting.hold);
     waiting.clock.advance(9_999);
     expect(waiting.clock.pending).toBe(2);
     waiting.clock.advance(1);
     expect(await proof).toBe(false);
-    expect(waiting.hold.ended()).toBeNull();
+    expect(waiting.hold.end).toBeNull();
   });
 
   const unable: readonly {
@@ -463,20 +463,20 @@ describe("a client that is to prove that it is a game", () => {
   ];
   test.each(unable)("but not one $name", async ({ options }) => {
     using waiting = await held(options);
-    expect(await waiting.hold.prove()).toBe(false);
+    expect(await proveHold(waiting.hold)).toBe(false);
     expect(waiting.client.sent).toBe(0);
   });
 
   test("has not when it leaves, or says something else", async () => {
     using leaving = await held({ keepAlive: false });
-    const proof = leaving.hold.prove();
+    const proof = proveHold(leaving.hold);
     leaving.player.reset();
     expect(await proof).toBe(false);
     using babbling = await held({ keepAlive: false });
-    const other = babbling.hold.prove();
+    const other = proveHold(babbling.hold);
     await babbling.player.send(pluginNotUnderstood(firstId + 7));
     expect(await other).toBe(false);
-    expect(babbling.hold.ended()).toBe("out-of-turn");
+    expect(babbling.hold.end).toBe("out-of-turn");
   });
 
   test("cannot guess the question's number", async () => {
@@ -488,12 +488,12 @@ describe("a client that is to prove that it is a game", () => {
         deadlines: clock,
         keepAlive: false,
         leftMs: () => limitMs,
-        stopping: new AbortController().signal,
+        holds: createHolds(new AbortController().signal),
       });
-      const proof = hold.prove();
+      const proof = proveHold(hold);
       const request = await ends.player.readFrame();
       ids.add(readVarint(request.body, 0)?.value ?? -1);
-      hold.stop();
+      stopHold(hold);
       expect(await proof).toBe(false);
     }
     expect(ids.size).toBe(5);

@@ -14,7 +14,9 @@ import { parseAddress } from "../../src/routing/address.ts";
 import { type Pattern, parsePattern } from "../../src/routing/pattern.ts";
 import type { Route } from "../../src/routing/route.ts";
 import { createRouteTable, type RouteTable } from "../../src/routing/table.ts";
+import { createAbsences } from "../../src/session/absences.ts";
 import type { SessionEvent, SessionFacts } from "../../src/session/event.ts";
+import { createHolds } from "../../src/session/hold.ts";
 import type { Outcome } from "../../src/session/outcome.ts";
 import { createSessions, type Sessions } from "../../src/session/sessions.ts";
 import { createStatusCache } from "../../src/session/status-cache.ts";
@@ -191,7 +193,7 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     wakeProof: options.wakeProof ?? false,
     idle: options.idle ?? null,
     wakePermissions: () => options.wakePermissions ?? everybody,
-    stopping: stopping.signal,
+    holds: createHolds(stopping.signal),
     asleepText,
     loadingText,
     simplifySrv: false,
@@ -199,6 +201,7 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     filter: createClientFilter({ allow: [], deny: [] }),
     sendProxyProtocol: false,
     statusMemory: createStatusMemory({ now: deadlines.now, changed: () => {} }),
+    absences: createAbsences(deadlines),
     statusCache:
       options.statusMaxAgeMs === undefined
         ? null
