@@ -1,12 +1,16 @@
-/** Measures the built router beside HAProxy and nginx: `bun run bench [--quick | --micro] [--only PART]... [--peer name=/path]... [--router /path]`. */
+/**
+ * Measures the built router beside HAProxy and nginx: `bun run bench [--quick | --micro] [--doc] [--only PART]... [--peer name=/path]...
+ * [--router /path]`. `--doc` puts the result into docs/performance.md; with `--from FILE` that of an earlier run.
+ */
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { type Load, startLoad } from "./load.ts";
 import { baseRows, idleRow } from "./memory-rows.ts";
 import { microRows } from "./micro.ts";
+import { writePage } from "./page.ts";
 import { relayRows } from "./relay-rows.ts";
-import { machineText, microText, type Result, tableText } from "./report.ts";
+import { commitText, machineText, microText, type Result, runText, tableText } from "./report.ts";
 import { routesRows } from "./routes-rows.ts";
 import type { Row } from "./row.ts";
 import {
@@ -15,6 +19,7 @@ import {
   haproxy,
   minecraftRouter,
   nginx,
+  programsText,
   type Target,
 } from "./targets.ts";
 import { wakeRows } from "./wake-rows.ts";
@@ -43,6 +48,8 @@ type Size = (typeof sizes)[keyof typeof sizes];
 const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
+    doc: { type: "boolean", default: false },
+    from: { type: "string" },
     micro: { type: "boolean", default: false },
     only: { type: "string", multiple: true, default: [] },
     peer: { type: "string", multiple: true, default: [] },
@@ -51,6 +58,8 @@ const { values } = parseArgs({
 });
 
 const binary = resolve(values.router);
+
+if (values.doc && values.only.length > 0) throw new Error("--doc needs all parts, without --only");
 
 const peers = values.peer.map((peer) => {
   const [name = "", path] = peer.split(/=(.*)/s);
@@ -114,27 +123,27 @@ async function measure(size: Size): Promise<readonly Row[]> {
   return rows;
 }
 
-function commit(): string {
-  const git = Bun.spawnSync(["git", "rev-parse", "--short=12", "HEAD"], { cwd: root });
-  return git.exitCode === 0 ? git.stdout.toString().trim() : "unknown";
+async function bench(mode: Result["mode"]): Promise<Result> {
+  const startedAt = performance.now();
+  const about = {
+    machine: machineText(),
+    programs: programsText(),
+    commit: commitText(),
+    date: new Date().toISOString(),
+  };
+  const rows = await measure(sizes[mode]);
+  const seconds = Math.round((performance.now() - startedAt) / 1000);
+  const result: Result = { ...about, mode, seconds, rows };
+  await Bun.write(join(root, "bench.json"), `${JSON.stringify(result, null, 2)}\n`);
+  return result;
 }
 
-async function bench(mode: Result["mode"]): Promise<void> {
-  const startedAt = performance.now();
-  const rows = await measure(sizes[mode]);
-  const result: Result = {
-    machine: machineText(),
-    commit: commit(),
-    date: new Date().toISOString(),
-    mode,
-    seconds: Math.round((performance.now() - startedAt) / 1000),
-    rows,
-  };
-  await Bun.write(join(root, "bench.json"), `${JSON.stringify(result, null, 2)}\n`);
-  console.log(`\n${tableText(rows)}\n`);
-  console.log(`${result.machine}; commit ${result.commit}; ${mode}, ${result.seconds} s`);
+async function show(result: Result): Promise<void> {
+  console.log(`\n${tableText(result.rows)}\n\n${runText(result)}`);
+  if (values.doc) await writePage(result);
 }
 
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
 if (values.micro) console.log(microText(microRows()));
-else await bench(values.quick ? "quick" : "full");
+else if (values.from !== undefined) await show(await Bun.file(values.from).json());
+else await show(await bench(values.quick ? "quick" : "full"));

@@ -24,12 +24,14 @@ export async function baseRows(
   );
   return [
     {
+      id: "base",
       scenario: "base, 1,000 routes and no client",
       unit: "MB RSS",
       ...memory,
       goal: { kind: "value", atMost: 60 },
     },
     {
+      id: "start",
       scenario: "start to first connection, 1,000 routes",
       unit: "ms",
       ...start,
@@ -62,6 +64,7 @@ export async function idleRow(
     }),
   );
   return {
+    id: "idle",
     scenario: `idle, ${idleSessions.toLocaleString("en-US")} open sessions`,
     unit: "bytes RSS per session",
     ...compared,

@@ -43,7 +43,7 @@ async function bulk(
   targets: readonly Target[],
   load: Load,
   size: Size,
-  sessions: number,
+  sessions: 1 | 20,
 ): Promise<Row> {
   const bytesEach = Math.floor(size.bulkBytes / sessions);
   const compared = await compare(targets, size.rounds, async (target) => {
@@ -55,6 +55,7 @@ async function bulk(
     return (cpu * 1e9) / arrived;
   });
   return {
+    id: sessions === 1 ? "bulk-1" : "bulk-20",
     scenario: `bulk, ${sessions} ${sessions === 1 ? "session" : "sessions"}`,
     unit: "CPU s per GB",
     ...compared,
@@ -80,6 +81,7 @@ async function packets(targets: readonly Target[], load: Load, size: Size): Prom
     return (cpu * 1e6) / (2 * echoed);
   });
   return {
+    id: "packets",
     scenario: `packets, ${players.toLocaleString("en-US")} players × ${packetsPerSecond}/s × ${packetBytes} bytes`,
     unit: "CPU µs per packet",
     ...compared,
@@ -97,6 +99,7 @@ async function connections(targets: readonly Target[], load: Load, size: Size): 
     return (cpu * 1e6) / size.pings;
   });
   return {
+    id: "pings-relayed",
     scenario: "connections, pings relayed",
     unit: "CPU µs per session",
     ...compared,

@@ -1,8 +1,8 @@
 import type { TestPostgres } from "../support/postgres.ts";
 import { greetings, hostnameOf } from "./jobs.ts";
 import type { Load } from "./load.ts";
-import { percentile } from "./measure.ts";
-import type { Row } from "./row.ts";
+import { percentile, rssBytes } from "./measure.ts";
+import type { Row, RowId } from "./row.ts";
 import { openServers, type Servers } from "./servers.ts";
 import { type Contender, minecraftRouter, type Target } from "./targets.ts";
 
@@ -17,7 +17,7 @@ export interface RoutesSize {
 const rowCount = 100_000;
 const notificationsPerSecond = 10_000;
 const pauseMs = 200;
-/** After a read of everything the router rests for as long; a change just then is no measure of the others. */
+/** After a read of everything the router rests for as long, and does not read everything again; a change just then is no measure of the others. */
 const settleMs = 2_000;
 
 const nameOf = (index: number): string => `s${String(index).padStart(6, "0")}`;
@@ -38,22 +38,30 @@ export async function routesRows(
     await using router = await startOn(servers, binary, load);
     const loadedAt = await seenAt(router, load, rowCount, "echo");
     rows.push({
+      id: "rows-load",
       scenario: "100,000 rows, start to the last one routed",
       unit: "s",
       ours: (loadedAt - startedAt) / 1000,
       others: {},
       goal: { kind: "value", atMost: 3 },
     });
-    await Bun.sleep(settleMs);
-    rows.push(await changeRow("own trigger", servers, router, load, size.changes, 50));
+    rows.push(await changeRow(ownChange, servers, router, load, size.changes));
     await using quiet = await control.start(load.backends);
     rows.push(...(await stallRows(servers, router, quiet, load, size)));
+    rows.push({
+      id: "rows-memory",
+      scenario: "100,000 rows, after all this",
+      unit: "MB RSS",
+      ours: rssBytes(router.pid) / 1e6,
+      others: {},
+      goal: { kind: "none" },
+    });
   }
   await using servers = await openFilled(postgres, load, "seed");
   await using router = await startOn(servers, binary, load);
   await seenAt(router, load, rowCount, "echo");
   await Bun.sleep(settleMs);
-  rows.push(await changeRow("seed's trigger", servers, router, load, size.seedChanges, 700));
+  rows.push(await changeRow(seedChange, servers, router, load, size.seedChanges));
   return rows;
 }
 
@@ -90,14 +98,20 @@ const seenAt = (
     greeting: greetings[role],
   });
 
+const ownChange = { id: "rows-change", trigger: "own trigger", goalMs: 50 } as const;
+const seedChange = { id: "rows-change-seed", trigger: "seed's trigger", goalMs: 700 } as const;
+
 /** Time from sending one UPDATE to the first login that goes by it. The pauses make each a change of its own: bursts are read together. */
 async function changeRow(
-  trigger: string,
+  {
+    id,
+    trigger,
+    goalMs,
+  }: { readonly id: RowId; readonly trigger: string; readonly goalMs: number },
   { sql }: Servers,
   router: Target,
   load: Load,
   changes: number,
-  goalMs: number,
 ): Promise<Row> {
   const times: number[] = [];
   for (let index = 1; index <= changes; index++) {
@@ -107,6 +121,7 @@ async function changeRow(
     times.push((await seenAt(router, load, index, "echo2")) - sentAt);
   }
   return {
+    id,
     scenario: `100,000 rows, one change, ${trigger}, p99 of ${changes}`,
     unit: "ms",
     ours: percentile(times, 0.99),
@@ -129,6 +144,7 @@ async function stallRows(
   const { stallSeconds: seconds } = size;
   const hostname = hostnameOf("echo");
   const longest = async (
+    id: RowId,
     scenario: string,
     disturb: (until: number) => Promise<void>,
   ): Promise<Row> => {
@@ -140,6 +156,7 @@ async function stallRows(
     const value = percentile(theirs, 1);
     const longest = percentile(ours, 1);
     return {
+      id,
       scenario,
       unit: "ms, longest stall",
       ours: longest,
@@ -149,13 +166,13 @@ async function stallRows(
   };
 
   return [
-    await longest("100,000 rows read again all the time", async (endsAt) => {
+    await longest("rows-reread", "100,000 rows read again all the time", async (endsAt) => {
       while (performance.now() < endsAt) {
         await sql`SELECT pg_notify('automc_routes_changed', '')`;
         await Bun.sleep(500);
       }
     }),
-    await longest("10,000 notifications a second", async (endsAt) => {
+    await longest("rows-notify", "10,000 notifications a second", async (endsAt) => {
       const startedAt = performance.now();
       for (let sent = 0; performance.now() < endsAt; ) {
         const elapsed = (performance.now() - startedAt) / 1000;

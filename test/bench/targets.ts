@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { requireProgram } from "../support/debian.ts";
 import { laterPort } from "../support/ports.ts";
-import { until } from "../support/postgres.ts";
+import { postgresBinaries, until } from "../support/postgres.ts";
 import { type BackendPorts, hostnameOf, type Role, roles } from "./jobs.ts";
 import { childrenOf } from "./measure.ts";
 
@@ -130,6 +130,22 @@ stream {
     return { ...target, pid: worker, port: (role) => ports[role] };
   },
 };
+
+/** The versions of the others, and of Postgres, where they are installed. */
+export function programsText(): string {
+  const commands = [
+    ["HAProxy", "haproxy", "-v"],
+    ["nginx", "nginx", "-v"],
+    ["PostgreSQL", join(postgresBinaries(), "postgres"), "--version"],
+  ] as const;
+  return commands
+    .flatMap(([name, program, flag]) => {
+      if (Bun.which(program) === null) return [];
+      const { stdout, stderr } = Bun.spawnSync([program, flag]);
+      return `${name} ${/\d+(\.\d+)+/.exec(`${stdout}${stderr}`)?.[0] ?? "of an unknown version"}`;
+    })
+    .join(", ");
+}
 
 /** Programs that must not outlive the bench, however it ends. */
 const running = new Set<Bun.Subprocess>();

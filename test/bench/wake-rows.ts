@@ -63,6 +63,7 @@ async function holdRows(router: Target, load: Load, size: WakeSize): Promise<rea
   const scenario = `held logins, ${heldLogins.toLocaleString("en-US")} waiting`;
   return [
     {
+      id: "held-memory",
       scenario,
       unit: "bytes RSS per hold",
       ours: memory / heldLogins,
@@ -70,6 +71,7 @@ async function holdRows(router: Target, load: Load, size: WakeSize): Promise<rea
       goal: { kind: "value", atMost: 8_000 },
     },
     {
+      id: "held-cpu",
       scenario,
       unit: "CPU ms per hold and minute",
       ours: (cpu * 1000) / heldLogins / (size.holdSeconds / 60),
@@ -94,6 +96,7 @@ async function pingRow(router: Target, load: Load, size: WakeSize): Promise<Row>
   };
   for (const ping of pings) await measure(ping);
   return {
+    id: "pings-asleep",
     scenario: "asleep pings, answered by the router",
     unit: "CPU µs per ping",
     ...(await compare(pings, size.rounds, measure)),
@@ -108,6 +111,7 @@ async function wokenRow(router: Target, load: Load): Promise<Row> {
   const directMs = median(await load.run("logins", { port, hostnames: direct }));
   const wokenMs = median(await load.run("logins", { port, hostnames: woken }));
   return {
+    id: "woken",
     scenario: "login by the waker, added to first byte, p50",
     unit: "ms",
     ours: wokenMs - directMs,

@@ -63,7 +63,7 @@ export const serverAccount = findAccount();
 
 /** A started server: about 0.8 s. Throws, with what to install, when PostgreSQL is not there. */
 export async function startPostgres(options: TestPostgresOptions = {}): Promise<TestPostgres> {
-  const binaries = findBinaries();
+  const binaries = postgresBinaries();
   const folder = mkdtempSync(join(tmpdir(), "automc-postgres-"));
   own(folder);
   const data = join(folder, "data");
@@ -250,7 +250,8 @@ function startUndertaker(binaries: string, folder: string) {
 }
 
 /** The newest installation where Debian puts it, else whatever is on PATH. */
-function findBinaries(): string {
+/** The folder of PostgreSQL's programs, of the newest version that is installed. Throws, with what to install, when there is none. */
+export function postgresBinaries(): string {
   const debian = "/usr/lib/postgresql";
   const versions = existsSync(debian) ? readdirSync(debian).map(Number) : [];
   for (const version of versions.sort((a, b) => b - a)) {

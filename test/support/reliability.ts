@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { machineText, markdown } from "../bench/report.ts";
+import { commitText, machineText, markdown } from "../bench/report.ts";
+import { withMarked } from "./marked.ts";
 
 /** What the router promises; docs/reliability.md spells them out. */
 export const promises = ["P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8"] as const;
@@ -42,28 +43,15 @@ export const measurementsText = (measurements: readonly Measurement[]): string =
     ),
   ]);
 
-const root = join(import.meta.dir, "../..");
-const document = join(root, "docs/reliability.md");
-const from = "<!-- results -->\n";
-const to = "<!-- /results -->";
+const document = join(import.meta.dir, "../../docs/reliability.md");
 
 /** Puts the results of one whole run into docs/reliability.md, with the commit, the machine and the date. */
 export async function writeResults(measurements: readonly Measurement[]): Promise<void> {
-  const text = await Bun.file(document).text();
-  const [before, rest] = text.split(from);
-  const after = rest?.split(to)[1];
-  if (before === undefined || after === undefined) {
-    throw new Error("docs/reliability.md has lost its marks");
-  }
   const date = new Date().toISOString().slice(0, 10);
-  const run = `${machineText()}; Bun ${Bun.version}; commit ${commit()}; ${date}.`;
-  const table = measurementsText(measurements);
-  await Bun.write(document, `${before}${from}\n${run}\n\n${table}\n\n${to}${after}`);
-}
-
-function commit(): string {
-  const git = Bun.spawnSync(["git", "describe", "--always", "--abbrev=12", "--dirty"], {
-    cwd: root,
-  });
-  return git.exitCode === 0 ? git.stdout.toString().trim() : "unknown";
+  const run = `${machineText()}; Bun ${Bun.version}; commit ${commitText()}; ${date}.`;
+  const page = await Bun.file(document).text();
+  await Bun.write(
+    document,
+    withMarked(page, "results", `${run}\n\n${measurementsText(measurements)}`),
+  );
 }
