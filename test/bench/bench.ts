@@ -37,9 +37,9 @@ const sizes = {
   full: {
     memoryRounds: 3,
     startRounds: 5,
-    relay: { rounds: 5, warmUpPings: 50_000, bulkBytes: 2e9, packetSeconds: 10, pings: 20_000 },
-    wake: { rounds: 5, pings: 20_000, holdSeconds: 48 },
-    routes: { changes: 200, seedChanges: 200, stallSeconds: 20 },
+    relay: { rounds: 5, warmUpPings: 30_000, bulkBytes: 2e9, packetSeconds: 8, pings: 20_000 },
+    wake: { rounds: 5, pings: 10_000, holdSeconds: 32 },
+    routes: { changes: 200, seedChanges: 200, stallSeconds: 15 },
   },
 } as const;
 
