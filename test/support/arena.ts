@@ -2,12 +2,13 @@ import { expect } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { hostnameOf, type Role, roles } from "../bench/jobs.ts";
+import { hostnameOf, roles } from "../bench/jobs.ts";
 import { type Load, startLoad } from "../bench/load.ts";
 import { noQueue } from "./e2e-network.ts";
 import type { FloodJobs } from "./flood-jobs.ts";
 import { makeNetns, type Netns } from "./netns.ts";
 import { type Router, startRouter } from "./router.ts";
+import { type RouterApi, reserveRouterApi } from "./router-api.ts";
 import { startWorker, type Worker } from "./worker.ts";
 
 /** The built router in a namespace of its own, between the backends and players of the bench and a flood. Dispose ends them all. */
@@ -20,8 +21,7 @@ export interface Arena extends AsyncDisposable {
   readonly floods: readonly Worker<FloodJobs>[];
   /** Where the router listens, as seen from inside the namespace. */
   readonly place: { readonly hostname: string; readonly port: number };
-  /** The router's API on a socket file, as `fetch` takes it. */
-  readonly api: string;
+  readonly api: RouterApi;
   /** The value of a metric, all labels together; 0 for one that has none yet. */
   metric(name: string): Promise<number>;
   /** Logs in to an echo so many times, one after the other; gives the time to the first byte of each, ms. */
@@ -64,8 +64,6 @@ export interface ArenaOptions {
   readonly resolvConf?: (netns: Netns) => string;
   /** More routes, as `MAPPING` has them. */
   readonly routes?: (netns: Netns) => readonly string[];
-  /** Put in front of the router's command, inside the namespace. */
-  readonly within?: readonly string[];
   /** How many processes the flood comes from; 1 if not given. */
   readonly floods?: number;
 }
@@ -75,27 +73,19 @@ export async function startArena(options: ArenaOptions = {}): Promise<Arena> {
   await using started = new AsyncDisposableStack();
   const netns = started.use(makeNetns());
   const load = started.use(await startLoad(netns.enter));
-  // A socket file: unlike a port it is reached from outside the namespace.
   const directory = mkdtempSync(join(tmpdir(), "automc-arena-"));
   started.defer(() => rmSync(directory, { recursive: true, force: true }));
-  const api = join(directory, "api");
-  const mapping = roles.map(
-    (role: Role) => `${hostnameOf(role)}=127.0.0.1:${load.backends.roles[role]}`,
-  );
-  const resolvConf = join(directory, "resolv.conf");
-  if (options.resolvConf) writeFileSync(resolvConf, options.resolvConf(netns));
-  const withResolvConf = options.resolvConf ? mountOver("/etc/resolv.conf", resolvConf) : [];
+  const api = reserveRouterApi(join(directory, "api"));
   const router = started.use(
     await startRouter({
-      within: [...netns.enter, ...withResolvConf, ...(options.within ?? [])],
+      within: [...netns.enter, ...withResolvConf(directory, options.resolvConf?.(netns))],
       env: {
         ...noQueue,
+        ...api.env,
         AUTOMC_BIND: "0.0.0.0",
         // The players of many a test come from one address.
         AUTOMC_CLIENT_EXEMPT: "127.0.0.0/8,198.18.0.0/15",
-        MAPPING: [...mapping, ...(options.routes?.(netns) ?? [])].join(","),
-        METRICS_BACKEND: "prometheus",
-        API_BINDING: `unix:${api}`,
+        MAPPING: [...routesTo(load), ...(options.routes?.(netns) ?? [])].join(","),
         ...options.env,
       },
     }),
@@ -108,11 +98,6 @@ export async function startArena(options: ArenaOptions = {}): Promise<Arena> {
       port: router.port,
       hostnames: Array.from({ length: times }, () => hostnameOf("echo")),
     });
-  const metric = async (name: string): Promise<number> => {
-    const response = await fetch("http://router/metrics", { unix: api, keepalive: false });
-    const values = (await response.text()).matchAll(new RegExp(`^${name}(?:{.*})? (\\S+)$`, "gm"));
-    return [...values].reduce((sum, [, value]) => sum + Number(value), 0);
-  };
   await login(200);
   const running = started.move();
   return {
@@ -122,15 +107,23 @@ export async function startArena(options: ArenaOptions = {}): Promise<Arena> {
     floods,
     place: { hostname: "127.0.0.1", port: router.port },
     api,
-    metric,
+    async metric(name) {
+      const series = [...(await api.metrics())].filter(([key]) => key.split("{", 1)[0] === name);
+      return series.reduce((sum, [, value]) => sum + value, 0);
+    },
     login,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
 
-/** What to put in front of a command so that it finds one file in place of another; nobody else does. */
-const mountOver = (path: string, file: string): readonly string[] => [
-  ...["unshare", "--mount", "sh", "-c"],
-  `mount --bind "$0" ${path} && exec "$@"`,
-  file,
-];
+const routesTo = ({ backends }: Load): readonly string[] =>
+  roles.map((role) => `${hostnameOf(role)}=127.0.0.1:${backends.roles[role]}`);
+
+/** What to put in front of a command so that it finds that text in /etc/resolv.conf, and nobody else does. */
+function withResolvConf(directory: string, text: string | undefined): readonly string[] {
+  if (text === undefined) return [];
+  const file = join(directory, "resolv.conf");
+  writeFileSync(file, text);
+  const mount = 'mount --bind "$0" /etc/resolv.conf && exec "$@"';
+  return ["unshare", "--mount", "sh", "-c", mount, file];
+}

@@ -9,13 +9,20 @@ export interface RouterApi {
   metrics(): Promise<ReadonlyMap<string, number>>;
   /** One series. Throws when there is none. */
   metric(series: string): Promise<number>;
+  /** Any request, by its path, as `fetch` takes it. */
+  request(path: string, init?: RequestInit): Promise<Response>;
 }
 
-/** An API on a port of its own, with mc-router's metrics as well. */
-export function reserveRouterApi(): RouterApi {
-  const binding = `127.0.0.1:${laterPort()}`;
+/** An API on a port of its own, or on a socket file there, which is reached from outside a network namespace; with mc-router's metrics as well. */
+export function reserveRouterApi(socketFile: string | null = null): RouterApi {
+  const binding = socketFile === null ? `127.0.0.1:${laterPort()}` : `unix:${socketFile}`;
+  const request = (path: string, init: RequestInit = {}): Promise<Response> =>
+    socketFile === null
+      ? fetch(`http://${binding}${path}`, init)
+      : // Not kept open: the router's descriptors are counted.
+        fetch(`http://router${path}`, { ...init, unix: socketFile, keepalive: false });
   async function get(path: string): Promise<string> {
-    const response = await fetch(`http://${binding}${path}`);
+    const response = await request(path);
     const text = await response.text();
     if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`);
     return text;
@@ -40,6 +47,7 @@ export function reserveRouterApi(): RouterApi {
         .sort();
     },
     metrics,
+    request,
     async metric(series) {
       const value = (await metrics()).get(series);
       if (value === undefined) throw new Error(`no series ${series}`);

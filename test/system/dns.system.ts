@@ -48,8 +48,7 @@ async function joinTime(arena: Arena, host: string): Promise<number> {
 async function saveTime({ api }: Arena, path: string, index: number): Promise<number> {
   const name = `saved${index}.example.org`;
   const since = performance.now();
-  const response = await fetch("http://router/routes", {
-    unix: api,
+  const response = await api.request("/routes", {
     method: "POST",
     body: JSON.stringify({ serverAddress: name, backend: "127.0.0.1:9" }),
   });
