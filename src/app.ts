@@ -10,7 +10,9 @@ import { createSwarmWaker } from "./backend/swarm.ts";
 import { createWakeBudget } from "./backend/wake-budget.ts";
 import { createWebhook } from "./backend/webhook.ts";
 import type { Config } from "./config/config.ts";
+import type { Limits } from "./config/limits.ts";
 import { createAddressSet, createClientFilter } from "./net/cidr.ts";
+import { createClientLimits } from "./net/client-limits.ts";
 import { createDeadlines, type Deadlines } from "./net/deadlines.ts";
 import { createDialer, type Dialer } from "./net/dial.ts";
 import { createEgress, type Egress } from "./net/egress.ts";
@@ -25,9 +27,12 @@ import { type Route, wakeId } from "./routing/route.ts";
 import type { RouteSource } from "./routing/source.ts";
 import { createRouteTable } from "./routing/table.ts";
 import { createAbsences } from "./session/absences.ts";
+import type { AdmissionDeps } from "./session/admission.ts";
+import { createDoor, type Door, type DoorDeps } from "./session/door.ts";
 import { createHolds } from "./session/hold.ts";
 import { openingMs } from "./session/opening.ts";
-import { createSessions, type LiveSession, type Sessions } from "./session/sessions.ts";
+import { createRefusals } from "./session/refusals.ts";
+import { createSessions, type LiveSession, overflow, type Sessions } from "./session/sessions.ts";
 import { createStatusCache } from "./session/status-cache.ts";
 import { createDockerSource } from "./sources/docker.ts";
 import { createEnvSource } from "./sources/env.ts";
@@ -81,7 +86,7 @@ const handshakesAreLost =
 
 /** Builds every room and opens the port. The error is one readable phrase. */
 export async function start(config: Config, deps: AppDeps): Promise<Result<App, string>> {
-  const { sessionLimit, metrics, inherited = [] } = deps;
+  const { metrics, inherited = [] } = deps;
   const emit: Observer = (event) => {
     readiness.observe(event);
     deps.emit(event);
@@ -135,11 +140,15 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
   const statuses = await openStatusStore(snapshot && statusPath(snapshot), { deadlines, warn });
   opened.push(statuses.stop);
 
+  const sessionLimit = limitOf(config, deps.sessionLimit, warn);
+  const settings = sessionSettings(config, deadlines);
+  const refusals = createRefusals({ deadlines, emit });
   const queue = createAcceptQueue({ perSecond: config.listen.connectionsPerSecond });
   const sessions = createSessions({
-    ...sessionSettings(config, deadlines),
+    ...settings,
     queue,
     limit: sessionLimit,
+    door: doorFor(config.limits, sessionLimit, settings.proxies, refusals.count),
     table,
     dialer,
     fleet,
@@ -148,13 +157,18 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     statusMemory: statuses.memory,
     deadlines,
     emit,
-    holds: createHolds(stopping.signal),
+    holds: createHolds(
+      stopping.signal,
+      config.limits.connections.holding ?? Math.ceil(sessionLimit / 2),
+    ),
   });
   metrics.attach({
     sessions: sessions.count,
     liveBytes: () => liveBytes(sessions.list()),
     routes: () => table.size().routes,
     rateLimitAvailable: queue.available,
+    refusals: refusals.counts,
+    forbiddenDials: egress.refused,
   });
 
   if (config.api !== null) {
@@ -176,7 +190,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
   }
 
   await firstRoutes(supervisor, deadlines);
-  const hooks = { accept: sessions.accept, fault };
+  const hooks = { admits: sessions.admits, accept: sessions.accept, fault };
   const isInherited = inherited.length > 0;
   const listener = isInherited
     ? listenOn(inherited, hooks)
@@ -297,6 +311,32 @@ function sessionSettings(config: Config, deadlines: Deadlines) {
     transferAsLogin: config.transferAsLogin,
     statusCache: maxAgeMs === 0 ? null : createStatusCache({ maxAgeMs, deadlines }),
   };
+}
+
+/** How many sessions there may be: as many as the operator wants, if there are file descriptors for them. */
+function limitOf(config: Config, possible: number, warn: (message: string) => void): number {
+  const wanted = config.limits.connections.total ?? possible;
+  if (wanted <= possible) return wanted;
+  warn(`AUTOMC_MAX_CONNECTIONS=${wanted}: the limit of file descriptors allows ${possible}`);
+  return possible;
+}
+
+/** Whom there is a place for. */
+function doorFor(
+  { client, connections }: Limits,
+  sessionLimit: number,
+  proxies: AdmissionDeps["proxies"],
+  refused: DoorDeps["refused"],
+): Door {
+  return createDoor({
+    clients: createClientLimits({ ...client, exempt: createAddressSet(client.exempt) }),
+    proxies,
+    places: {
+      total: sessionLimit + Math.min(overflow, sessionLimit),
+      opening: connections.opening ?? Number.POSITIVE_INFINITY,
+    },
+    refused,
+  });
 }
 
 /** Waits until every source has been read once, but not for ever. */

@@ -161,7 +161,7 @@ const table = [
       {
         name: "AUTOMC_CLIENT_RATE",
         kind: "integer",
-        default: "100",
+        default: "200",
         meaning:
           "Connections each second from one address, after a burst of ten times as many, at most half of them pings; 0 for no limit.",
         status: "supported",

@@ -15,9 +15,11 @@ export interface AddressBuckets {
   take(ip: string, kind: number): boolean;
   /** Gives back what a successful `take` took. */
   giveBack(ip: string, kind: number): void;
-  /** Counts one more that is there at the same time; false, and does not count it, when the address or its network is full. */
-  enter(ip: string): boolean;
-  /** Takes back one successful `enter`. */
+  /** Whether one more may be there at the same time, from this address and from its network. */
+  hasRoom(ip: string): boolean;
+  /** Counts one more that is there. */
+  enter(ip: string): void;
+  /** Takes back one `enter`. */
   leave(ip: string): void;
   /** How many addresses and networks are known at the moment. */
   size(): number;
@@ -187,20 +189,22 @@ export function createAddressBuckets(deps: AddressBucketsDeps): AddressBuckets {
     if (at !== -1) tokens[index] = Math.min(fullOf(at, kind), (tokens[index] ?? 0) + 1);
   }
 
-  function enter(ip: string): boolean {
+  function hasRoom(ip: string): boolean {
     if (liveLimit === 0 || !readIpPrefix(ip, prefix)) return true;
+    const network = find(networkTag(), networkHigh(), networkLow());
+    if (network !== -1 && (liveOf[network] ?? 0) >= liveLimit * networkFactor) return false;
+    const address = find(addressTag(), prefix.high, prefix.low);
+    return address === -1 || (liveOf[address] ?? 0) < liveLimit;
+  }
+
+  function enter(ip: string): void {
+    if (liveLimit === 0 || !readIpPrefix(ip, prefix)) return;
     const time = now();
-    const network = touch(networkTag(), networkHigh(), networkLow(), time);
-    if ((liveOf[network] ?? 0) >= liveLimit * networkFactor) return false;
     // From here on the network's entry counts as used, so that the address's does not push it out.
+    const network = touch(networkTag(), networkHigh(), networkLow(), time);
     liveOf[network] = (liveOf[network] ?? 0) + 1;
     const address = touch(addressTag(), prefix.high, prefix.low, time);
-    if ((liveOf[address] ?? 0) >= liveLimit) {
-      liveOf[network] = (liveOf[network] ?? 0) - 1;
-      return false;
-    }
     liveOf[address] = (liveOf[address] ?? 0) + 1;
-    return true;
   }
 
   function leave(ip: string): void {
@@ -214,5 +218,5 @@ export function createAddressBuckets(deps: AddressBucketsDeps): AddressBuckets {
     if (at !== -1) liveOf[at] = Math.max(0, (liveOf[at] ?? 0) - 1);
   }
 
-  return { take, giveBack, enter, leave, size: () => known };
+  return { take, giveBack, hasRoom, enter, leave, size: () => known };
 }

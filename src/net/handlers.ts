@@ -6,6 +6,8 @@ import { drained, forward, relayClosed, relayEnded } from "./relay.ts";
 export type SocketHooks = (
   | {
       readonly side: "client";
+      /** Whether a client with this address may come in. Asked before anything is kept for it. */
+      admits(ip: string): boolean;
       /** A client has connected; false refuses it at once. */
       accept(conn: Conn): boolean;
     }
@@ -29,6 +31,10 @@ export function socketHandlers(hooks: SocketHooks): SocketHandler<Conn> {
       }
       const remote = remoteEndpoint(socket);
       if (remote === null) {
+        socket.terminate();
+        return;
+      }
+      if (!hooks.admits(remote.ip)) {
         socket.terminate();
         return;
       }

@@ -7,7 +7,9 @@ import { backlogOf, raiseBacklog } from "./socket-options.ts";
 
 /** Whom to tell of clients. */
 export interface ListenHooks {
-  /** A client has connected; false refuses it at once, before anything is kept for it. Whoever takes it closes it. */
+  /** Whether a client with this IP literal may come in, before anything is kept for it; left out: everybody may. */
+  admits?(ip: string): boolean;
+  /** A client has connected; false refuses it at once. Whoever takes it closes it. */
   accept(client: Conn): boolean;
   /** A socket handler threw; the connection is cut already. */
   fault(error: Error): void;
@@ -74,30 +76,31 @@ interface BindFailure {
   readonly message: string;
 }
 
-interface Counted extends ListenHooks {
+interface Counted extends Required<ListenHooks> {
   /** How many clients have been let in or refused so far. */
   accepted(): number;
 }
 
-function countAccepted({ accept, fault }: ListenHooks): Counted {
+function countAccepted({ admits, accept, fault }: ListenHooks): Counted {
   let count = 0;
   return {
     fault,
     accepted: () => count,
-    accept(client) {
+    admits(ip) {
       count += 1;
-      return accept(client);
+      return admits === undefined || admits(ip);
     },
+    accept,
   };
 }
 
-const handlersFor = ({ accept, fault }: ListenHooks) =>
-  socketHandlers({ side: "client", accept, fault });
+const handlersFor = ({ admits, accept, fault }: Counted) =>
+  socketHandlers({ side: "client", admits, accept, fault });
 
 function bindTo(
   hostname: string,
   { port, shared = false }: ListenOptions,
-  hooks: ListenHooks,
+  hooks: Counted,
 ): Result<TCPSocketListener<Conn>, BindFailure> {
   const socket = handlersFor(hooks);
   try {
@@ -107,7 +110,7 @@ function bindTo(
   }
 }
 
-function takeOver(fd: number, hooks: ListenHooks): Result<TCPSocketListener<Conn>, string> {
+function takeOver(fd: number, hooks: Counted): Result<TCPSocketListener<Conn>, string> {
   try {
     const listener = Bun.listen<Conn>({ fd, allowHalfOpen: true, socket: handlersFor(hooks) });
     const { port } = nameOf(listener);

@@ -1,5 +1,6 @@
 import { patternText } from "../routing/pattern.ts";
 import type { Claim } from "../routing/table.ts";
+import type { DoorRefusal } from "../session/door.ts";
 import type { SessionFacts } from "../session/event.ts";
 import type { Answer, Dropped, Outcome } from "../session/outcome.ts";
 import type { Observer } from "./bus.ts";
@@ -243,6 +244,17 @@ function describe(event: RouterEvent, recordLogins: boolean): readonly Entry[] {
           fields: { client: clientEndpoint(event.client) },
         },
       ];
+    case "clients-refused":
+      return [
+        {
+          ...info("clients are turned away", {
+            why: refusalTexts[event.why],
+            count: event.count,
+            lastClient: event.lastIp,
+          }),
+          level: event.why === "total" || event.why === "opening" ? "warn" : "info",
+        },
+      ];
     case "session-holding":
       return [info("a player waits for the server", sessionFields(event.session))];
     case "session-relaying":
@@ -375,15 +387,24 @@ const answerMessages: Readonly<Record<Answer, string>> = {
   "wake-refused": "refused: the server is not started now",
   unproven: "refused: the client did not prove that it is a game",
   mute: "refused: the client did not answer while it waited",
+  throttled: "refused: too many joins from the client's address",
   full: "refused: the router is full",
   stopping: "refused: the router is stopping",
   "too-old": "refused: the client is older than Minecraft 1.7",
+};
+
+const refusalTexts: Readonly<Record<DoorRefusal, string>> = {
+  rate: "too many connections a second from their address",
+  client: "too many connections at a time from their address",
+  total: "the router is full",
+  opening: "too many clients have not said yet what they want",
 };
 
 const droppedMessages: Readonly<Record<Dropped, string>> = {
   silent: "closed: nothing was sent",
   filtered: "closed: the client's address may not connect",
   "bad-proxy-header": "closed: the PROXY protocol header is wrong",
+  throttled: "closed: too many connections or pings from the client's address",
   "not-minecraft": "closed: not Minecraft",
   "too-slow": "closed: no complete opening in time",
   left: "closed: the client left",

@@ -2,6 +2,7 @@ import type { StartRefused } from "../backend/wake-budget.ts";
 import type { SourceName } from "../routing/route.ts";
 import type { SessionFacts } from "../session/event.ts";
 import type { Outcome } from "../session/outcome.ts";
+import type { RefusalCounts } from "../session/refusals.ts";
 import type { Observer } from "./bus.ts";
 import {
   createCounter,
@@ -21,6 +22,10 @@ export interface RouterReadings {
   routes(): ReadonlyMap<SourceName, number>;
   /** Connections that would be taken up at once; see `AcceptQueue.available`. */
   rateLimitAvailable(): number;
+  /** Clients turned away as soon as they connected. */
+  refusals(): RefusalCounts;
+  /** Connections that were not made, as nothing may be connected to there. */
+  forbiddenDials(): number;
 }
 
 /** Bytes given to either side of a relay. */
@@ -71,6 +76,7 @@ const loginOutcomes = [
   "wake-refused",
   "unproven",
   "mute",
+  "throttled",
   "full",
   "stopping",
   "too-old",
@@ -158,7 +164,7 @@ function createSessionMetrics({ readings }: RouterMetricsDeps): Part {
   const limit = createGauge({
     name: "automc_session_limit",
     type: "gauge",
-    help: "Most clients at once that there are file descriptors for.",
+    help: "Most clients at once.",
     labels: [],
   });
   const sessions = createReading(
@@ -177,6 +183,28 @@ function createSessionMetrics({ readings }: RouterMetricsDeps): Part {
         { labels: { state: "relaying" }, value: relaying.size },
       ];
     },
+  );
+  const refused = createReading(
+    {
+      name: "automc_connections_refused_total",
+      type: "counter",
+      help: "Clients cut as soon as they connected, by why: rate or client (too many connections a second, or at a time, from their address), total (the router is full), or opening (too many that have not said what they want).",
+      labels: ["why"],
+    },
+    () =>
+      Object.entries(readings()?.refusals() ?? {}).map(([why, value]) => ({
+        labels: { why },
+        value,
+      })),
+  );
+  const forbidden = createReading(
+    {
+      name: "automc_dials_forbidden_total",
+      type: "counter",
+      help: "Connections to backends that were not made, as a route or whoever starts servers named an address that nothing may be connected to.",
+      labels: [],
+    },
+    () => [{ labels: {}, value: readings()?.forbiddenDials() ?? 0 }],
   );
   const bytes = createReading(
     {
@@ -237,7 +265,7 @@ function createSessionMetrics({ readings }: RouterMetricsDeps): Part {
           return;
       }
     },
-    families: [logins, limit, sessions, bytes],
+    families: [logins, limit, sessions, refused, forbidden, bytes],
   };
 }
 

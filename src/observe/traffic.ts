@@ -97,6 +97,7 @@ const answerErrors: Readonly<Record<Answer, ErrorType | null>> = {
   "wake-refused": "wakeup_failed",
   unproven: "wakeup_failed",
   mute: null,
+  throttled: null,
   full: null,
   stopping: null,
   // To mc-router a login of those days is a packet with another number.
@@ -110,6 +111,7 @@ const droppedErrors: Readonly<Record<Dropped, ErrorType | null>> = {
   "too-slow": "read",
   "bad-proxy-header": "read",
   filtered: null,
+  throttled: null,
   left: null,
   "unknown-host": "missing_backend",
   "no-answer": null,

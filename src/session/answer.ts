@@ -22,6 +22,8 @@ const kickTexts: Readonly<Record<Refusal, string>> = {
   unproven:
     "This server is asleep, and your game did not answer. Please join again, with Minecraft 1.13 or newer.",
   mute: "The server is ready now. Please join again.",
+  throttled:
+    "Too many players are joining from your network right now. Please try again in a few seconds.",
   full: "All places are taken right now. Please try again in a few minutes.",
   stopping: "The network is being restarted. Please join again in a moment.",
   "too-old": "This network needs Minecraft 1.7 or newer.",

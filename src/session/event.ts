@@ -1,5 +1,6 @@
 import type { Endpoint } from "../net/conn.ts";
 import type { Player } from "../protocol/login.ts";
+import type { DoorRefusal } from "./door.ts";
 import type { Outcome } from "./outcome.ts";
 
 /** What a session is about, as far as it has become known. Client-supplied text is raw: whoever prints it escapes it. */
@@ -28,6 +29,13 @@ export interface SessionFacts {
 export type SessionEvent =
   /** A client has connected; nothing is known about it yet. */
   | { readonly kind: "session-accepted"; readonly client: Endpoint }
+  /** So many clients have been turned away since the last event of this kind and reason, the last of them from that address. */
+  | {
+      readonly kind: "clients-refused";
+      readonly why: DoorRefusal;
+      readonly count: number;
+      readonly lastIp: string;
+    }
   /** A login waits for its server. */
   | { readonly kind: "session-holding"; readonly session: SessionFacts }
   /** Client and backend are joined. */

@@ -44,18 +44,20 @@ export interface Hold {
 /** Every login that waits. */
 export interface Holds {
   readonly waiting: Set<Hold>;
+  /** How many may wait at a time. */
+  readonly limit: number;
   /** The router stops: nobody waits any longer. */
   readonly stopping: AbortSignal;
 }
 
 /** Nobody waits yet. */
-export function createHolds(stopping: AbortSignal): Holds {
+export function createHolds(stopping: AbortSignal, limit = Number.POSITIVE_INFINITY): Holds {
   const waiting = new Set<Hold>();
   // One listener for all of them.
   stopping.addEventListener("abort", () => {
     for (const hold of [...waiting]) finish(hold, "stopping");
   });
-  return { waiting, stopping };
+  return { waiting, limit, stopping };
 }
 
 /** What a hold needs. */

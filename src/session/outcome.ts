@@ -19,7 +19,9 @@ export type Answer =
   | "unproven"
   /** The player's client no longer answered while it waited. */
   | "mute"
-  /** As many sessions as the router may hold. */
+  /** More joins from its address than one may make. */
+  | "throttled"
+  /** As many sessions as the router may hold, or as many waiting players. */
   | "full"
   /** The router is stopping. */
   | "stopping"
@@ -34,6 +36,8 @@ export type Dropped =
   | "filtered"
   /** It began like a PROXY protocol header, and was none. */
   | "bad-proxy-header"
+  /** More pings from its address than one may make, or more connections where a proxy told the address. */
+  | "throttled"
   /** Not Minecraft, or not within its limits. */
   | "not-minecraft"
   /** Its opening was not complete in time. */

@@ -28,8 +28,9 @@ export type Reached =
   | { readonly kind: "asleep" | "waking"; readonly reason: string | null }
   | { readonly kind: "unreachable"; readonly reason: string }
   | { readonly kind: "wake-failed"; readonly waitedMs: number; readonly reason: string }
+  /** May not be started by this player; or as many wait already as may. */
   | {
-      readonly kind: "wake-denied";
+      readonly kind: "wake-denied" | "full";
       readonly waitedMs: number | null;
       readonly reason: string | null;
     }
@@ -188,22 +189,34 @@ export interface SleepersLogin {
   gone(): AbortSignal;
 }
 
+/** The way for a login that may not wait: to where its server is, if it runs; else it ends as `instead`. */
+export async function reachWithoutWaiting(
+  { sleeper, opening, gone }: SleepersLogin,
+  instead: "wake-denied" | "full",
+  fleet: Fleet,
+  deps: ReachDeps,
+  notes: ReachNotes,
+): Promise<Reached> {
+  const reached = await reachAsItIs(sleeper, fleet, (address) =>
+    reachDirectly(address, opening, gone(), deps, notes),
+  );
+  if (reached.kind !== "unreachable") return reached;
+  return { kind: instead, waitedMs: null, reason: reached.reason };
+}
+
 /**
  * The way for a login to a server that may have to be started. The client is held meanwhile, and the router commits late:
  * until the backend's first byte is here, a dial that fails or is dropped just leads back to waiting.
  */
 export async function reachByWaking(
-  { client, protocol, sleeper, mayStart, ip, opening, gone }: SleepersLogin,
+  login: SleepersLogin,
   fleet: Fleet,
   deps: ReachDeps,
   notes: ReachNotes,
 ): Promise<Reached> {
+  const { client, protocol, sleeper, mayStart, ip, opening } = login;
   if (!mayStart && !fleet.isJoinable(sleeper.target)) {
-    const reached = await reachAsItIs(sleeper, fleet, (address) =>
-      reachDirectly(address, opening, gone(), deps, notes),
-    );
-    if (reached.kind !== "unreachable") return reached;
-    return { kind: "wake-denied", waitedMs: null, reason: reached.reason };
+    return reachWithoutWaiting(login, "wake-denied", fleet, deps, notes);
   }
   const { deadlines } = deps;
   const since = deadlines.now();

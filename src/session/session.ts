@@ -10,6 +10,7 @@ import type { Route } from "../routing/route.ts";
 import type { Claim, RouteTable } from "../routing/table.ts";
 import { type AdmissionDeps, admit, type Ends } from "./admission.ts";
 import { answerPing, kick, kickLegacy } from "./answer.ts";
+import type { Door } from "./door.ts";
 import type { SessionEvent, SessionFacts } from "./event.ts";
 import { motdOf, refusalOf } from "./motd.ts";
 import { type Opened, openingMs, readOpening } from "./opening.ts";
@@ -22,6 +23,7 @@ import {
   reachByWaking,
   reachDirectly,
   reachForPing,
+  reachWithoutWaiting,
 } from "./reach.ts";
 import { statusKey } from "./status-cache.ts";
 import { overhearStatus } from "./status-exchange.ts";
@@ -30,6 +32,7 @@ import { mayWake, type WakePermissions } from "./wake-permission.ts";
 
 /** What every session needs. */
 export interface SessionDeps extends ReachDeps, AdmissionDeps {
+  readonly door: Door;
   readonly table: RouteTable;
   readonly simplifySrv: boolean;
   /** Null when nothing is ever put to sleep. */
@@ -45,9 +48,16 @@ export interface SessionDeps extends ReachDeps, AdmissionDeps {
   emit(event: SessionEvent): void;
 }
 
+/** How long a client has that can only be told that the router is full, ms: a game says all it has to say at once. */
+const tooManyMs = 1_000;
+
 /** One session while it lasts. Flat, and emptied of what is over, as thousands of them play or wait at a time. */
 export interface Session {
   readonly client: Conn;
+  /** The address that it is counted for; null while that is not known. */
+  countedIp: string | null;
+  /** It has not said yet what it wants. */
+  isOpening: boolean;
   /** Filled in as it becomes known; final from the relay on. */
   readonly facts: { -readonly [Key in keyof SessionFacts]: SessionFacts[Key] };
   /** The router is full: only a word can be had. */
@@ -68,23 +78,37 @@ export type Served = Outcome | { readonly kind: "joined"; readonly backend: Conn
  */
 export async function serve(session: Session, deps: SessionDeps): Promise<Served> {
   const { client } = session;
-  const until = deps.deadlines.now() + openingMs;
+  const until = deps.deadlines.now() + (session.isTooMany ? tooManyMs : openingMs);
   const admitting = admit(client, until, deps);
   const admission = admitting instanceof Promise ? await admitting : admitting;
   if (admission.kind === "refused") return admission.outcome;
   session.facts.client = admission.ends.client;
+  if (!isCounted(session, deps)) return dropped("throttled");
 
   const opened = await readOpening(client, until, deps.deadlines);
   if (opened.kind === "refused") return opened.outcome;
+  endOpening(session, deps.door);
 
   const { opening } = opened;
   const hostname = recognise(session, opening, deps);
-  if (opening.kind === "legacy-login") return refuseLegacy(client, deps);
+  if (opening.kind === "legacy-login") return refuseLegacy(session, deps);
 
   const claim = deps.table.resolve(hostname);
   if (claim === null) return dropped("unknown-host");
   noteClaim(session, claim);
-  if (session.isTooMany) return refuse(session, opening, { kind: "full" }, claim.route, deps);
+  const what = opening.kind === "login" ? "login" : "status";
+  if (!deps.door.allows(session.facts.client.ip, what)) {
+    return refuse(session, opening, { kind: "throttled" }, claim.route, deps);
+  }
+  if (session.isTooMany) {
+    return refuse(
+      session,
+      opening,
+      { kind: "full", waitedMs: null, reason: null },
+      claim.route,
+      deps,
+    );
+  }
   if (deps.holds.stopping.aborted) {
     return refuse(session, opening, { kind: "stopping", waitedMs: null }, claim.route, deps);
   }
@@ -110,6 +134,21 @@ export async function serve(session: Session, deps: SessionDeps): Promise<Served
     await lookAtStatus(session, opening.handshake.protocol, claim.route, backend, deps);
   }
   return { kind: "joined", backend };
+}
+
+/** Gives the session's place among those who have not said what they want back. Safe to call twice. */
+export function endOpening(session: Session, door: Door): void {
+  if (session.isOpening) door.opened();
+  session.isOpening = false;
+}
+
+/** Counts a client that came through a proxy for the address that the proxy told; false when that address has had enough. */
+function isCounted(session: Session, { door }: SessionDeps): boolean {
+  const { ip } = session.facts.client;
+  if (session.countedIp !== null) return true;
+  if (!door.countFor(ip)) return false;
+  session.countedIp = ip;
+  return true;
 }
 
 /** Aborts when the client is gone. */
@@ -202,7 +241,9 @@ function reach(
   const gone = (): AbortSignal => goneSignal(session);
   const { ip } = session.facts.client;
   const login = { client, protocol, sleeper, mayStart, ip, opening: bytes, gone };
-  return reachByWaking(login, fleet, deps, notes);
+  return deps.holds.waiting.size < deps.holds.limit
+    ? reachByWaking(login, fleet, deps, notes)
+    : reachWithoutWaiting(login, "full", fleet, deps, notes);
 }
 
 /**
@@ -236,7 +277,7 @@ const isRelayed = (opening: Opening, route: Route, deps: SessionDeps): boolean =
 async function refuse(
   session: Session,
   opening: Opening,
-  reached: Exclude<Reached, { kind: "reached" | "running" }> | { readonly kind: "full" },
+  reached: Exclude<Reached, { kind: "reached" | "running" }> | { readonly kind: "throttled" },
   route: Route,
   deps: SessionDeps,
 ): Promise<Outcome> {
@@ -260,6 +301,7 @@ async function refuse(
           text,
         })
       : null;
+  if (answer === "throttled") return dropped("throttled");
   if (text === "" && status === null) return dropped("no-answer", reason);
   await answerPing(client, opening, { text, status }, deps.deadlines);
   return answered(answer, reason);
@@ -281,7 +323,9 @@ async function lookAtStatus(
 /** The name of a route that no other has; it outlives a change of address. */
 const nameOf = (route: Route): string => `${route.source} ${route.id}`;
 
-function refuseLegacy(client: Conn, deps: SessionDeps): Outcome {
-  kickLegacy(client, "too-old", deps.deadlines);
-  return answered("too-old");
+function refuseLegacy(session: Session, deps: SessionDeps): Outcome {
+  const isAllowed = deps.door.allows(session.facts.client.ip, "login");
+  const answer = isAllowed ? "too-old" : "throttled";
+  kickLegacy(session.client, answer, deps.deadlines);
+  return answered(answer);
 }

@@ -4,7 +4,7 @@ import { relay } from "../net/relay.ts";
 import { toError } from "../thrown.ts";
 import type { SessionFacts } from "./event.ts";
 import { dropped, type Outcome } from "./outcome.ts";
-import { type Session, type SessionDeps, serve } from "./session.ts";
+import { endOpening, type Session, type SessionDeps, serve } from "./session.ts";
 
 /** A session that is not over, as the operator sees it. */
 export interface LiveSession {
@@ -16,7 +16,9 @@ export interface LiveSession {
 
 /** Every session there is. */
 export interface Sessions {
-  /** Takes a client over; false when there is no place left for it, not even to say so. */
+  /** Whether a client with this address may come in; asked before it is made. */
+  admits(ip: string): boolean;
+  /** Takes a client over that was admitted; false when there is no place left for it, not even to say so. */
   accept(client: Conn): boolean;
   /** How many clients are connected. */
   count(): number;
@@ -32,12 +34,12 @@ export interface Sessions {
 /** What the set of sessions needs. */
 export interface SessionsDeps extends SessionDeps {
   readonly queue: AcceptQueue;
-  /** How many sessions are served. A few more are taken to tell them that the router is full. */
+  /** How many sessions are served. The few more that the door lets in are told that the router is full. */
   readonly limit: number;
 }
 
 /** Places beyond the limit for clients that are only told so. */
-const overflow = 64;
+export const overflow = 64;
 
 /** A client that is connected. */
 interface Entry extends Session {
@@ -51,17 +53,18 @@ interface Entry extends Session {
 
 /** A set of sessions that is empty at first. */
 export function createSessions(deps: SessionsDeps): Sessions {
+  const { door } = deps;
   const entries = new Map<Conn, Entry>();
   let lastId = 0;
   let onEmpty: (() => void) | null = null;
 
   function accept(client: Conn): boolean {
-    if (entries.size >= deps.limit + overflow) return false;
     // First, so that a throw leaves nothing behind: the client is not kept yet.
     deps.emit({ kind: "session-accepted", client: client.remote });
     lastId += 1;
     const entry = newEntry(lastId, client, entries.size >= deps.limit, deps.deadlines.now());
     entries.set(client, entry);
+    entry.countedIp = door.enter(client.remote.ip);
     client.onClose = closed;
     const leaveQueue = deps.queue.enter(() => void run(entry));
     if (entry.startedAt === null) entry.leaveQueue = leaveQueue;
@@ -73,6 +76,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
     const entry = entries.get(client);
     if (entry === undefined) return;
     entries.delete(client);
+    endOpening(entry, door);
+    door.leave(entry.countedIp);
     entry.leaveQueue?.();
     entry.gone?.abort();
     if (entry.startedAt === null) end(entry, dropped("left"));
@@ -155,7 +160,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     }));
   }
 
-  return { accept, count: () => entries.size, list, drain };
+  return { admits: door.admits, accept, count: () => entries.size, list, drain };
 }
 
 const newEntry = (id: number, client: Conn, isTooMany: boolean, acceptedAt: number): Entry => ({
@@ -174,6 +179,8 @@ const newEntry = (id: number, client: Conn, isTooMany: boolean, acceptedAt: numb
     waitedMs: null,
   },
   isTooMany,
+  countedIp: null,
+  isOpening: true,
   gone: null,
   visit: null,
   acceptedAt,

@@ -59,7 +59,7 @@ const standard: Config = {
     connections: { total: null, opening: null, holding: null },
     client: {
       connections: 256,
-      perSecond: 100,
+      perSecond: 200,
       loginsPerSecond: 20,
       exempt: [
         "127.0.0.0/8",

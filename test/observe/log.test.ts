@@ -452,6 +452,24 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
       fields: { client: "192.0.2.1:50000" },
     },
   ],
+  "clients-refused": [
+    {
+      name: "clients that are too many of one address",
+      event: { kind: "clients-refused", why: "rate", count: 3, lastIp: "203.0.113.7" },
+      level: "info",
+      fields: {
+        why: "too many connections a second from their address",
+        count: 3,
+        lastClient: "203.0.113.7",
+      },
+    },
+    {
+      name: "clients that are too many for the router",
+      event: { kind: "clients-refused", why: "total", count: 1, lastIp: "203.0.113.7" },
+      level: "warn",
+      fields: { why: "the router is full", count: 1, lastClient: "203.0.113.7" },
+    },
+  ],
   "session-holding": [
     {
       name: "player who waits",

@@ -21,6 +21,8 @@ const readings: RouterReadings = {
       ["postgres", 0],
     ] as const),
   rateLimitAvailable: () => 2,
+  refusals: () => ({ rate: 5, client: 4, total: 3, opening: 0 }),
+  forbiddenDials: () => 7,
 };
 
 /** The lines of a metric after these events, without its histogram's buckets. */
@@ -95,6 +97,7 @@ describe("the router's own metrics", () => {
         "wake-refused",
         "unproven",
         "mute",
+        "throttled",
         "full",
         "stopping",
         "too-old",
@@ -160,6 +163,23 @@ describe("the router's own metrics", () => {
         'automc_sessions{state="holding"} 0',
         'automc_sessions{state="relaying"} 0',
       ],
+    },
+    {
+      name: "clients that were turned away",
+      metric: "automc_connections_refused_total",
+      events: [],
+      lines: [
+        'automc_connections_refused_total{why="rate"} 5',
+        'automc_connections_refused_total{why="client"} 4',
+        'automc_connections_refused_total{why="total"} 3',
+        'automc_connections_refused_total{why="opening"} 0',
+      ],
+    },
+    {
+      name: "dials that were forbidden",
+      metric: "automc_dials_forbidden_total",
+      events: [],
+      lines: ["automc_dials_forbidden_total 7"],
     },
     {
       name: "the limit of sessions",

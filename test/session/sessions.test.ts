@@ -55,12 +55,170 @@ describe("a router that is full", () => {
   });
 
   test("keeps 64 places to say so, and refuses whoever comes then", async () => {
-    await using world = startSessions({ limit: 1 });
+    await using world = startSessions({ limit: 1, deadlines: manualDeadlines() });
     for (let count = 0; count < 65; count++) await world.player();
     await until("all are there", () => world.sessions.count() === 65);
     const refused = await world.player();
     expect(await refused.waitForEnd()).toBe("reset");
     expect(world.sessions.count()).toBe(65);
+    expect(world.events.filter(({ kind }) => kind === "clients-refused")).toEqual([
+      { kind: "clients-refused", why: "total", count: 1, lastIp: "127.0.0.1" },
+    ]);
+  });
+
+  test("gives those who are too many a second to say what they want, and others five", async () => {
+    const deadlines = manualDeadlines();
+    await using world = startSessions({ limit: 1, deadlines });
+    await world.player();
+    await until("the first is there", () => world.sessions.count() === 1);
+    const second = await world.player();
+    await until("both are there", () => world.sessions.count() === 2);
+    deadlines.advance(1_000);
+    expect(await second.waitForEnd()).toBe("finished");
+    expect(world.sessions.count()).toBe(1);
+    deadlines.advance(4_000);
+    await until("nobody is left", () => world.sessions.count() === 0);
+  });
+
+  test("refuses exactly those beyond a thousand, leaves these alone, and takes others in when they go", async () => {
+    const deadlines = manualDeadlines();
+    using backend = startBackend(echo);
+    await using world = startSessions({
+      routes: [route("a.example.com", backend.address)],
+      limit: 1_000,
+      deadlines,
+    });
+    const inside: Peer[] = [];
+    for (let count = 0; count < 1_000; count += 1) inside.push(await world.player());
+    const outside: Peer[] = [];
+    for (let count = 0; count < 500; count += 1) outside.push(await world.player());
+    deadlines.advance(1_000);
+    await until("they are gone", () => world.sessions.count() === 1_000);
+    await until("they know", () => outside.every((player) => player.ending !== "open"));
+    expect(inside.filter((player) => player.ending !== "open")).toEqual([]);
+    for (const player of inside.slice(0, 10)) player.reset();
+    await until("ten have left", () => world.sessions.count() === 990);
+    const [, ...others] = inside.slice(10);
+    const next = await world.player(opening);
+    await next.waitForLength(opening.length);
+    for (const player of others.slice(0, 10)) {
+      await player.send(opening);
+      await player.waitForLength(opening.length);
+    }
+  });
+});
+
+describe("limits of a client's address", () => {
+  test("connections at a time: one more is cut at once, and let in when another has gone", async () => {
+    await using world = startSessions({ clientLimits: { connections: 2 } });
+    const first = await world.player();
+    await world.player();
+    await until("two are there", () => world.sessions.count() === 2);
+    const third = await world.player();
+    expect(await third.waitForEnd()).toBe("reset");
+    expect(world.count("session-accepted")).toBe(2);
+    first.reset();
+    await until("one is left", () => world.sessions.count() === 1);
+    await world.player();
+    await until("two are there again", () => world.sessions.count() === 2);
+  });
+
+  test("connections each second: those beyond are cut before anything is made of them", async () => {
+    await using world = startSessions({ clientLimits: { perSecond: 1, now: () => 0 } });
+    for (let count = 0; count < 10; count += 1) await world.player();
+    await until("ten are there", () => world.sessions.count() === 10);
+    const late = await world.player();
+    expect(await late.waitForEnd()).toBe("reset");
+    expect(world.count("session-accepted")).toBe(10);
+    expect(world.count("clients-refused")).toBe(1);
+  });
+
+  test("logins are refused in words, pings without any, and neither by the other", async () => {
+    using backend = startBackend(echo);
+    await using world = startSessions({
+      routes: [route("a.example.com", backend.address)],
+      clientLimits: { loginsPerSecond: 1, now: () => 0 },
+    });
+    for (let count = 0; count < 10; count += 1) {
+      await (await world.player(opening)).waitForLength(opening.length);
+    }
+    const refused = await world.player(opening);
+    expect(disconnectText(await refused.readFrame())).toContain("joining from your network");
+    refused.close();
+    expect((await world.ended(0)).outcome).toMatchObject({ answer: "throttled" });
+    const pinging = await world.player(statusOpening);
+    await pinging.waitForLength(statusOpening.length);
+    const unknown = await world.player(login({ host: "unknown.example.org", name: "Steve" }));
+    expect(await unknown.waitForEnd()).toBe("finished");
+    expect(unknown.receivedLength).toBe(0);
+  });
+
+  test("pings beyond it get no answer", async () => {
+    using backend = startBackend(echo);
+    await using world = startSessions({
+      routes: [route("a.example.com", backend.address)],
+      clientLimits: { perSecond: 2, now: () => 0 },
+    });
+    for (let count = 0; count < 10; count += 1) {
+      const pinging = await world.player(statusOpening);
+      await pinging.waitForLength(statusOpening.length);
+    }
+    const refused = await world.player(statusOpening);
+    expect(await refused.waitForEnd()).toBe("finished");
+    expect(refused.receivedLength).toBe(0);
+    expect((await world.ended(0)).outcome).toMatchObject({ kind: "dropped", why: "throttled" });
+    await (await world.player(opening)).waitForLength(opening.length);
+  });
+});
+
+describe("places", () => {
+  test("for those who have said nothing: one more is cut, until one speaks or goes", async () => {
+    using backend = startBackend(echo);
+    await using world = startSessions({
+      routes: [route("a.example.com", backend.address)],
+      places: { opening: 2 },
+    });
+    const [first, second] = [await world.player(), await world.player()];
+    await until("two are there", () => world.sessions.count() === 2);
+    expect(await (await world.player()).waitForEnd()).toBe("reset");
+    await first.send(opening);
+    await first.waitForLength(opening.length);
+    const third = await world.player();
+    await until("three are there", () => world.sessions.count() === 3);
+    expect(await (await world.player()).waitForEnd()).toBe("reset");
+    second.reset();
+    await until("two are left", () => world.sessions.count() === 2);
+    await third.send(opening);
+    await third.waitForLength(opening.length);
+  });
+
+  test("to wait at: who finds none is told so, unless the server runs", async () => {
+    using backend = startBackend(echo);
+    await using plane = startControlPlane({
+      servers: ["a", "b", "c"].map((name) => ({ name, startMs: null })),
+    });
+    await using world = startSessions({
+      routes: [
+        route("a.example.com", "127.0.0.1:1", "a"),
+        route("b.example.com", "127.0.0.1:1", "b"),
+        route("c.example.com", backend.address, "c"),
+      ],
+      holdingLimit: 1,
+      plane,
+    });
+    const join = (host: string) => world.player(login({ host, name: "Steve" }));
+    const waiting = await join("a.example.com");
+    await world.waitForEvent("session-holding");
+    const refused = await join("b.example.com");
+    expect(disconnectText(await refused.readFrame())).toContain("All places are taken");
+    refused.close();
+    expect(plane.starts("b")).toBe(0);
+    const running = await join("c.example.com");
+    await running.waitForLength(opening.length);
+    waiting.reset();
+    await world.waitForEvent("wake-abandoned");
+    await join("b.example.com");
+    await until("the start", () => plane.starts("b") === 1);
   });
 });
 

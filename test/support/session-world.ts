@@ -4,6 +4,7 @@ import { createFleet, type Fleet, type Starter } from "../../src/backend/fleet.t
 import type { Idle } from "../../src/backend/idle.ts";
 import { createWakeBudget, type WakeBudget } from "../../src/backend/wake-budget.ts";
 import { createAddressSet, createClientFilter } from "../../src/net/cidr.ts";
+import { type ClientLimitsDeps, createClientLimits } from "../../src/net/client-limits.ts";
 import type { Deadlines } from "../../src/net/deadlines.ts";
 import { createDeadlines } from "../../src/net/deadlines.ts";
 import { createDialer, type Dialer } from "../../src/net/dial.ts";
@@ -15,10 +16,12 @@ import { type Pattern, parsePattern } from "../../src/routing/pattern.ts";
 import type { Route } from "../../src/routing/route.ts";
 import { createRouteTable, type RouteTable } from "../../src/routing/table.ts";
 import { createAbsences } from "../../src/session/absences.ts";
+import { createDoor, type DoorDeps } from "../../src/session/door.ts";
 import type { SessionEvent, SessionFacts } from "../../src/session/event.ts";
 import { createHolds } from "../../src/session/hold.ts";
 import type { Outcome } from "../../src/session/outcome.ts";
-import { createSessions, type Sessions } from "../../src/session/sessions.ts";
+import { createRefusals } from "../../src/session/refusals.ts";
+import { createSessions, overflow, type Sessions } from "../../src/session/sessions.ts";
 import { createStatusCache } from "../../src/session/status-cache.ts";
 import { createStatusMemory } from "../../src/session/status-memory.ts";
 import { everybody, type WakePermissions } from "../../src/session/wake-permission.ts";
@@ -136,6 +139,10 @@ export interface SessionWorldOptions {
   readonly statusMaxAgeMs?: number;
   readonly transferAsLogin?: boolean;
   readonly limit?: number;
+  readonly places?: Partial<DoorDeps["places"]>;
+  readonly holdingLimit?: number;
+  /** What addresses may have; what is left out is not limited. */
+  readonly clientLimits?: Partial<ClientLimitsDeps>;
   readonly queue?: AcceptQueue;
   readonly table?: RouteTable;
   readonly dialer?: Dialer;
@@ -175,6 +182,8 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     options.onEvent?.(event);
     events.push(event);
   };
+  const { limit = 10_000 } = options;
+  const refusals = createRefusals({ deadlines, emit });
   if (options.routes) table.replace("postgres", options.routes);
 
   const fleet =
@@ -188,12 +197,24 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     dialer: options.dialer ?? realDialer(deadlines),
     fleet,
     queue: options.queue ?? createAcceptQueue({ perSecond: 100_000 }),
-    limit: options.limit ?? 10_000,
+    limit,
+    door: createDoor({
+      clients: createClientLimits({
+        connections: 0,
+        perSecond: 0,
+        loginsPerSecond: 0,
+        exempt: createAddressSet([]),
+        ...options.clientLimits,
+      }),
+      proxies: null,
+      places: { total: limit + overflow, opening: 10_000, ...options.places },
+      refused: refusals.count,
+    }),
     hold: options.hold ?? true,
     wakeProof: options.wakeProof ?? false,
     idle: options.idle ?? null,
     wakePermissions: () => options.wakePermissions ?? everybody,
-    holds: createHolds(stopping.signal),
+    holds: createHolds(stopping.signal, options.holdingLimit),
     asleepText,
     loadingText,
     simplifySrv: false,
@@ -212,6 +233,7 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
   const listener = listen({
     bind: "127.0.0.1",
     port: 0,
+    admits: sessions.admits,
     accept: sessions.accept,
     fault: (error) => events.push({ kind: "fault", error }),
   });

@@ -1,0 +1,46 @@
+import type { Deadlines } from "../net/deadlines.ts";
+import type { DoorRefusal } from "./door.ts";
+import type { SessionEvent } from "./event.ts";
+
+/** How many clients have been turned away at the door, by why. */
+export type RefusalCounts = Readonly<Record<DoorRefusal, number>>;
+
+/** Counts those who are turned away. A flood of them is told of now and then, as one event each would be a flood as well. */
+export interface Refusals {
+  count(why: DoorRefusal, ip: string): void;
+  counts(): RefusalCounts;
+}
+
+/** The least time between two events for the same reason, ms. */
+const everyMs = 10_000;
+
+/** Counts from 0. */
+export function createRefusals(deps: {
+  readonly deadlines: Deadlines;
+  emit(event: SessionEvent): void;
+}): Refusals {
+  const total: Record<DoorRefusal, number> = { rate: 0, client: 0, total: 0, opening: 0 };
+  const told = { ...total };
+  const lastIp: Record<DoorRefusal, string> = { rate: "", client: "", total: "", opening: "" };
+  const waiting = new Set<DoorRefusal>();
+
+  function tell(why: DoorRefusal): void {
+    waiting.add(why);
+    deps.deadlines.after(everyMs, () => {
+      waiting.delete(why);
+      if (total[why] > told[why]) tell(why);
+    });
+    const count = total[why] - told[why];
+    told[why] = total[why];
+    deps.emit({ kind: "clients-refused", why, count, lastIp: lastIp[why] });
+  }
+
+  return {
+    count(why, ip) {
+      total[why] += 1;
+      lastIp[why] = ip;
+      if (!waiting.has(why)) tell(why);
+    },
+    counts: () => total,
+  };
+}
