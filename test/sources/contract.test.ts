@@ -1,18 +1,21 @@
 import { afterAll, beforeAll } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createStatefulSets } from "../../src/platform/stateful-sets.ts";
 import { parseAddress } from "../../src/routing/address.ts";
 import type { Route } from "../../src/routing/route.ts";
 import type { RouteSource } from "../../src/routing/source.ts";
 import { createDockerSource } from "../../src/sources/docker.ts";
 import { createEnvSource } from "../../src/sources/env.ts";
 import type { SourceEvent } from "../../src/sources/event.ts";
+import { createKubernetesSource } from "../../src/sources/kubernetes.ts";
 import { createPostgresSource } from "../../src/sources/postgres.ts";
 import schema from "../../src/sources/schema.sql" with { type: "text" };
 import { createStaticRoutes, type StaticRoutes } from "../../src/sources/static-routes.ts";
 import { createSwarmSource } from "../../src/sources/swarm.ts";
 import { startSwarmEngine } from "../platform/swarm-engine.ts";
 import { startFakeDocker } from "../support/fake-docker.ts";
+import { fakeService, startFakeKubernetes } from "../support/fake-kubernetes.ts";
 import { startPostgres, type TestPostgres, until } from "../support/postgres.ts";
 import { openTcpGate } from "../support/tcp-gate.ts";
 import { type RouteTexts, testSourceContract } from "./contract.ts";
@@ -231,4 +234,38 @@ testSourceContract("swarm", async () => {
     },
     close: () => engine[Symbol.asyncDispose]() as Promise<void>,
   };
+});
+
+testSourceContract("kubernetes", () => {
+  const fake = startFakeKubernetes();
+  const hold = (routes: RouteTexts): Promise<void> => {
+    const services = routes
+      .map(split)
+      .map(([externalServerName, proxyServerName], i) =>
+        fakeService(`s${i}`, { externalServerName, proxyServerName }),
+      );
+    return Promise.resolve(fake.hold("services", services));
+  };
+  void hold(first);
+  const events: SourceEvent[] = [];
+  return Promise.resolve({
+    source: createKubernetesSource({
+      api: fake.api,
+      namespace: null,
+      ownNamespace: null,
+      scaling: { up: false, down: false },
+      simplifySrv: false,
+      statefulSets: createStatefulSets(),
+      emit: (event) => events.push(event),
+      timings: { backoffMs: 1, backoffMaxMs: 8, gapMs: 1, provenMs: 0 },
+    }),
+    first,
+    change: hold,
+    async damage() {
+      await fake.stop();
+      await until("it is lost", () => events.some(({ kind }) => kind === "source-lost"));
+    },
+    mend: () => Promise.resolve(fake.start()),
+    close: fake.stop,
+  });
 });
