@@ -88,13 +88,17 @@ const unproven: StartRefused = {
   reason: "the client did not answer as a game does",
 };
 
+/** Somebody who waits for a wake. Plain data, as thousands may wait for one. */
 interface Waiter {
+  readonly wake: Wake;
   readonly starter: Starter;
+  readonly signal: AbortSignal;
+  readonly waiting: PromiseWithResolvers<Woken>;
+  /** Hears the signal; null before and after. */
+  leave: (() => void) | null;
   /** Why it cannot have the backend started; null while it still may. */
   refusal: Woken | null;
   isProving: boolean;
-  settle(woken: Woken): void;
-  fault(thrown: unknown): void;
 }
 
 interface Wake extends Attempt {
@@ -116,6 +120,22 @@ interface Wake extends Attempt {
   forgetting: Deadline | null;
 }
 
+function settle(waiter: Waiter, woken: Woken): void {
+  end(waiter);
+  waiter.waiting.resolve(woken);
+}
+
+function fault(waiter: Waiter, thrown: unknown): void {
+  end(waiter);
+  waiter.waiting.reject(thrown);
+}
+
+function end(waiter: Waiter): void {
+  waiter.wake.waiters.delete(waiter);
+  if (waiter.leave !== null) waiter.signal.removeEventListener("abort", waiter.leave);
+  waiter.leave = null;
+}
+
 /** A fleet whose backends are started by others, and dialled without them when they cannot be asked. */
 export function createFleet(deps: FleetDeps): Fleet {
   const { deadlines, budget, emit } = deps;
@@ -128,12 +148,12 @@ export function createFleet(deps: FleetDeps): Fleet {
     if (known === undefined && !starter.mayStart) return Promise.resolve({ kind: "denied" });
     const joined = known ?? begin(sleeper);
     joined.sleeper = sleeper;
-    const { waiter, waiting } = join(joined, starter, signal);
+    const waiter = join(joined, starter, signal);
     askForStart(joined, waiter);
     // It never rejects: what it throws goes to those who wait.
     if (joined.work === null) void work(joined);
     else if (joined.asleep && !joined.isPermitted) settleThoseWhoCannotStart(joined);
-    return waiting;
+    return waiter.waiting.promise;
   }
 
   function begin(sleeper: Sleeper): Wake {
@@ -202,7 +222,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       else waiter.refusal = unproven;
       if (waiter.refusal !== null) sendAway(on, waiter, waiter.refusal);
     } catch (thrown) {
-      waiter.fault(thrown);
+      fault(waiter, thrown);
     }
   }
 
@@ -210,7 +230,7 @@ export function createFleet(deps: FleetDeps): Fleet {
     if (refusal.kind === "refused") {
       emit({ kind: "wake-refused", server: on.server, why: refusal.why, reason: refusal.reason });
     }
-    waiter.settle(refusal);
+    settle(waiter, refusal);
     if (on.waiters.size === 0) abandon(on);
   }
 
@@ -220,36 +240,23 @@ export function createFleet(deps: FleetDeps): Fleet {
     return waker;
   }
 
-  function join(
-    joined: Wake,
-    starter: Starter,
-    signal: AbortSignal,
-  ): { readonly waiter: Waiter; readonly waiting: Promise<Woken> } {
-    const { promise, resolve, reject } = Promise.withResolvers<Woken>();
-    const end = (): void => {
-      joined.waiters.delete(waiter);
-      signal.removeEventListener("abort", leave);
-    };
+  function join(wake: Wake, starter: Starter, signal: AbortSignal): Waiter {
     const waiter: Waiter = {
+      wake,
       starter,
+      signal,
+      waiting: Promise.withResolvers(),
+      leave: null,
       refusal: null,
       isProving: false,
-      settle: (woken) => {
-        end();
-        resolve(woken);
-      },
-      fault: (thrown) => {
-        end();
-        reject(thrown);
-      },
     };
-    const leave = (): void => {
-      waiter.settle({ kind: "left" });
-      if (joined.waiters.size === 0) abandon(joined);
+    waiter.leave = () => {
+      settle(waiter, { kind: "left" });
+      if (wake.waiters.size === 0) abandon(wake);
     };
-    signal.addEventListener("abort", leave, { once: true });
-    joined.waiters.add(waiter);
-    return { waiter, waiting: promise };
+    signal.addEventListener("abort", waiter.leave, { once: true });
+    wake.waiters.add(waiter);
+    return waiter;
   }
 
   function abandon(left: Wake): void {
@@ -290,7 +297,7 @@ export function createFleet(deps: FleetDeps): Fleet {
     } catch (thrown) {
       control.abort();
       drop(on);
-      for (const waiter of on.waiters) waiter.fault(thrown);
+      for (const waiter of on.waiters) fault(waiter, thrown);
     } finally {
       on.limit?.cancel();
     }
@@ -328,7 +335,7 @@ export function createFleet(deps: FleetDeps): Fleet {
         tookMs: deadlines.now() - on.startedAt,
       });
     }
-    for (const waiter of on.waiters) waiter.settle({ kind: "awake", address: found.address });
+    for (const waiter of on.waiters) settle(waiter, { kind: "awake", address: found.address });
   }
 
   /** A start that turns out to have been none costs nothing. */
@@ -353,7 +360,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       waiters: on.waiters.size,
       tookMs: deadlines.now() - on.startedAt,
     });
-    for (const waiter of on.waiters) waiter.settle({ kind: "failed", reason });
+    for (const waiter of on.waiters) settle(waiter, { kind: "failed", reason });
   }
 
   /** Forgets a wake, unless it has a successor already. */
