@@ -67,8 +67,13 @@ const graceMs = 1_000;
 
 /** What the session learns on the way, for its one line in the log. */
 export interface ReachNotes {
-  dialling(address: Address): void;
-  holding(): void;
+  /** The address that was dialled last. */
+  backend: string | null;
+}
+
+/** What a ping brings back beside that. */
+export interface PingNotes {
+  readonly facts: ReachNotes;
   /** The server's own status, as JSON text. */
   heard(status: string): void;
 }
@@ -84,13 +89,13 @@ export async function reachForPing(
   cacheKey: string | null,
   gone: AbortSignal,
   deps: ReachDeps,
-  notes: ReachNotes,
+  notes: PingNotes,
 ): Promise<Reached> {
   const { fleet, statusCache } = deps;
   const { address, wake: target } = route;
   const reachAt = (at: Address): Promise<Reached> =>
     statusCache === null || cacheKey === null || isNowhere(at)
-      ? reachDirectly(at, opening, gone, deps, notes)
+      ? reachDirectly(at, opening, gone, deps, notes.facts)
       : reachByCache(at, opening, cacheKey, statusCache, deps, notes);
   if (target === null || (fleet !== null && !isWakeable(target, fleet))) {
     return isNowhere(address) ? cannotBeStarted : reachAt(address);
@@ -129,9 +134,9 @@ async function reachByCache(
   key: string,
   cache: StatusCache,
   deps: ReachDeps,
-  notes: ReachNotes,
+  notes: PingNotes,
 ): Promise<Reached> {
-  notes.dialling(address);
+  notes.facts.backend = address.text;
   const status = await cache.status(key, () => freshStatus(address, opening, deps, notes));
   if (!status.ok) return { kind: "unreachable", reason: status.error };
   return { kind: "running", status: status.value };
@@ -142,7 +147,7 @@ async function freshStatus(
   address: Address,
   opening: Uint8Array,
   { dialer, deadlines }: ReachDeps,
-  notes: ReachNotes,
+  notes: PingNotes,
 ): Promise<CachedStatus> {
   const { signal } = new AbortController();
   const dialled = await dialer.dial(address, signal);
@@ -165,7 +170,7 @@ export async function reachDirectly(
   notes: ReachNotes,
 ): Promise<Reached> {
   if (isNowhere(address)) return { kind: "unreachable", reason: "has no address at the moment" };
-  notes.dialling(address);
+  notes.backend = address.text;
   const dialled = await deps.dialer.dial(address, gone);
   if (!dialled.ok) {
     if (gone.aborted) return { kind: "left", waitedMs: null };
@@ -187,6 +192,8 @@ export interface SleepersLogin {
   readonly opening: Uint8Array;
   /** A signal that aborts when the client is gone; made when it is asked for. */
   gone(): AbortSignal;
+  /** It waits from now on. */
+  holding(): void;
 }
 
 /** The way for a login that may not wait: to where its server is, if it runs; else it ends as `instead`. */
@@ -214,7 +221,7 @@ export async function reachByWaking(
   deps: ReachDeps,
   notes: ReachNotes,
 ): Promise<Reached> {
-  const { client, protocol, sleeper, mayStart, ip, opening } = login;
+  const { client, protocol, sleeper, mayStart, ip, opening, holding } = login;
   if (!mayStart && !fleet.isJoinable(sleeper.target)) {
     return reachWithoutWaiting(login, "wake-denied", fleet, deps, notes);
   }
@@ -226,7 +233,7 @@ export async function reachByWaking(
     leftMs: () => fleet.endsAt(sleeper.target, since) + graceMs - deadlines.now(),
     holds: deps.holds,
   });
-  notes.holding();
+  holding();
   const starter: Starter = { ip, mayStart, prove: deps.wakeProof ? () => proveHold(hold) : null };
   for (;;) {
     const woken = await fleet.wake(sleeper, starter, hold.control.signal);
@@ -241,7 +248,7 @@ export async function reachByWaking(
       }
       return { kind: hold.end ?? "left", waitedMs };
     }
-    notes.dialling(woken.address);
+    notes.backend = woken.address.text;
     const backend = await firstWord(woken.address, opening, hold, deps);
     if (!backend.ok) {
       if (!hold.control.signal.aborted) fleet.refused(sleeper, woken.address, backend.error);

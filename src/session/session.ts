@@ -17,13 +17,14 @@ import { type Opened, openingMs, readOpening } from "./opening.ts";
 import { answered, dropped, type Outcome } from "./outcome.ts";
 import {
   isWakeable,
+  type PingNotes,
   type ReachDeps,
   type Reached,
-  type ReachNotes,
   reachByWaking,
   reachDirectly,
   reachForPing,
   reachWithoutWaiting,
+  type SleepersLogin,
 } from "./reach.ts";
 import { statusKey } from "./status-cache.ts";
 import { overhearStatus } from "./status-exchange.ts";
@@ -205,45 +206,56 @@ function reach(
   opening: Opening,
   bytes: Uint8Array,
   hostname: Hostname,
-  claim: Claim,
+  { route }: Claim,
   deps: SessionDeps,
 ): Promise<Reached> {
-  const { client } = session;
-  const { route } = claim;
+  if (opening.kind !== "login") return reachPinged(session, opening, bytes, hostname, route, deps);
+  const { fleet } = deps;
   const { address, wake: target } = route;
-  const notes: ReachNotes = {
-    dialling: (address) => {
-      session.facts.backend = address.text;
-    },
-    holding: () => {
-      session.visit?.begin();
-      keepAlive(client);
-      deps.emit({ kind: "session-holding", session: { ...session.facts } });
-    },
+  if (target === null || fleet === null || !isWakeable(target, fleet)) {
+    return reachDirectly(address, bytes, goneSignal(session), deps, session.facts);
+  }
+  const login: SleepersLogin = {
+    client: session.client,
+    protocol: opening.handshake.protocol,
+    sleeper: { target, address },
+    mayStart: fleet.canStart(target) && mayWake(deps.wakePermissions(), hostname, opening.player),
+    ip: session.facts.client.ip,
+    opening: bytes,
+    gone: () => goneSignal(session),
+    holding: () => noteHold(session, deps),
+  };
+  return deps.holds.waiting.size < deps.holds.limit
+    ? reachByWaking(login, fleet, deps, session.facts)
+    : reachWithoutWaiting(login, "full", fleet, deps, session.facts);
+}
+
+/** The way for a ping. What the backend says of itself is remembered for when it sleeps. */
+function reachPinged(
+  session: Session,
+  opening: Exclude<Opening, { kind: "login" }>,
+  bytes: Uint8Array,
+  hostname: Hostname,
+  route: Route,
+  deps: SessionDeps,
+): Promise<Reached> {
+  const isCached = opening.kind === "status" && deps.statusCache !== null;
+  const key = isCached ? statusKey(route.address, opening.handshake, hostname) : null;
+  const notes: PingNotes = {
+    facts: session.facts,
     heard: (status) => {
       if (opening.kind !== "status" || route.wake === null) return;
       deps.statusMemory.remember(nameOf(route), opening.handshake.protocol, status);
     },
   };
-  if (opening.kind !== "login") {
-    const isCached = opening.kind === "status" && deps.statusCache !== null;
-    const key = isCached ? statusKey(address, opening.handshake, hostname) : null;
-    return reachForPing(route, bytes, key, goneSignal(session), deps, notes);
-  }
-  const { fleet } = deps;
-  if (target === null || fleet === null || !isWakeable(target, fleet)) {
-    return reachDirectly(address, bytes, goneSignal(session), deps, notes);
-  }
-  const { protocol } = opening.handshake;
-  const mayStart =
-    fleet.canStart(target) && mayWake(deps.wakePermissions(), hostname, opening.player);
-  const sleeper = { target, address };
-  const gone = (): AbortSignal => goneSignal(session);
-  const { ip } = session.facts.client;
-  const login = { client, protocol, sleeper, mayStart, ip, opening: bytes, gone };
-  return deps.holds.waiting.size < deps.holds.limit
-    ? reachByWaking(login, fleet, deps, notes)
-    : reachWithoutWaiting(login, "full", fleet, deps, notes);
+  return reachForPing(route, bytes, key, goneSignal(session), deps, notes);
+}
+
+/** A login waits. What is told of it then is a copy, as more becomes known. */
+function noteHold(session: Session, deps: SessionDeps): void {
+  session.visit?.begin();
+  keepAlive(session.client);
+  deps.emit({ kind: "session-holding", session: { ...session.facts } });
 }
 
 /**
