@@ -189,7 +189,11 @@ const budgets = [
   {
     name: "from one address",
     // Loopback is exempt unless something else is said.
-    env: { AUTOMC_CLIENT_EXEMPT: "192.0.2.1", AUTOMC_CLIENT_LOGIN_RATE: "0" },
+    env: {
+      AUTOMC_CLIENT_EXEMPT: "192.0.2.1",
+      AUTOMC_CLIENT_LOGIN_RATE: "0",
+      AUTOMC_CLIENT_CONNECTIONS: "0",
+    },
     limit: 30,
     setting: "AUTOMC_CLIENT_WAKES",
   },
