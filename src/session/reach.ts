@@ -74,6 +74,8 @@ export interface ReachNotes {
 /** What a ping brings back beside that. */
 export interface PingNotes {
   readonly facts: ReachNotes;
+  /** A signal that aborts when the client is gone; made when it is asked for. */
+  gone(): AbortSignal;
   /** The server's own status, as JSON text. */
   heard(status: string): void;
 }
@@ -87,7 +89,6 @@ export async function reachForPing(
   route: Route,
   opening: Uint8Array,
   cacheKey: string | null,
-  gone: AbortSignal,
   deps: ReachDeps,
   notes: PingNotes,
 ): Promise<Reached> {
@@ -95,7 +96,7 @@ export async function reachForPing(
   const { address, wake: target } = route;
   const reachAt = (at: Address): Promise<Reached> =>
     statusCache === null || cacheKey === null || isNowhere(at)
-      ? reachDirectly(at, opening, gone, deps, notes.facts)
+      ? reachDirectly(at, opening, notes.gone(), deps, notes.facts)
       : reachByCache(at, opening, cacheKey, statusCache, deps, notes);
   if (target === null || (fleet !== null && !isWakeable(target, fleet))) {
     return isNowhere(address) ? cannotBeStarted : reachAt(address);

@@ -243,12 +243,13 @@ function reachPinged(
   const key = isCached ? statusKey(route.address, opening.handshake, hostname) : null;
   const notes: PingNotes = {
     facts: session.facts,
+    gone: () => goneSignal(session),
     heard: (status) => {
       if (opening.kind !== "status" || route.wake === null) return;
       deps.statusMemory.remember(nameOf(route), opening.handshake.protocol, status);
     },
   };
-  return reachForPing(route, bytes, key, goneSignal(session), deps, notes);
+  return reachForPing(route, bytes, key, deps, notes);
 }
 
 /** A login waits. What is told of it then is a copy, as more becomes known. */
