@@ -25,6 +25,8 @@ export interface KubeCluster extends AsyncDisposable {
   readonly admin: { readonly cert: string; readonly key: string };
   /** Asks the API as somebody who may do everything; throws with the answer when it is a refusal. */
   ask(method: string, path: string, body?: KubeObject, type?: string): Promise<KubeObject>;
+  /** An object as the API has it, by its kind, namespace and name. */
+  get(object: KubeObject): Promise<KubeObject>;
   /** Makes the objects of a manifest, or changes them to that. */
   apply(manifest: string): Promise<void>;
   /** A token of a service account, as pods get it. */
@@ -201,6 +203,7 @@ export async function startKubeCluster(programs: string): Promise<KubeCluster> {
     ca: path("ca.crt"),
     admin: { cert: path("admin.crt"), key: path("admin.key") },
     ask,
+    get: (object) => ask("GET", `${collectionOf(object)}/${object.metadata.name}`),
     async apply(manifest) {
       for (const object of [Bun.YAML.parse(manifest)].flat() as KubeObject[]) {
         const collection = collectionOf(object);

@@ -1,12 +1,18 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { openSync, readFileSync, writeFileSync } from "node:fs";
+import { openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { linesOf, noQueue } from "../support/e2e-network.ts";
 import { startBareRouter } from "../support/e2e-process.ts";
-import { type KubeCluster, kubePrograms, startKubeCluster } from "../support/kube-cluster.ts";
+import {
+  type KubeCluster,
+  type KubeObject,
+  kubePrograms,
+  startKubeCluster,
+} from "../support/kube-cluster.ts";
 import { gameServer, type Rights, readRights, routerAccount } from "../support/kube-manifests.ts";
 import { startKubelet } from "../support/kubelet.ts";
 import { join as joinGame, pingServer } from "../support/minecraft.ts";
+import { laterPort } from "../support/ports.ts";
 import { until } from "../support/postgres.ts";
 import { type Router, startRouter } from "../support/router.ts";
 
@@ -245,33 +251,18 @@ describe.skipIf(programs === null)("in a real cluster", () => {
 
   test("a pod's router reads a token that was exchanged, and is told apart from one that is not", async () => {
     const namespace = await makeNamespace(readRights);
-    await cluster.apply(
-      gameServer({
-        namespace,
-        name: "p",
-        annotations: { externalServerName: "p.example.org" },
-        replicas: 1,
-      }),
-    );
-    const files = join(cluster.folder, `pod-${namespace}`);
-    const write = async () => {
-      writeFileSync(join(files, "token"), await cluster.token(namespace, "router"));
-    };
-    await Bun.write(join(files, "ca.crt"), Bun.file(cluster.ca));
-    await Bun.write(join(files, "namespace"), namespace);
-    await write();
-    const mounted = "/run/secrets/kubernetes.io/serviceaccount";
-    const mount = `mount -t tmpfs none /run && mkdir -p ${mounted} && mount --bind ${files} ${mounted} && exec "$0" "$@"`;
+    const annotations = { externalServerName: "p.example.org" };
+    await cluster.apply(gameServer({ namespace, name: "p", annotations, replicas: 1 }));
+    const pod = await makePod(cluster, namespace, "router");
     await using router = await startRouter({
-      within: ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount],
+      within: pod.within,
       env: {
         ...noQueue,
         ...api,
+        ...pod.env,
         IN_KUBE_CLUSTER: "true",
-        LOG_LEVEL: "debug",
-        KUBERNETES_SERVICE_HOST: "localhost",
-        KUBERNETES_SERVICE_PORT: String(cluster.port),
         KUBE_NAMESPACE: namespace,
+        LOG_LEVEL: "debug",
       },
     });
     const routed = routesOf(router);
@@ -288,7 +279,7 @@ describe.skipIf(programs === null)("in a real cluster", () => {
     );
     expect(lost).toMatchObject({ source: "kubernetes" });
     expect(Object.keys(await routed())).toEqual(["p.example.org"]);
-    await write();
+    await pod.exchangeToken();
     await annotate(namespace, "p", { externalServerName: "q.example.org" });
     await until(
       "the change is seen",
@@ -365,6 +356,51 @@ describe.skipIf(programs === null)("in a real cluster", () => {
     );
     expect(between.gone()).toBeGreaterThan(0);
     expect(linesOf(router, "source-lost")).toEqual([]);
+  });
+
+  test("the documentation's manifests are taken as they are, and route and start its server", async () => {
+    const objects = documented();
+    for (const object of objects) await cluster.apply(JSON.stringify(object));
+    for (const object of objects) {
+      // The API drops what it does not know. Of a secret it makes something else.
+      if (object.kind !== "Secret") expect(await cluster.get(object)).toMatchObject(object);
+    }
+    const namespace = "minecraft";
+    const { spec } = objects.find(({ kind }) => kind === "Deployment");
+    const [container] = spec.template.spec.containers;
+    const secret = objects.find(({ kind }) => kind === "Secret");
+    const pod = await makePod(cluster, namespace, spec.template.spec.serviceAccountName);
+    const user = String(container.securityContext.runAsUser);
+    const port = laterPort();
+    await using _kubelet = startKubelet(cluster, { namespace, version, bootMs: 500 });
+    await using router = await startRouter({
+      within: [
+        ...pod.within,
+        ...readOnlyRoot,
+        "setpriv",
+        `--reuid=${user}`,
+        `--regid=${user}`,
+        "--clear-groups",
+      ],
+      env: {
+        ...envOf(container, namespace, secret.stringData),
+        ...pod.env,
+        API_BINDING: `:${port}`,
+      },
+    });
+    const { httpGet } = container.readinessProbe;
+    const probed = await fetch(`http://127.0.0.1:${port}${httpGet.path}`, {
+      headers: { host: `10.0.0.7:${port}` },
+    });
+    expect(probed.status).toBe(200);
+    expect((await fetch(`http://127.0.0.1:${port}/routes`)).status).toBe(401);
+
+    const at = { port: router.port, host: "survival.example.org", version };
+    const text = "Survival is asleep. Join to start it.";
+    expect((await pingServer(at)).status).toMatchObject({ description: { text } });
+    const joined = await joinGame({ ...at, username: "Steve", timeoutMs: 60_000 });
+    expect(joined).toMatchObject({ kind: "joined" });
+    if (joined.kind === "joined") joined.session[Symbol.dispose]();
   });
 
   describe("a kubeconfig", () => {
@@ -567,4 +603,58 @@ function startShortWatches(cluster: KubeCluster): ShortWatches {
       await server.stop(true);
     },
   };
+}
+
+/** What surrounds a program in a pod. */
+interface Pod {
+  /** Runs a command where the account's files are. */
+  readonly within: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** As the kubelet does it, before the old one expires. */
+  exchangeToken(): Promise<void>;
+}
+
+async function makePod(cluster: KubeCluster, namespace: string, account: string): Promise<Pod> {
+  const files = join(cluster.folder, `pod-${crypto.randomUUID()}`);
+  const exchangeToken = async (): Promise<void> => {
+    await Bun.write(join(files, "token"), await cluster.token(namespace, account));
+  };
+  await exchangeToken();
+  await Bun.write(join(files, "ca.crt"), Bun.file(cluster.ca));
+  await Bun.write(join(files, "namespace"), namespace);
+  const mounted = "/run/secrets/kubernetes.io/serviceaccount";
+  const mount = `mount -t tmpfs none /run && mkdir -p ${mounted} && mount --bind ${files} ${mounted} && exec "$0" "$@"`;
+  return {
+    within: ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount],
+    env: { KUBERNETES_SERVICE_HOST: "localhost", KUBERNETES_SERVICE_PORT: String(cluster.port) },
+    exchangeToken,
+  };
+}
+
+const readOnlyRoot = ["sh", "-c", 'mount -o remount,bind,ro / && exec "$0" "$@"'] as const;
+
+/** The objects of docs/kubernetes.yml, and of the examples in docs/kubernetes.md. */
+function documented(): readonly KubeObject[] {
+  const read = (name: string): string =>
+    readFileSync(join(import.meta.dir, "../../docs", name), "utf8");
+  const examples = [...read("kubernetes.md").matchAll(/^```yaml\n(.*?)^```$/gms)].map(
+    ([, yaml = ""]) => yaml,
+  );
+  return [read("kubernetes.yml"), ...examples].flatMap(
+    (yaml) => Bun.YAML.parse(yaml) as KubeObject[],
+  );
+}
+
+/** The environment that a container is given. */
+function envOf(
+  container: KubeObject,
+  namespace: string,
+  secrets: Record<string, string>,
+): Record<string, string> {
+  const entries = container.env.map(({ name, value, valueFrom }: KubeObject) => {
+    if (value !== undefined) return [name, value];
+    if (valueFrom.fieldRef?.fieldPath === "metadata.namespace") return [name, namespace];
+    return [name, secrets[valueFrom.secretKeyRef.key]];
+  });
+  return Object.fromEntries(entries);
 }
