@@ -14,11 +14,15 @@ export interface Lives {
 
 /** What the process of a flood can be asked to do. */
 export interface FloodJobs {
-  /** Opens so many connections and keeps them; gives how many opened. With `dripMs` each says the opening byte by byte at that pace, without it nothing. */
+  /** Opens so many connections and keeps them; gives how many opened. With `drip` each says these bytes, so many at a time at that pace, without it nothing. */
   readonly hold: {
     readonly input: Place & {
       readonly count: number;
-      readonly drip: { readonly hex: string; readonly everyMs: number } | null;
+      readonly drip: {
+        readonly hex: string;
+        readonly bytes: number;
+        readonly everyMs: number;
+      } | null;
     };
     readonly result: number;
   };
@@ -59,6 +63,11 @@ export interface FloodJobs {
       readonly suffix: string;
     };
     /** How many heard something before the end. */
+    readonly result: number;
+  };
+  /** Connects once from each of these addresses, says nothing, and gives from how many it was let in. All leave at the end. */
+  readonly visit: {
+    readonly input: Place & { readonly from: readonly string[] };
     readonly result: number;
   };
 }

@@ -1,4 +1,5 @@
 /** Many clients that mean no good, in a process of their own: what they cost is not counted. */
+import net from "node:net";
 import type { Socket } from "bun";
 import { createDice } from "./dice.ts";
 import type { FloodJobs, Lives, Place } from "./flood-jobs.ts";
@@ -81,9 +82,9 @@ async function hold({ count, drip, ...place }: FloodJobs["hold"]["input"]): Prom
     const bytes = Buffer.from(drip.hex, "hex");
     let at = 0;
     dripping = setInterval(() => {
-      const byte = bytes.subarray(at, at + 1);
-      at += 1;
-      for (const socket of held) if (socket.data.lifeMs === null) socket.write(byte);
+      const next = bytes.subarray(at, at + drip.bytes);
+      at += drip.bytes;
+      for (const socket of held) if (socket.data.lifeMs === null) socket.write(next);
     }, drip.everyMs);
   }
   return held.length - before;
@@ -180,6 +181,27 @@ async function names({
   return answered;
 }
 
+/** How long a connection has to live to count as let in. */
+const letInMs = 300;
+
+async function visit({ from, hostname, port }: FloodJobs["visit"]["input"]): Promise<number> {
+  const sockets = await Promise.all(
+    from.map(async (localAddress) => {
+      const socket = net.connect({ host: hostname, port, localAddress });
+      socket.on("error", () => {});
+      const { promise, resolve } = Promise.withResolvers<void>();
+      socket.once("connect", resolve);
+      socket.once("close", resolve);
+      await promise;
+      return socket;
+    }),
+  );
+  await Bun.sleep(letInMs);
+  const letIn = sockets.filter((socket) => !socket.closed && !socket.readableEnded).length;
+  for (const socket of sockets) socket.resetAndDestroy();
+  return letIn;
+}
+
 function run(order: Order<FloodJobs>): Promise<unknown> {
   switch (order.name) {
     case "hold":
@@ -196,6 +218,8 @@ function run(order: Order<FloodJobs>): Promise<unknown> {
       return resets(order.input);
     case "names":
       return names(order.input);
+    case "visit":
+      return visit(order.input);
   }
 }
 

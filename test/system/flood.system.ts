@@ -4,7 +4,7 @@ import { median, percentile } from "../bench/measure.ts";
 import { type Arena, expectUnharmed, startArena, watchPeak } from "../support/arena.ts";
 import { until } from "../support/postgres.ts";
 import { measured } from "../support/reliability.ts";
-import { login } from "../support/wire.ts";
+import { frame, login, string, varint } from "../support/wire.ts";
 
 setDefaultTimeout(120_000);
 
@@ -21,7 +21,7 @@ const opening = login({ host: "play.example.org", name: "Steve" }).toString("hex
 /** Lets a smaller flood of slow clients pass first: what the runtime sets up for the first ones belongs to the base. */
 async function warmUp({ floods, place, router }: Arena): Promise<number> {
   const descriptors = router.fds();
-  const drip = { hex: opening, everyMs: 100 };
+  const drip = { hex: opening, bytes: 1, everyMs: 100 };
   await floods[0]?.run("hold", { ...place, count: 1_000, drip });
   await Bun.sleep(1_000);
   await floods[0]?.run("release", null);
@@ -34,7 +34,7 @@ test("5,000 clients that say a byte a second are gone in time, cost little and d
   const { router, floods, place } = arena;
   const base = await warmUp(arena);
   using peak = watchPeak(router.rss);
-  const drip = { hex: opening, everyMs: 1_000 };
+  const drip = { hex: opening, bytes: 1, everyMs: 1_000 };
   expect(await floods[0]?.run("hold", { ...place, count: 5_000, drip })).toBe(5_000);
   const logins = await arena.login(300);
   const lives = await floods[0]?.run("lives", { withinMs: 20_000 });
@@ -50,6 +50,32 @@ test("5,000 clients that say a byte a second are gone in time, cost little and d
   expect(longest).toBeLessThan(6_000);
   expect(growth).toBeLessThan(40e6);
   expect(percentile(logins, 0.99)).toBeLessThan(50);
+  await expectUnharmed(arena);
+});
+
+test("2,000 clients that send as much of an opening as is waited for cost no more than is promised", async () => {
+  await using arena = await startArena();
+  const { router, floods, place } = arena;
+  const base = await warmUp(arena);
+  using peak = watchPeak(router.rss);
+  // A handshake may be 16 KiB long, and this one's last byte never comes.
+  const hex = frame(0x00, varint(767), string("a\0".padEnd(8_000, "é")), Buffer.alloc(3))
+    .subarray(0, -1)
+    .toString("hex");
+  const drip = { hex, bytes: 4_096, everyMs: 200 };
+  expect(await floods[0]?.run("hold", { ...place, count: 2_000, drip })).toBe(2_000);
+  const lives = await floods[0]?.run("lives", { withinMs: 20_000 });
+  const growth = peak.value - base;
+  measured({
+    scenario: "T1",
+    promise: "P2",
+    what: `2,000 clients send ${count(hex.length / 2)} bytes of a handshake whose last byte never comes`,
+    result: `memory +${megabytes(growth)}, ${(growth / 2_000 / 1_024).toFixed(0)} KiB each (≤ 64); all closed, the last after ${seconds(Math.max(...(lives?.ended ?? [])))} (≤ 6)`,
+  });
+  expect(lives?.open).toBe(0);
+  expect(Math.min(...(lives?.ended ?? []))).toBeGreaterThan(4_000);
+  expect(Math.max(...(lives?.ended ?? []))).toBeLessThan(6_000);
+  expect(growth).toBeLessThan(2_000 * 64 * 1_024);
   await expectUnharmed(arena);
 });
 
