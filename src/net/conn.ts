@@ -30,6 +30,8 @@ export interface Conn {
   relay: Relay | null;
   /** Bytes that arrived and were not taken; empty during the relay. */
   inbox: Buffer;
+  /** How many bytes can be put behind the inbox where it lies. */
+  inboxRoom: number;
   /** Bytes that the kernel has not accepted yet. At most one arrived chunk during the relay. */
   unsent: Buffer | null;
   /** Bytes handed to the kernel so far. */
@@ -107,6 +109,7 @@ export function createConn(
     peer: null,
     relay: null,
     inbox: nothing,
+    inboxRoom: 0,
     unsent: null,
     sent: 0,
     finWhenSent: false,
@@ -132,9 +135,15 @@ export const plainIp = (ip: string): string =>
 /** Bytes that have arrived and were not taken. Valid until the next wait. */
 export const peek = (conn: Conn): Buffer => conn.inbox;
 
+function empty(conn: Conn): void {
+  conn.inbox = nothing;
+  conn.inboxRoom = 0;
+}
+
 /** Drops the first `count` bytes of what has arrived. */
 export function take(conn: Conn, count: number): void {
-  conn.inbox = conn.inbox.length === count ? nothing : conn.inbox.subarray(count);
+  if (conn.inbox.length > count) conn.inbox = conn.inbox.subarray(count);
+  else empty(conn);
 }
 
 /** Waits for bytes that were not there before, for at most `ms` (Infinity: without limit) and until the signal aborts. One wait at a time. */
@@ -225,7 +234,7 @@ export function close(conn: Conn, deadlines: Deadlines): void {
   if (conn.closed || conn.discarded !== null) return;
   conn.discarded = 0;
   conn.peer = null;
-  conn.inbox = nothing;
+  empty(conn);
   const cut = deadlines.after(farewellMs, () => abort(conn));
   const tell = conn.onClose;
   conn.onClose = () => {
@@ -257,7 +266,8 @@ export function receive(conn: Conn, chunk: Buffer): void {
     if (conn.discarded > farewellBytes) abort(conn);
     return;
   }
-  conn.inbox = conn.inbox.length === 0 ? chunk : Buffer.concat([conn.inbox, chunk]);
+  if (conn.inbox.length === 0) conn.inbox = chunk;
+  else append(conn, chunk);
   if (conn.inbox.length > inboxLimit) {
     if (conn.side === "client") {
       abort(conn);
@@ -266,6 +276,29 @@ export function receive(conn: Conn, chunk: Buffer): void {
     conn.socket.pause();
   }
   conn.waiting?.("data");
+}
+
+/**
+ * Puts a chunk behind what is in the inbox. Room is made for as much again each time that there is none: a client that sends its
+ * 16 KiB in pieces of a few bytes would otherwise leave megabytes of copies to the garbage collector.
+ */
+function append(conn: Conn, chunk: Buffer): void {
+  const { inbox } = conn;
+  const length = inbox.length + chunk.length;
+  const { buffer, byteOffset } = inbox;
+  if (conn.inboxRoom >= chunk.length) {
+    conn.inboxRoom -= chunk.length;
+    conn.inbox = Buffer.from(buffer, byteOffset, length);
+    conn.inbox.set(chunk, inbox.length);
+    return;
+  }
+  const capacity = Math.max(length, Math.min(2 * length, inboxLimit));
+  // Memory of its own, not a piece of the pool that others take theirs from.
+  const grown = Buffer.allocUnsafeSlow(capacity);
+  grown.set(inbox);
+  grown.set(chunk, inbox.length);
+  conn.inbox = grown.subarray(0, length);
+  conn.inboxRoom = capacity - length;
 }
 
 /** Behind the peer's own FIN nothing can come that would turn a plain close into a reset, and it is one system call instead of two. */

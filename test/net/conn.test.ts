@@ -13,10 +13,12 @@ import {
   more,
   peek,
   plainIp,
+  receive,
   send,
   take,
 } from "../../src/net/conn.ts";
 import { createDeadlines } from "../../src/net/deadlines.ts";
+import { createDice, freshSeed } from "../support/dice.ts";
 import {
   createManualDeadlines,
   type LinkBench,
@@ -176,6 +178,26 @@ describe("the inbox", () => {
     expect(peek(client).toString()).toBe("h");
     take(client, 1);
     expect(peek(client).length).toBe(0);
+  });
+
+  test("is the bytes that have come and were not taken, in any pieces; and whoever has looked at it sees them as they were", async () => {
+    const { client } = await bench.open();
+    const all = randomBytes(40_000);
+    const dice = createDice(freshSeed());
+    const looks: { readonly seen: Buffer; readonly from: number; readonly to: number }[] = [];
+    let from = 0;
+    for (let to = 0; to < all.length; ) {
+      const piece = all.subarray(to, to + 1 + dice.below(200));
+      // A copy of its own, as Bun hands it over.
+      receive(client, Buffer.from(new Uint8Array(piece).buffer));
+      to += piece.length;
+      looks.push({ seen: peek(client), from, to });
+      const count = dice.below(3) === 0 ? dice.below(to - from + 1) : 0;
+      take(client, count);
+      from += count;
+    }
+    const wrong = looks.filter(({ seen, from, to }) => !seen.equals(all.subarray(from, to)));
+    expect({ seed: dice.seed, wrong }).toEqual({ seed: dice.seed, wrong: [] });
   });
 
   test("takes exactly its limit from a client, and cuts one that sends more", async () => {
