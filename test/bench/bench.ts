@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { type Load, startLoad } from "./load.ts";
 import { baseRows, idleRow } from "./memory-rows.ts";
-import { microRows } from "./micro.ts";
+import { isFast, type MicroRow, microRows } from "./micro.ts";
 import { writePage } from "./page.ts";
 import { relayRows } from "./relay-rows.ts";
 import { commitText, machineText, microText, type Result, runText, tableText } from "./report.ts";
@@ -138,12 +138,18 @@ async function bench(mode: Result["mode"]): Promise<Result> {
   return result;
 }
 
+/** The exit code guards: 1 when a call is slower than its limit. */
+function showMicro(rows: readonly MicroRow[]): void {
+  console.log(microText(rows));
+  if (!rows.every(isFast)) process.exitCode = 1;
+}
+
 async function show(result: Result): Promise<void> {
   console.log(`\n${tableText(result.rows)}\n\n${runText(result)}`);
   if (values.doc) await writePage(result);
 }
 
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
-if (values.micro) console.log(microText(microRows()));
+if (values.micro) showMicro(microRows());
 else if (values.from !== undefined) await show(await Bun.file(values.from).json());
 else await show(await bench(values.quick ? "quick" : "full"));

@@ -1,5 +1,5 @@
 import { cpus, release, totalmem } from "node:os";
-import type { MicroRow } from "./micro.ts";
+import { isFast, type MicroRow } from "./micro.ts";
 import { isMet, type Row } from "./row.ts";
 
 /** What was measured, on what. */
@@ -57,7 +57,16 @@ export function tableText(rows: readonly Row[]): string {
 
 /** The calls as a Markdown table. */
 export const microText = (rows: readonly MicroRow[]): string =>
-  markdown([["call", "ns"], ...rows.map(({ call, nanoseconds }) => [call, figure(nanoseconds)])]);
+  markdown([
+    ["call", "ns", "yardsticks", "limit", "met"],
+    ...rows.map((row) => [
+      row.call,
+      figure(row.nanoseconds),
+      figure(row.yardsticks),
+      `≤ ${row.atMost}`,
+      isFast(row) ? "yes" : "**no**",
+    ]),
+  ]);
 
 /** Rows of cells as an aligned Markdown table; the first one is its head. */
 export function markdown(rows: readonly (readonly string[])[]): string {
