@@ -12,7 +12,7 @@ export type KubernetesTarget = Extract<WakeTarget, { kind: "kubernetes" }>;
 /** What scaling StatefulSets needs. */
 export interface KubernetesWakerDeps {
   readonly api: Pick<KubernetesApi, "call">;
-  readonly statefulSets: Pick<StatefulSets, "of">;
+  readonly statefulSets: Pick<StatefulSets, "of" | "scaled">;
   /** Players who come by a proxy wait until the server's own pod is ready; false: until the proxy takes connections. */
   readonly awaitPods: boolean;
 }
@@ -45,17 +45,29 @@ export function createKubernetesWaker(deps: KubernetesWakerDeps): Waker<Kubernet
     // Nothing is asked for what is known to run: a login is no reason to call the API.
     if (set.value.replicas > 0 && !stopped.has(key)) return ok(undefined);
     const { signal } = new AbortController();
-    const scaled = await scale(api, set.value, { from: 0, to: 1 }, signal);
-    if (scaled.ok) stopped.delete(key);
-    return scaled;
+    const started = await scaleFrom(set.value, 0, 1, signal);
+    if (started.ok) stopped.delete(key);
+    return started;
+  }
+
+  async function scaleFrom(
+    set: StatefulSet,
+    from: number,
+    to: number,
+    signal: AbortSignal,
+  ): Promise<Result<void, string>> {
+    const scaled = await scale(api, set, { from, to }, signal);
+    if (!scaled.ok) return scaled;
+    statefulSets.scaled(set, scaled.value);
+    return ok(undefined);
   }
 
   function look({ target, address }: Sleeper<KubernetesTarget>): Promise<BackendState> {
     const set = setOf(target);
-    const isReady = set.ok && set.value.replicas > 0 && set.value.ready > 0;
-    if (isReady) return Promise.resolve({ kind: "running", address });
+    const isStarted = set.ok && set.value.replicas > 0;
+    if (isStarted && set.value.ready > 0) return Promise.resolve({ kind: "running", address });
     // The proxy takes connections whether or not there is a server behind it.
-    if (target.isBehindProxy && deps.awaitPods && set.ok) {
+    if (target.isBehindProxy && set.ok && (deps.awaitPods || !isStarted)) {
       return Promise.resolve({ kind: "not-running" });
     }
     return Promise.resolve({ kind: "expected", addresses: [address] });
@@ -68,9 +80,9 @@ export function createKubernetesWaker(deps: KubernetesWakerDeps): Waker<Kubernet
     const set = setOf(target);
     if (!set.ok) return set;
     const key = wakeKey(target);
-    const scaled = scale(api, set.value, { from: 1, to: 0 }, signal);
-    stopping.set(key, scaled);
-    const slept = await scaled;
+    const stop = scaleFrom(set.value, 1, 0, signal);
+    stopping.set(key, stop);
+    const slept = await stop;
     stopping.delete(key);
     if (slept.ok) stopped.add(key);
     return slept;
@@ -105,24 +117,25 @@ const ways = [
 const conflictLimit = 5;
 
 /**
- * Sets the number of pods, if it is the expected one: whoever has changed it since is not overruled. The error is one readable
- * phrase.
+ * Sets the number of pods, if it is the expected one: whoever has changed it since is not overruled. Gives the number that there is
+ * now. The error is one readable phrase.
  */
 async function scale(
   api: KubernetesWakerDeps["api"],
   { namespace, name }: StatefulSet,
   { from, to }: { readonly from: number; readonly to: number },
   signal: AbortSignal,
-): Promise<Result<void, string>> {
+): Promise<Result<number, string>> {
   const path = `/apis/apps/v1/namespaces/${encodeURIComponent(namespace)}/statefulsets/${encodeURIComponent(name)}`;
   for (let attempt = 1; ; attempt += 1) {
     const found = await api.call({ method: "GET", path: `${path}/scale` }, signal);
     if (!found.ok) return err(found.error.message + adviceOn(found.error, "get"));
     const spec = membersOf(found.value["spec"]) ?? {};
     // The API leaves out a 0.
-    if ((numberOf(spec, "replicas") ?? 0) !== from) return ok(undefined);
+    const replicas = numberOf(spec, "replicas") ?? 0;
+    if (replicas !== from) return ok(replicas);
     const failure = await setReplicas(api, path, found.value, to, signal);
-    if (failure === null) return ok(undefined);
+    if (failure === null) return ok(to);
     const isStale = failure.status === 409 && attempt < conflictLimit;
     if (!isStale) return err(failure.message + adviceOn(failure, "patch"));
   }

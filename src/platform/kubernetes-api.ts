@@ -135,6 +135,9 @@ export function createKubernetesApi(access: KubeAccess): KubernetesApi {
       (ended) => ended,
     );
     if (told !== null) return told;
+    if (limit.aborted && !signal.aborted) {
+      return { status: null, message: `${collection}: the watch was not ended in time` };
+    }
     return made.ok ? made.value : made.error;
   };
 

@@ -20,13 +20,16 @@ export interface StatefulSets {
   of(namespace: string, service: string): Result<StatefulSet | null, string>;
   /** These are all there are. */
   replace(sets: Iterable<StatefulSet>): void;
+  /** This is how many pods one shall have by now: it was just asked for, or looked at. */
+  scaled(set: StatefulSet, replicas: number): void;
   /** They cannot be read. What was known stays. */
   lost(reason: string): void;
 }
 
 /** Nothing is known at first. */
 export function createStatefulSets(): StatefulSets {
-  let known: ReadonlyMap<string, StatefulSet> | null = null;
+  /** By namespace and service. */
+  let known: Map<string, StatefulSet> | null = null;
   let trouble = "the StatefulSets have not been read yet";
   return {
     of(namespace, service) {
@@ -40,6 +43,10 @@ export function createStatefulSets(): StatefulSets {
         if (other === undefined || set.name < other.name) byService.set(key, set);
       }
       known = byService;
+    },
+    scaled(set, replicas) {
+      const key = `${set.namespace}/${set.service}`;
+      if (known?.get(key)?.name === set.name) known.set(key, { ...set, replicas });
     },
     lost(reason) {
       trouble = reason;

@@ -64,9 +64,12 @@ export function createKubeCollection<Item>(
         {
           open: () => listener.open(),
           event({ kind, object }) {
+            const key = keyOf(object);
+            const before = since.items.get(key);
             if (kind === "set") put(since.items, object, read);
-            else since.items.delete(keyOf(object));
-            listener.changed(since);
+            else since.items.delete(key);
+            // Most of a cluster is no game server, and much of what changes about one is none of ours.
+            if (!Bun.deepEquals(before, since.items.get(key))) listener.changed(since);
           },
           reached(version) {
             since.version = version;

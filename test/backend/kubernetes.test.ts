@@ -80,6 +80,15 @@ describe("a start", () => {
     expect(state.replicas).toBe(1);
   });
 
+  test("is known at once, before the watch tells of it", async () => {
+    const { waker, statefulSets } = scaling(0);
+    await waker.start(sleeper, signal);
+    expect(statefulSets.of("games", "mc")).toMatchObject({ value: { replicas: 1 } });
+    expect(
+      await waker.look({ target: { ...target, isBehindProxy: true }, address }, signal),
+    ).toEqual({ kind: "expected", addresses: [address] });
+  });
+
   test("of what is known to run asks for nothing", async () => {
     const { waker, asked } = scaling(1);
     expect(await waker.start(sleeper, signal)).toMatchObject({ ok: true });
@@ -195,6 +204,7 @@ describe("a look", () => {
     ["no pod", sleeper, 0, 0, false, expected],
     ["a pod that is about to go", sleeper, 0, 1, false, expected],
     ["a proxy", proxied, 1, 0, false, expected],
+    ["a proxy of no pod", proxied, 0, 0, false, { kind: "not-running" }],
     ["a proxy, for whoever waits for the pod", proxied, 1, 0, true, { kind: "not-running" }],
     ["a proxy and a pod that is ready", proxied, 1, 1, true, running],
     ["no proxy, for whoever waits for pods behind proxies", sleeper, 1, 0, true, expected],
