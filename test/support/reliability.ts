@@ -46,12 +46,16 @@ export const measurementsText = (measurements: readonly Measurement[]): string =
 const document = join(import.meta.dir, "../../docs/reliability.md");
 
 /** Puts the results of one whole run into docs/reliability.md, with the commit, the machine and the date. */
-export async function writeResults(measurements: readonly Measurement[]): Promise<void> {
+export const writeResults = (measurements: readonly Measurement[]): Promise<void> =>
+  writePart("results", measurementsText(measurements));
+
+/** Puts what a long run has come to there, likewise. */
+export const writeSoak = (lines: readonly string[]): Promise<void> =>
+  writePart("soak", lines.map((line) => `* ${line}`).join("\n"));
+
+async function writePart(mark: string, content: string): Promise<void> {
   const date = new Date().toISOString().slice(0, 10);
   const run = `${machineText()}; Bun ${Bun.version}; commit ${commitText()}; ${date}.`;
   const page = await Bun.file(document).text();
-  await Bun.write(
-    document,
-    withMarked(page, "results", `${run}\n\n${measurementsText(measurements)}`),
-  );
+  await Bun.write(document, withMarked(page, mark, `${run}\n\n${content}`));
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Backend, sending, startBackend } from "../support/backend.ts";
-import { createDice, type Dice, freshSeed } from "../support/dice.ts";
+import { createDice, freshSeed } from "../support/dice.ts";
 import { linesOf } from "../support/e2e-network.ts";
 import { startHaproxy } from "../support/haproxy.ts";
 import {
@@ -17,6 +17,7 @@ import {
 import { firstWord } from "../support/player.ts";
 import { type TestDatabase, type TestPostgres, until } from "../support/postgres.ts";
 import { measured } from "../support/reliability.ts";
+import { planTableChanges } from "../support/table-changes.ts";
 import { openTcpGate } from "../support/tcp-gate.ts";
 
 // Waits of the router are those of life here, and they run side by side: nearly all of it is waiting.
@@ -35,24 +36,6 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const names = (kind: string, count: number): readonly string[] =>
-  Array.from({ length: count }, (_, index) => `${kind}${index}`);
-const lasting = names("lasting", 40);
-const passing = names("passing", 200);
-
-/** One change by chance. Of the servers that last only the address ever changes. */
-function changeOf(dice: Dice): string {
-  const address = dice.pick([north, south]).address;
-  const kind = dice.below(3);
-  if (kind === 0) {
-    return `UPDATE servers SET address = '${address}' WHERE name = '${dice.pick(lasting)}'`;
-  }
-  const name = dice.pick(passing);
-  if (kind === 1) return `DELETE FROM servers WHERE name = '${name}'`;
-  return `INSERT INTO servers VALUES ('${name}', '${name}.x', '${address}')
-    ON CONFLICT (name) DO UPDATE SET address = excluded.address`;
-}
-
 /** The ways in which a server goes away. */
 const endings: readonly ((server: TestPostgres, database: TestDatabase) => Promise<void>)[] = [
   (server) => server.crash(),
@@ -67,20 +50,19 @@ describe.concurrent("while Postgres", () => {
   test("is killed and started again and again under 100 changes a second, no route is ever absent", async () => {
     await using scene = await startLiveTable();
     const { server, database } = scene;
-    for (const name of lasting) {
-      await database.sql`INSERT INTO servers VALUES (${name}, ${`${name}.x`}, ${north.address})`;
-    }
+    const dice = createDice(freshSeed());
+    const plan = planTableChanges(dice, [north.address, south.address]);
+    await database.sql.unsafe(plan.fill);
     await using one = await startOpenRouter({ AUTOMC_DSN: database.dsn() });
     const { router } = one;
     await converge(one, database);
 
-    const dice = createDice(freshSeed());
     const seconds = 120;
     const enough = new AbortController();
     let changes = 0;
     const changing = atPace(10, enough.signal, async () => {
       try {
-        await database.sql.unsafe(changeOf(dice));
+        await database.sql.unsafe(plan.next());
         changes += 1;
       } catch {
         // The server is away, which is what this is about.
@@ -89,7 +71,7 @@ describe.concurrent("while Postgres", () => {
     });
     const absent: string[] = [];
     const looking = atPace(50, enough.signal, async () => {
-      const host = `${dice.pick(lasting)}.x`;
+      const host = dice.pick(plan.lasting);
       const word = await firstWord(router, host);
       if (word !== "north" && word !== "south") absent.push(`${host} heard "${word}"`);
     });
