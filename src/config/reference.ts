@@ -19,8 +19,8 @@ export interface Setting {
   readonly defaultText?: string;
   /** One sentence for the operator. */
   readonly meaning: string;
-  /** "not yet" and "refused" settings stop the start when they have another value than their default; nothing is ignored silently. */
-  readonly status: "supported" | "not yet" | "accepted and ignored" | "refused";
+  /** A "refused" setting stops the start when it has another value than its default; nothing is ignored silently. */
+  readonly status: "supported" | "accepted and ignored" | "refused";
   /** Never printed. When supported, `<name>_FILE` may name a file that holds it, and systemd may pass it as a credential. */
   readonly secret?: boolean;
   /** A further name for the same setting; the main one wins. */
@@ -841,9 +841,9 @@ export function helpText(): string {
     ]);
     return [`${title}:`, ...entries].join("\n");
   });
-  const missing = settings.filter((setting) => setting.status === "not yet");
+  const missing = settings.filter((setting) => setting.status === "refused");
   const names = missing.map((setting) => `  ${setting.name}`);
-  return `${[usage, ...groups, ["Not supported yet:", ...names].join("\n")].join("\n\n")}\n`;
+  return `${[usage, ...groups, ["Not supported:", ...names].join("\n")].join("\n\n")}\n`;
 }
 
 const supportedGroups = (): readonly SettingGroup[] =>

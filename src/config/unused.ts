@@ -12,9 +12,6 @@ export function noteUnsupported(env: Environment): void {
     switch (status) {
       case "supported":
         break;
-      case "not yet":
-        env.problem(name, "it to be unset: not supported yet");
-        break;
       case "refused":
         env.problem(name, `it to be unset: ${advice ?? "not supported"}`);
         break;

@@ -116,12 +116,12 @@ describe("the settings table", () => {
 });
 
 test("the help names every supported setting with its meaning, and apart from them those that are not", () => {
-  const [known = "", missing = ""] = helpText().split("Not supported yet:");
+  const [known = "", missing = ""] = helpText().split("Not supported:");
   for (const setting of supported) {
     for (const name of namesOf(setting)) expect(known).toMatch(new RegExp(`\\b${name}\\b`));
     expect(known).toContain(setting.meaning.replaceAll("`", ""));
   }
-  for (const { name } of settings.filter(({ status }) => status === "not yet")) {
+  for (const { name } of settings.filter(({ status }) => status === "refused")) {
     expect(missing).toContain(`  ${name}\n`);
     expect(known).not.toMatch(new RegExp(`\\b${name}\\b`));
   }

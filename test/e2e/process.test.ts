@@ -72,6 +72,7 @@ describe("the configuration", () => {
     AUTOMC_TPYO: "hunter5",
     IN_DOCKER: "yes",
     KUBE_CONFIG: "/kube.yaml",
+    NGROK_TOKEN: "hunter6",
   };
 
   for (const command of [[], ["check"], ["explain", "play.x"]]) {
@@ -87,9 +88,9 @@ describe("the configuration", () => {
         });
       }
       expect(stderr).toContain('"nonsense');
-      expect(stderr).toContain("not supported yet");
+      expect(stderr).toContain("run the ngrok agent");
       expect(stderr).toEndWith(
-        "12 problems in the configuration; automc-router help lists every setting\n",
+        "13 problems in the configuration; automc-router help lists every setting\n",
       );
       expect(stderr).not.toContain("hunter");
     });
