@@ -23,6 +23,8 @@ export interface SwarmSourceDeps {
   readonly emit: (event: SourceEvent) => void;
   /** How often everything is listed, ms: nobody tells what happens to tasks. */
   readonly resyncMs?: number;
+  /** The same while a service is on its way up, ms. */
+  readonly unsettledMs?: number;
   /** Waits that differ from the usual ones. */
   readonly timings?: Partial<ListWatchTimings>;
 }
@@ -30,6 +32,9 @@ export interface SwarmSourceDeps {
 const source = "swarm";
 /** mc-router's. */
 const usualResyncMs = 5_000;
+const usualUnsettledMs = 1_000;
+/** What the Swarm is about to change by itself. */
+const unsettled: ReadonlySet<ServiceState["kind"]> = new Set(["waking", "restart-delay"]);
 
 /** The routes that the labels of Swarm services ask for, followed live. While the manager is away, the last ones stay published. */
 export function createSwarmSource(deps: SwarmSourceDeps): RouteSource {
@@ -37,14 +42,17 @@ export function createSwarmSource(deps: SwarmSourceDeps): RouteSource {
     name: source,
     run(publish, signal) {
       const { emit, resyncMs = usualResyncMs, timings = {} } = deps;
-      const origin = swarmOrigin(deps.api);
-      const routes = routesOf(deps);
+      const { routes, isUnsettled } = followServices(deps);
+      const origin = swarmOrigin(deps, isUnsettled);
       return runListWatch({ source, origin, routes, resyncMs, emit, timings }, publish, signal);
     },
   };
 }
 
-function swarmOrigin(api: SwarmApi): ListWatchOrigin<SwarmListing> {
+function swarmOrigin(
+  { api, unsettledMs = usualUnsettledMs }: SwarmSourceDeps,
+  isUnsettled: () => boolean,
+): ListWatchOrigin<SwarmListing> {
   /** A service without its tasks would look as if it did not run, so it is everything or nothing. */
   async function list(signal: AbortSignal): Promise<Result<SwarmListing, string>> {
     const services = await api.services("mc-router.host", signal);
@@ -69,17 +77,22 @@ function swarmOrigin(api: SwarmApi): ListWatchOrigin<SwarmListing> {
         },
         line: () => changed(null),
       };
+      const looking = setInterval(() => {
+        if (isUnsettled()) changed(null);
+      }, unsettledMs);
       const failure = await api.events(listener, signal);
+      clearInterval(looking);
       return { kind: "lost", reason: failure?.message ?? "the engine ended the stream of events" };
     },
   };
 }
 
 /** Turns listings into routes, and tells what is new about the services. */
-function routesOf(deps: SwarmSourceDeps): (listing: SwarmListing) => readonly Route[] {
+function followServices(deps: SwarmSourceDeps) {
   const complaints = createComplaints(source, deps.emit);
   let known: ReadonlyMap<string, ServiceState["kind"]> = new Map();
-  return (listing) => {
+
+  function routesOf(listing: SwarmListing): readonly Route[] {
     const { routes, states, complaints: wrong } = swarmRoutes(listing, deps);
     for (const [service, state] of states) {
       const before = known.get(service);
@@ -90,5 +103,10 @@ function routesOf(deps: SwarmSourceDeps): (listing: SwarmListing) => readonly Ro
     known = states;
     complaints.are(wrong);
     return routes;
+  }
+
+  return {
+    routes: routesOf,
+    isUnsettled: () => [...known.values()].some((kind) => unsettled.has(kind)),
   };
 }

@@ -22,7 +22,7 @@ afterEach(async () => {
 });
 
 /** The source at work on the engine, and what it has said. */
-function follow(resyncMs = 60_000) {
+function follow(resyncMs = 60_000, unsettledMs = 60_000) {
   const table: RouteTable = createRouteTable();
   const events: SourceEvent[] = [];
   const control = new AbortController();
@@ -33,6 +33,7 @@ function follow(resyncMs = 60_000) {
     simplifySrv: false,
     emit: (event) => events.push(event),
     resyncMs,
+    unsettledMs,
     timings: { backoffMs: 20, backoffMaxMs: 20, gapMs: 1, provenMs: 0 },
   });
   const publish = {
@@ -87,6 +88,20 @@ describe("the Swarm source", () => {
     await followed.live();
     engine.tasks = withoutTasks("running-one");
     await followed.leadsTo("one.example.org", "");
+  });
+
+  test("lists again soon while a service is on its way up, and not for long after", async () => {
+    const followed = follow(60_000, 10);
+    engine.services = engine.services.filter(({ Spec }) =>
+      ["running-one", "unplaced"].includes(Spec.Name),
+    );
+    await followed.live();
+    await until("some listings", () => engine.requests.length > 15);
+    engine.services = engine.services.filter(({ Spec }) => Spec.Name === "running-one");
+    await until("it is seen", () => followed.addressOf("unplaced.example.org") === undefined);
+    const before = engine.requests.length;
+    await Bun.sleep(100);
+    expect(engine.requests.length - before).toBeLessThanOrEqual(3);
   });
 
   test("tells how a service changes", async () => {
