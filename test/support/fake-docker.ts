@@ -50,6 +50,8 @@ export function startFakeDocker(): FakeDocker {
   const requests: string[] = [];
   const streams = new Set<ReadableStreamDefaultController<Uint8Array>>();
   const inspections = new Map<string, unknown>();
+  /** Every event so far, and when it was, in Unix seconds. */
+  const history: { readonly at: number; readonly line: Uint8Array }[] = [];
   let server: Bun.Server<undefined> | null = null;
 
   const fake: FakeDocker = {
@@ -78,6 +80,7 @@ export function startFakeDocker(): FakeDocker {
     intercept: () => null,
     emit(event) {
       const line = new TextEncoder().encode(`${JSON.stringify(event)}\n`);
+      history.push({ at: Date.now() / 1_000, line });
       for (const stream of streams) stream.enqueue(line);
     },
     cut() {
@@ -99,13 +102,13 @@ export function startFakeDocker(): FakeDocker {
   };
 
   async function answer(request: Request): Promise<Response> {
-    const { pathname, search } = new URL(request.url);
+    const { pathname, search, searchParams } = new URL(request.url);
     requests.push(`${request.method} ${pathname}${search}`);
     const intercepted = await fake.intercept(request);
     if (intercepted !== null) return intercepted;
     if (pathname === "/_ping") return new Response(null, { headers: { "api-version": "1.41" } });
     const [, name = "", verb = ""] = /\/containers\/([^/]+)\/(\w+)$/.exec(pathname) ?? [];
-    if (pathname.endsWith("/events")) return openStream();
+    if (pathname.endsWith("/events")) return openStream(searchParams.get("since"));
     if (pathname.endsWith("/containers/json")) return Response.json(fake.list);
     const inspection = fake.inspect(name);
     if (inspection === undefined) {
@@ -114,7 +117,8 @@ export function startFakeDocker(): FakeDocker {
     return verb === "json" ? Response.json(inspection) : new Response(null, { status: 204 });
   }
 
-  function openStream(): Response {
+  /** As an engine does it, with the events since then first. */
+  function openStream(since: string | null): Response {
     let own: ReadableStreamDefaultController<Uint8Array> | null = null;
     const body = new ReadableStream<Uint8Array>({
       start(controller) {
@@ -122,6 +126,8 @@ export function startFakeDocker(): FakeDocker {
         streams.add(controller);
         // Headers are sent with the first byte.
         controller.enqueue(new TextEncoder().encode("\n"));
+        if (since === null) return;
+        for (const { at, line } of history) if (at >= Number(since)) controller.enqueue(line);
       },
       cancel() {
         if (own !== null) streams.delete(own);
