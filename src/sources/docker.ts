@@ -28,6 +28,8 @@ export interface DockerSourceDeps {
   /** The one that look-ups use: SRV prefixes are cut off hostnames. */
   readonly simplifySrv: boolean;
   readonly emit: (event: SourceEvent) => void;
+  /** How long after an event everything is listed once more, ms. */
+  readonly echoesMs?: readonly number[];
   /** Waits that differ from the usual ones. */
   readonly timings?: Partial<ListWatchTimings>;
 }
@@ -41,6 +43,8 @@ interface Listing {
 const source = "docker";
 /** A stream of events that has gone dumb without ending is found out by then, ms. */
 const resyncMs = 60_000;
+/** Docker tells of a pause or a death before its own listing knows, by some milliseconds where the machine has nothing else to do. */
+const usualEchoesMs = [150, 1_500];
 
 /** What changes where a container can be reached, or whether it can. `remove` and `cleanup` are Podman's words for `destroy` and for the end of a `die`. */
 const relevant: ReadonlySet<string> = new Set([
@@ -64,15 +68,15 @@ export function createDockerSource(deps: DockerSourceDeps): RouteSource {
   return {
     name: source,
     run(publish, signal) {
-      const { emit, timings = {} } = deps;
-      const origin = dockerOrigin(deps.api);
+      const { emit, echoesMs = usualEchoesMs, timings = {} } = deps;
+      const origin = dockerOrigin(deps.api, echoesMs);
       const routes = routesOf(deps);
       return runListWatch({ source, origin, routes, resyncMs, emit, timings }, publish, signal);
     },
   };
 }
 
-function dockerOrigin(api: DockerApi): ListWatchOrigin<Listing> {
+function dockerOrigin(api: DockerApi, echoesMs: readonly number[]): ListWatchOrigin<Listing> {
   async function list(signal: AbortSignal): Promise<Result<Listing, string>> {
     const listed = await listContainers(api, "mc-router.host", signal);
     if (!listed.ok) return listed;
@@ -103,12 +107,30 @@ function dockerOrigin(api: DockerApi): ListWatchOrigin<Listing> {
       // One second more, as the engine's clock is told in whole ones: an event that was heard of already costs one listing.
       const since = at === null ? "" : `&since=${at - 1}`;
       const query = dockerFilters({ type: ["container", "network"] }) + since;
+      const echoes = createEchoes(echoesMs, () => changed(null));
       const line = (event: unknown): void => {
-        if (isRelevant(event)) changed(null);
+        if (isRelevant(event)) echoes.ring();
       };
       const failure = await api.events(query, { open, line }, signal);
+      echoes.stop();
       return { kind: "lost", reason: failure?.message ?? "the engine ended the stream of events" };
     },
+  };
+}
+
+/** Calls at once, and again these times after the last ring. */
+function createEchoes(echoesMs: readonly number[], call: () => void) {
+  let timers: readonly Timer[] = [];
+  function stop(): void {
+    for (const timer of timers) clearTimeout(timer);
+  }
+  return {
+    ring(): void {
+      stop();
+      call();
+      timers = echoesMs.map((ms) => setTimeout(call, ms));
+    },
+    stop,
   };
 }
 

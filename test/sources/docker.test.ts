@@ -27,6 +27,7 @@ function follow(fake: FakeDocker, deps: Partial<DockerSourceDeps> = {}) {
     scaling: { up: false, down: false },
     simplifySrv: false,
     emit: (event) => events.push(event),
+    echoesMs: [],
     timings: fast,
     ...deps,
   });
@@ -295,6 +296,22 @@ describe("following the engine", () => {
     fake.emit({ Type: "container", Action: "start" });
     await until("the last one is heard", () => lists() > before);
     expect(lists()).toBe(before + 1);
+  });
+
+  test("an engine whose listing lags behind its events is listed once more", async () => {
+    const fake = startFakeDocker();
+    fake.hold([container("a")]);
+    await using followed = follow(fake, { ...both, echoesMs: [20] });
+    await followed.holds(["a: a.example -> 10.0.0.5:25565"]);
+    const late = fake.list;
+    fake.hold([container("a", {}, { state: "paused" })]);
+    const due = fake.list;
+    fake.list = late;
+    const lists = () => fake.requests.filter((request) => request.includes("/containers/json"));
+    const before = lists().length;
+    await until("it has listed in vain", () => lists().length > before);
+    fake.list = due;
+    await followed.holds(["a: a.example -> "]);
   });
 
   test("a storm of events costs few listings", async () => {

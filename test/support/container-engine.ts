@@ -1,4 +1,14 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import {
+  closeSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { requireProgram } from "./debian.ts";
@@ -42,9 +52,11 @@ export async function startEngine({
   const client = requireProgram("docker", "docker.io");
   const directory = mkdtempSync(join(tmpdir(), "automc-engine-"));
   const socket = join(directory, "sock");
-  // What it mounts is gone with it.
+  // What it mounts is gone with this process, and there again for an engine that is started a second time.
   const apart = ["unshare", "--mount", "--propagation", "private", "--uts"];
-  const whole = [...netns.enter, ...apart, ...command(directory, socket)];
+  const keeper = Bun.spawn([...netns.enter, ...apart, "sleep", "infinity"], { stdin: "ignore" });
+  const enter = ["nsenter", "--target", String(keeper.pid), "--net", "--mount", "--uts"];
+  const whole = [...enter, ...command(directory, socket)];
   const variables = { ...process.env, ...env(directory) };
   let daemon: Bun.Subprocess | null = null;
 
@@ -64,14 +76,22 @@ export async function startEngine({
     return stdout.trimEnd();
   }
 
+  /** True once the keeper has become what it is started for: until then its namespaces are still ours. */
+  const isApart = (): boolean =>
+    readlinkSync(`/proc/${keeper.pid}/ns/mnt`) !== readlinkSync("/proc/self/ns/mnt");
+
   async function start(): Promise<void> {
-    const log = Bun.file(join(directory, "log"));
+    await until("its namespaces are there", isApart);
+    const path = join(directory, "log");
+    const log = openSync(path, "a");
     const started = Bun.spawn(whole, { stdin: "ignore", stdout: log, stderr: log, env: variables });
+    closeSync(log);
     daemon = started;
     await until(
       "the engine answers",
-      async () => {
-        if (started.exitCode !== null) throw new Error(`it ended: ${await log.text()}`);
+      () => {
+        if (started.exitCode !== null)
+          throw new Error(`it ended: ${readFileSync(path, "utf8").slice(-2_000)}`);
         return isAnswering(socket);
       },
       30_000,
@@ -97,6 +117,8 @@ export async function startEngine({
       await removeContainers();
     } finally {
       await stop();
+      keeper.kill("SIGKILL");
+      await keeper.exited;
       netns[Symbol.dispose]();
       rmSync(directory, { recursive: true, force: true });
     }

@@ -19,7 +19,9 @@ export function startDockerEngine(options: DockerEngineOptions = {}): Promise<Co
   return startEngine({
     netns,
     command: (directory, socket) => [
-      ...["sh", "-c", 'hostname "$0" && exec "$@"', hostname, dockerd],
+      // Its containerd dies with it, and may stay a zombie that the next one would wait for.
+      ...["sh", "-c", 'rm -f "$1" && hostname "$0" && shift && exec "$@"', hostname],
+      ...[join(directory, "exec/containerd/containerd.pid"), dockerd],
       ...["--host", `unix://${socket}`, "--data-root", join(directory, "data")],
       ...["--exec-root", join(directory, "exec"), "--pidfile", join(directory, "pid")],
       ...["--bip", "198.18.0.1/24"],
