@@ -1,3 +1,5 @@
+import { createAddressSet } from "../../src/net/cidr.ts";
+import { createClientLimits } from "../../src/net/client-limits.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { type Opening, parseOpening } from "../../src/protocol/opening.ts";
 import type { Parsed } from "../../src/protocol/parsed.ts";
@@ -37,7 +39,7 @@ const host = "survival.play.example.org";
  * disturbs can only add. Throws when a call does not do what it is timed for.
  */
 export const microRows = (): readonly MicroRow[] =>
-  [...parserCalls(), ...hostnameCalls(), ...tableCalls(), logCall()].map(time);
+  [...parserCalls(), ...hostnameCalls(), ...tableCalls(), ...limitCalls(), logCall()].map(time);
 
 /** Whether a call is as fast as it was. */
 export const isFast = ({ yardsticks, atMost }: MicroRow): boolean => yardsticks <= atMost;
@@ -114,6 +116,58 @@ function tableCalls(): readonly Call[] {
       },
     ];
   });
+}
+
+function limitCalls(): readonly Call[] {
+  const isRight = (result: unknown): boolean => result === true;
+  return [
+    {
+      call: "limits of an address, one that is known",
+      atMost: 25,
+      work: admitFrom(["203.0.113.7"]),
+      isRight,
+    },
+    {
+      call: "limits of an address, a new IPv4 one each time",
+      atMost: 150,
+      work: admitFrom(strangers(".")),
+      isRight,
+    },
+    {
+      call: "limits of an address, a new IPv6 one each time",
+      atMost: 150,
+      work: admitFrom(strangers("2001:db8")),
+      isRight,
+    },
+  ];
+}
+
+/** Three times as many addresses as are remembered, no two of one network. */
+const strangers = (prefix: string): readonly string[] =>
+  Array.from({ length: 200_000 }, (_, i) =>
+    prefix.includes(":")
+      ? `${prefix}:${(i >> 8).toString(16)}:${(i & 255).toString(16)}::1`
+      : `${(i >> 12) + 1}.${(i >> 4) & 255}.${(i & 15) * 16}.1`,
+  );
+
+/** What a connection costs that comes, says what it wants and goes. */
+function admitFrom(ips: readonly string[]): () => unknown {
+  const limits = createClientLimits({
+    connections: 256,
+    perSecond: 1e9,
+    loginsPerSecond: 1e9,
+    exempt: createAddressSet([]),
+  });
+  let next = 0;
+  return () => {
+    const ip = ips[next] ?? "";
+    next = (next + 1) % ips.length;
+    const refusal = limits.refusal(ip);
+    limits.entered(ip);
+    const isAllowed = limits.allows(ip, "login");
+    limits.left(ip);
+    return refusal === null && isAllowed;
+  };
 }
 
 function tableOf(size: number): RouteTable {

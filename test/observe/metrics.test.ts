@@ -300,6 +300,16 @@ describe("promtool", () => {
       labels: { severity: "warning" },
     },
     {
+      alert: "WakesRefused",
+      series: { [`automc_wakes_refused_total{${job}, why="total"}`]: "0x15 9x5" },
+      labels: { severity: "warning", why: "total" },
+    },
+    {
+      alert: "ClientsTurnedAway",
+      series: { [`automc_connections_refused_total{${job}, why="opening"}`]: "0x15 9x5" },
+      labels: { severity: "warning", why: "opening" },
+    },
+    {
       alert: "ControlPlaneAway",
       series: { [`automc_control_plane_up{${job}}`]: "0x20" },
       labels: { severity: "warning" },
@@ -359,7 +369,13 @@ describe("promtool", () => {
     test(`sees the alert ${alert} fire, and no other`, async () => {
       const groups = await alertGroups();
       const all = groups.flatMap(({ rules }) => rules.map((rule) => rule.alert));
-      const isSummed = ["PlayersRefused", "WakesFailing", "EventLoopLag"].includes(alert);
+      const isSummed = [
+        "PlayersRefused",
+        "WakesFailing",
+        "WakesRefused",
+        "ClientsTurnedAway",
+        "EventLoopLag",
+      ].includes(alert);
       const expected = { instance: "r", ...(isSummed ? {} : { job: "automc-router" }), ...labels };
       const folder = mkdtempSync(join(tmpdir(), "automc-rules-"));
       cleanups.push(() => rmSync(folder, { recursive: true }));
