@@ -12,6 +12,7 @@ import schema from "./sources/schema.sql" with { type: "text" };
 import { inheritedSockets } from "./system/activation.ts";
 import { wipeVariable } from "./system/environment-memory.ts";
 import { makeFirstFetch } from "./system/first-fetch.ts";
+import { libc } from "./system/libc.ts";
 import { sessionLimit } from "./system/limits.ts";
 import { handleSignals } from "./system/signals.ts";
 import { unitKinds, unitText } from "./system/unit.ts";
@@ -27,6 +28,9 @@ const takesWord: ReadonlySet<string> = new Set(["explain", "unit"]);
 
 /** The process's exit codes. */
 const exitCodes = { fine: 0, failed: 1, configuration: 2 } as const;
+
+const withoutLibrary =
+  "the C library cannot be called, so machines that vanish are noticed late and secrets stay in the environment";
 
 const journalStream = process.env["JOURNAL_STREAM"] ?? "";
 
@@ -85,6 +89,10 @@ async function run(): Promise<number> {
   makeFirstFetch();
   emit({ kind: "started", version: build.version, commit: build.commit });
   for (const warning of warnings) emit({ kind: "setting-warning", message: issueText(warning) });
+  const library = libc();
+  if (!library.ok && process.platform === "linux") {
+    emit({ kind: "setting-warning", message: `${withoutLibrary}: ${library.error}` });
+  }
   if (service.problem !== null) {
     emit({ kind: "setting-warning", message: `systemd is told nothing: ${service.problem}` });
   }

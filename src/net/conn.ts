@@ -1,5 +1,6 @@
 import type { Socket } from "bun";
 import type { Deadline, Deadlines } from "./deadlines.ts";
+import { setUserTimeout } from "./socket-options.ts";
 
 /** One side of a TCP connection. `ip` is a literal in its plain form: an IPv4 peer of a dual-stack listener reads `192.0.2.1`. */
 export interface Endpoint {
@@ -81,7 +82,8 @@ export const inboxLimit = 64 * 1024;
 
 const nothing = Buffer.alloc(0);
 
-const keepAliveMs = 30_000;
+/** After how long without a sign of life the kernel asks for one, or gives up waiting until what was sent is acknowledged, ms. */
+const lifeSignMs = 30_000;
 
 /** How long a goodbye may take to be read before the connection is cut, ms; and how much is read meanwhile, bytes. */
 const farewellMs = 2_000;
@@ -181,12 +183,14 @@ export function unwatch(conn: Conn): void {
 }
 
 /**
- * Has the kernel ask, after 30 s of silence, whether the other machine is still there; ten unanswered seconds later the connection
- * is gone. Otherwise two machines that vanish together would leave their session behind for ever. It takes four system calls, so
- * it is for those who stay: whoever is gone sooner has a deadline.
+ * Has the kernel ask, after 30 s of silence, whether the other machine is still there, and give the connection up when there is no
+ * answer, or when what was sent has not been acknowledged for 30 s. Otherwise two machines that vanish together would leave their
+ * session behind for ever. It takes five system calls, so it is for those who stay: whoever is gone sooner has a deadline.
  */
 export function keepAlive(conn: Conn): void {
-  if (!conn.closed) conn.socket.setKeepAlive(true, keepAliveMs);
+  if (conn.closed) return;
+  conn.socket.setKeepAlive(true, lifeSignMs);
+  setUserTimeout(conn.socket.fd, lifeSignMs);
 }
 
 /** Sends bytes in order. False when the connection cannot be written any more; what the kernel does not take at once is kept. */
