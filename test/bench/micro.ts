@@ -1,5 +1,6 @@
 import { createAddressSet } from "../../src/net/cidr.ts";
 import { createClientLimits } from "../../src/net/client-limits.ts";
+import { setUserTimeout } from "../../src/net/socket-options.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { type Opening, parseOpening } from "../../src/protocol/opening.ts";
 import type { Parsed } from "../../src/protocol/parsed.ts";
@@ -39,7 +40,14 @@ const host = "survival.play.example.org";
  * disturbs can only add. Throws when a call does not do what it is timed for.
  */
 export const microRows = (): readonly MicroRow[] =>
-  [...parserCalls(), ...hostnameCalls(), ...tableCalls(), ...limitCalls(), logCall()].map(time);
+  [
+    ...parserCalls(),
+    ...hostnameCalls(),
+    ...tableCalls(),
+    ...limitCalls(),
+    socketCall(),
+    logCall(),
+  ].map(time);
 
 /** Whether a call is as fast as it was. */
 export const isFast = ({ yardsticks, atMost }: MicroRow): boolean => yardsticks <= atMost;
@@ -62,6 +70,19 @@ function parserCalls(): readonly Call[] {
     { call: "parseOpening, status", atMost: 20, work: () => parseOpening(status), isRight },
     { call: "parseOpening, login", atMost: 60, work: () => parseOpening(login), isRight },
   ];
+}
+
+/** What goes to the kernel through bun:ffi, for both sides of a game. */
+function socketCall(): Call {
+  const socket = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  // It would keep the bench from ending.
+  socket.unref();
+  return {
+    call: "setUserTimeout",
+    atMost: 16,
+    work: () => setUserTimeout(socket.fd, 30_000),
+    isRight: (result) => result === true,
+  };
 }
 
 function hostnameCalls(): readonly Call[] {
