@@ -262,6 +262,7 @@ describe("the end", () => {
     await waiting.send(login({ host: "never.x", name: "Alex" }));
     const mute = stack.use(await connectPlayer({ port: router.port }));
     await until("Alex waits", () => linesOf(router, "session-holding").length === 1);
+    await until("the server is being started", () => plane.starts("never") === 1);
     return {
       router,
       playing,
