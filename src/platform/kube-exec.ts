@@ -23,11 +23,12 @@ const longestComplaint = 200;
 
 /** Runs a plugin for credentials to its end (kubernetes.io, "client-go credential plugins"). The error is one readable phrase without secrets. */
 export async function runExecPlugin(
-  { apiVersion, command, env }: ExecPlugin,
+  { apiVersion, command, env, cluster }: ExecPlugin,
   signal: AbortSignal,
 ): Promise<Result<GivenCredential, string>> {
   const [program = ""] = command;
-  const info = { apiVersion, kind: "ExecCredential", spec: { interactive: false } };
+  const spec = { interactive: false, ...(cluster === null ? {} : { cluster }) };
+  const info = { apiVersion, kind: "ExecCredential", spec };
   const late = AbortSignal.timeout(pluginMs);
   try {
     const plugin = Bun.spawn([...command], {

@@ -15,6 +15,8 @@ export interface ExecPlugin {
   readonly command: readonly string[];
   /** Its whole environment. */
   readonly env: Readonly<Record<string, string>>;
+  /** What it is told about the cluster, where it wants to know; null where it does not. */
+  readonly cluster: Members | null;
 }
 
 /** What is said in the header `Authorization`. */
@@ -109,7 +111,7 @@ export function parseKubeconfig(
 
   const reached = readCluster(cluster, origin);
   if (!reached.ok) return err(`its cluster ${JSON.stringify(clusterName)} ${reached.error}`);
-  const known = readUser(user, origin);
+  const known = readUser(user, () => clusterInfo(cluster, origin), origin);
   if (!known.ok) return err(`its user ${JSON.stringify(userName)} ${known.error}`);
   return ok({ ...reached.value, ...known.value, ownNamespace: textOf(context, "namespace") });
 }
@@ -155,14 +157,33 @@ function readCluster(
   });
 }
 
+/** A cluster as plugins know it (client.authentication.k8s.io/v1, "Cluster"). */
+function clusterInfo(cluster: Members, origin: KubeconfigOrigin): Members {
+  const path = textOf(cluster, "certificate-authority");
+  const ca = path === null ? null : origin.readFile(besides(origin.path, path));
+  const data = ca?.ok ? Buffer.from(ca.value).toString("base64") : undefined;
+  const extension = listOf(cluster, "extensions").find(
+    (each) => textOf(each, "name") === "client.authentication.k8s.io/exec",
+  );
+  return {
+    server: cluster["server"],
+    "tls-server-name": cluster["tls-server-name"],
+    "insecure-skip-tls-verify": cluster["insecure-skip-tls-verify"],
+    "certificate-authority-data": cluster["certificate-authority-data"] ?? data,
+    "proxy-url": cluster["proxy-url"],
+    config: extension?.["extension"],
+  };
+}
+
 function readUser(
   user: Members,
+  cluster: () => Members,
   origin: KubeconfigOrigin,
 ): Result<Pick<KubeAccess, "certificate" | "bearer" | "actAs">, string> {
   if (membersOf(user["auth-provider"]) !== null) {
     return err("has an auth-provider, which is not supported: use exec");
   }
-  const bearer = readBearer(user, origin);
+  const bearer = readBearer(user, cluster, origin);
   if (!bearer.ok) return bearer;
   const cert = readPem(user, "client-certificate", origin);
   if (!cert.ok) return cert;
@@ -177,14 +198,18 @@ function readUser(
   return ok({ certificate: pair, bearer: bearer.value, actAs: actAs.value });
 }
 
-function readBearer(user: Members, origin: KubeconfigOrigin): Result<Bearer, string> {
+function readBearer(
+  user: Members,
+  cluster: () => Members,
+  origin: KubeconfigOrigin,
+): Result<Bearer, string> {
   const [token, tokenFile, username] = ["token", "tokenFile", "username"].map((name) =>
     textOf(user, name),
   );
   const exec = membersOf(user["exec"]);
   const ways = [token ?? tokenFile, username, exec].filter((way) => way !== null);
   if (ways.length > 1) return err("has more than one of token, username and exec");
-  if (exec !== null) return readExec(exec, origin);
+  if (exec !== null) return readExec(exec, cluster, origin);
   if (username !== null && username !== undefined) {
     return ok({ kind: "basic", username, password: textOf(user, "password") ?? "" });
   }
@@ -198,7 +223,11 @@ function readBearer(user: Members, origin: KubeconfigOrigin): Result<Bearer, str
   return ok(token === null || token === undefined ? { kind: "none" } : { kind: "token", token });
 }
 
-function readExec(exec: Members, origin: KubeconfigOrigin): Result<Bearer, string> {
+function readExec(
+  exec: Members,
+  cluster: () => Members,
+  origin: KubeconfigOrigin,
+): Result<Bearer, string> {
   const command = textOf(exec, "command");
   if (command === null) return err("has an exec without a command");
   const apiVersion = textOf(exec, "apiVersion") ?? "";
@@ -217,7 +246,9 @@ function readExec(exec: Members, origin: KubeconfigOrigin): Result<Bearer, strin
   );
   // As for a shell: what has a slash in it is a path, anything else is looked up.
   const program = command.includes("/") ? besides(origin.path, command) : command;
-  return ok({ kind: "exec", plugin: { apiVersion, command: [program, ...args], env } });
+  const told = flagOf(exec, "provideClusterInfo") ? cluster() : null;
+  const plugin = { apiVersion, command: [program, ...args], env, cluster: told };
+  return ok({ kind: "exec", plugin });
 }
 
 /** Who the user acts as (kubernetes.io, "User impersonation"). */

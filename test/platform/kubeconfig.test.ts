@@ -110,6 +110,23 @@ describe("a kubeconfig", () => {
             apiVersion: "client.authentication.k8s.io/v1",
             command: ["/etc/kube/bin/login", "--id", "7"],
             env: { PATH: "/bin", A: "b" },
+            cluster: null,
+          },
+        },
+      },
+    ],
+    [
+      "a program that wants to know the cluster",
+      "certificate-authority: ca.crt, tls-server-name: k",
+      `exec: {${exec}, command: login, provideClusterInfo: true}`,
+      {
+        bearer: {
+          plugin: {
+            cluster: {
+              server: "https://api.example:6443/k8s/",
+              "tls-server-name": "k",
+              "certificate-authority-data": base64,
+            },
           },
         },
       },

@@ -167,6 +167,7 @@ describe("credentials", () => {
         apiVersion: "client.authentication.k8s.io/v1",
         command: ["/bin/sh", "-c", script],
         env: { COUNT: join(folder, "count") },
+        cluster: null,
       },
     };
   }
@@ -204,6 +205,7 @@ describe("credentials", () => {
       apiVersion: "client.authentication.k8s.io/v1",
       command: [program, "-c", script],
       env: {},
+      cluster: null,
     },
   });
   const failing: readonly (readonly [string, Bearer, string])[] = [
@@ -235,17 +237,18 @@ describe("credentials", () => {
   });
 
   test("a program is told what it is asked for, and may give a certificate", async () => {
-    const script = `printf '%s' "$KUBERNETES_EXEC_INFO" | grep -q '"interactive":false' && echo '{"status":{"clientCertificateData":"CERT","clientKeyData":"KEY"}}'`;
-    const current = await createCredentialStore(
-      withBearer({
-        kind: "exec",
-        plugin: {
-          apiVersion: "client.authentication.k8s.io/v1",
-          command: ["sh", "-c", script],
-          env: { PATH: process.env["PATH"] ?? "" },
-        },
-      }),
-    ).current(signal);
+    const script = `case "$KUBERNETES_EXEC_INFO" in *'"interactive":false,"cluster":{"server":"https://x"}'*) ;; *) exit 1;; esac
+      echo '{"status":{"clientCertificateData":"CERT","clientKeyData":"KEY"}}'`;
+    const bearer: Bearer = {
+      kind: "exec",
+      plugin: {
+        apiVersion: "client.authentication.k8s.io/v1",
+        command: ["sh", "-c", script],
+        env: { PATH: process.env["PATH"] ?? "" },
+        cluster: { server: "https://x" },
+      },
+    };
+    const current = await createCredentialStore(withBearer(bearer)).current(signal);
     expect(current).toEqual({
       ok: true,
       value: {
