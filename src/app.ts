@@ -104,7 +104,13 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     simplifySrv: config.simplifySrv,
     emit: (event) => emit(event),
   });
-  const sources = sourcesOf(config, platforms, staticRoutes, (event) => emit(event));
+  const sources = sourcesOf(config, platforms, staticRoutes, (event) => {
+    // mc-router does not wait for a cluster's API, and tries it again for as long as it takes.
+    if (event.kind === "source-lost" && event.source === "kubernetes") {
+      supervisor.passOver(event.source);
+    }
+    emit(event);
+  });
   const readiness = createReadiness({
     sources: sources.map(({ name }) => name),
     published: () => supervisor.published(),

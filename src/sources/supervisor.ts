@@ -9,6 +9,8 @@ export interface Supervisor {
   published(): ReadonlySet<SourceName>;
   /** Resolves when each source has published for the first time, or when the signal aborts. */
   firstRoutes(signal: AbortSignal): Promise<void>;
+  /** That source's first routes are not waited for any more. */
+  passOver(source: SourceName): void;
   /** Ends the sources; resolves when all have ended. */
   stop(): Promise<void>;
 }
@@ -82,7 +84,7 @@ export function superviseSources(
     await Promise.all(running);
   }
 
-  return { published: () => published, firstRoutes, stop };
+  return { published: () => published, firstRoutes, passOver: heardOf, stop };
 }
 
 const together = (parts: readonly Changes[]): Changes => ({

@@ -94,6 +94,20 @@ describe("the first routes", () => {
     await running.stop();
   });
 
+  test("are not waited for from a source that is passed over", async () => {
+    const [env, kubernetes] = [puppet("env"), puppet("kubernetes")];
+    const running = supervise(env.source, kubernetes.source);
+    const first = running.firstRoutes();
+    running.passOver("kubernetes");
+    expect(await stateOf(first)).toBe("pending");
+    env.publish().replace([]);
+    expect(await first).toBe("there");
+    expect([...running.published()]).toEqual(["env"]);
+    env.end();
+    kubernetes.end();
+    await running.stop();
+  });
+
   test("are there at once without sources", async () => {
     const running = supervise();
     expect(await running.firstRoutes()).toBe("there");

@@ -11,7 +11,7 @@ import {
 } from "../support/kube-cluster.ts";
 import { gameServer, type Rights, readRights, routerAccount } from "../support/kube-manifests.ts";
 import { startKubelet } from "../support/kubelet.ts";
-import { join as joinGame, pingServer } from "../support/minecraft.ts";
+import { join as joinGame, pingServer, startMinecraftServer } from "../support/minecraft.ts";
 import { laterPort } from "../support/ports.ts";
 import { until } from "../support/postgres.ts";
 import { type Router, startRouter } from "../support/router.ts";
@@ -162,6 +162,48 @@ describe.skipIf(programs === null)("in a real cluster", () => {
     expect([targets["n0.example.org"], targets["n1.example.org"]]).toEqual(
       namespaces.map((each) => `${each}:lobby`),
     );
+  });
+
+  const proxyRows: readonly (readonly [string, Record<string, string>, number])[] = [
+    ["at once, as the proxy is up", {}, 0],
+    ["when the server's pod is ready", { AUTOMC_KUBE_AWAIT_PODS: "true" }, 1],
+    ["once they have proven to be a game", { AUTOMC_WAKE_PROOF: "true" }, 0],
+  ];
+  test.each(proxyRows)("behind a proxy players are let in %s", async (_, extra, running) => {
+    const namespace = await makeNamespace([...readRights, scaleRights]);
+    await using proxy = await startMinecraftServer({ version });
+    const annotations = { externalServerName: "b.example.org", proxyServerName: proxy.address };
+    await cluster.apply(gameServer({ namespace, name: "behind", annotations, replicas: 0 }));
+    await using kubelet = startKubelet(cluster, { namespace, version, bootMs: 5_000 });
+    const env = { ...(await settings(namespace)), AUTO_SCALE_UP: "true", ...extra };
+    await using router = await startRouter({ env });
+    const at = { port: router.port, host: "b.example.org", version };
+    const joined = await joinGame({ ...at, username: "Steve", timeoutMs: 60_000 });
+    expect(joined).toMatchObject({ kind: "joined" });
+    expect(proxy.players()).toEqual(["Steve"]);
+    expect(kubelet.servers.size).toBe(running);
+    expect(await replicasOf(namespace, "behind")).toBe(1);
+    if (joined.kind === "joined") joined.session[Symbol.dispose]();
+  });
+
+  test("a router whose API is away at the start routes what it knows without it", async () => {
+    const closed = laterPort();
+    const server = `https://localhost:${closed}`;
+    const env = {
+      ...noQueue,
+      ...api,
+      KUBE_CONFIG: cluster.kubeconfig({ cluster: { server } }),
+      MAPPING: "m.example.org=127.0.0.1:1",
+    };
+    await using router = await startRouter({ env });
+    const times = ["source-lost", "listening"].map((event) =>
+      Date.parse(String(linesOf(router, event)[0]?.["time"])),
+    );
+    const [lostAt = 0, listeningAt = Number.POSITIVE_INFINITY] = times;
+    // Far from the 5 s that other sources are waited for.
+    expect(listeningAt - lostAt).toBeLessThan(2_500);
+    expect(Object.keys(await routesOf(router)())).toEqual(["m.example.org"]);
+    expect((await askApi(router, "/readyz")).status).toBe(503);
   });
 
   const refusedRights: readonly (readonly [string, Rights, string[]])[] = [
