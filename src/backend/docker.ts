@@ -3,6 +3,7 @@ import { chooseNetwork, inspectContainer } from "../platform/docker-containers.t
 import { err, ok, type Result } from "../result.ts";
 import { makeAddress } from "../routing/address.ts";
 import type { WakeTarget } from "../routing/route.ts";
+import { onPlatform } from "./on-platform.ts";
 import type { BackendState, Sleeper, Waker } from "./waker.ts";
 
 /** A container. */
@@ -86,20 +87,11 @@ export function createDockerWaker(api: DockerApi): Waker<DockerTarget> {
   }
 
   return {
+    ...onPlatform,
     kind: "docker",
-    asking: "until-accepted",
-    timeoutMs: ({ scaling }) => scaling.waitMs,
-    askMs: 0,
     pauseMs: () => pauseMs,
     start,
     look,
-    // Where it is reached is told by its route, which the engine's events keep up to date.
-    moved: () => null,
-    forget() {
-      // Nothing is kept.
-    },
-    canStart: ({ scaling }) => scaling.up,
-    canStop: ({ scaling }) => scaling.down,
     stop,
   };
 }

@@ -4,6 +4,7 @@ import { type Members, membersOf, numberOf } from "../platform/members.ts";
 import type { StatefulSet, StatefulSets } from "../platform/stateful-sets.ts";
 import { err, ok, type Result } from "../result.ts";
 import { type WakeTarget, wakeKey } from "../routing/route.ts";
+import { onPlatform } from "./on-platform.ts";
 import type { BackendState, Sleeper, Waker } from "./waker.ts";
 
 /** A service whose pods a StatefulSet runs. */
@@ -89,19 +90,11 @@ export function createKubernetesWaker(deps: KubernetesWakerDeps): Waker<Kubernet
   }
 
   return {
+    ...onPlatform,
     kind: "kubernetes",
-    asking: "until-accepted",
-    timeoutMs: ({ scaling }) => scaling.waitMs,
-    askMs: 0,
     pauseMs: (round) => (round === 1 ? firstPauseMs : pauseMs),
     start,
     look,
-    moved: () => null,
-    forget() {
-      // Nothing is kept of where it lives.
-    },
-    canStart: ({ scaling }) => scaling.up,
-    canStop: ({ scaling }) => scaling.down,
     stop,
   };
 }

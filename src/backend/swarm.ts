@@ -6,6 +6,7 @@ import type { SwarmTask } from "../platform/swarm-task.ts";
 import { err, type Result } from "../result.ts";
 import { type Address, makeAddress } from "../routing/address.ts";
 import type { WakeTarget } from "../routing/route.ts";
+import { onPlatform } from "./on-platform.ts";
 import type { BackendState, Sleeper, Waker } from "./waker.ts";
 
 /** A Swarm service. */
@@ -65,20 +66,11 @@ export function createSwarmWaker(api: SwarmApi): Waker<SwarmTarget> {
   }
 
   return {
+    ...onPlatform,
     kind: "swarm",
-    asking: "until-accepted",
-    timeoutMs: ({ scaling }) => scaling.waitMs,
-    askMs: 0,
     pauseMs: () => pauseMs,
     start,
     look,
-    // Where it is reached is told by its route, which is listed again every few seconds.
-    moved: () => null,
-    forget() {
-      // Nothing is kept.
-    },
-    canStart: ({ scaling }) => scaling.up,
-    canStop: ({ scaling }) => scaling.down,
     stop,
   };
 }
