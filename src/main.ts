@@ -11,6 +11,7 @@ import { openService, type Service } from "./service.ts";
 import schema from "./sources/schema.sql" with { type: "text" };
 import { inheritedSockets } from "./system/activation.ts";
 import { wipeVariable } from "./system/environment-memory.ts";
+import { createFaultLimit } from "./system/fault-limit.ts";
 import { makeFirstFetch } from "./system/first-fetch.ts";
 import { libc } from "./system/libc.ts";
 import { sessionLimit } from "./system/limits.ts";
@@ -27,10 +28,13 @@ const asked: ReadonlySet<string> = new Set(["--version", "--help", "-h"]);
 const takesWord: ReadonlySet<string> = new Set(["explain", "unit"]);
 
 /** The process's exit codes. */
-const exitCodes = { fine: 0, failed: 1, configuration: 2 } as const;
+const exitCodes = { fine: 0, failed: 1, configuration: 2, defects: 70 } as const;
 
 const withoutLibrary =
   "the C library cannot be called, so machines that vanish are noticed late and secrets stay in the environment";
+
+const defectsText =
+  "more than 10 unexpected errors within a minute: the router ends when its players have left, to be started anew";
 
 const journalStream = process.env["JOURNAL_STREAM"] ?? "";
 
@@ -80,7 +84,8 @@ async function run(): Promise<number> {
 
   const service = openService(process.env, process.pid);
   const log = openLog(config, journalStream);
-  const watching = watch(config, log, [process.execPath], [service.observe]);
+  const ending = Promise.withResolvers<Ending>();
+  const watching = watch(config, log, [process.execPath], [service.observe, endByFaults(ending)]);
   const { emit, metrics } = watching;
   const fault = (thrown: unknown): void => emit({ kind: "fault", error: toError(thrown) });
   // The last resort for what is thrown where nobody expects it: it is logged, and the players stay.
@@ -89,15 +94,10 @@ async function run(): Promise<number> {
   makeFirstFetch();
   emit({ kind: "started", version: build.version, commit: build.commit });
   for (const warning of warnings) emit({ kind: "setting-warning", message: issueText(warning) });
-  const library = libc();
-  if (!library.ok && process.platform === "linux") {
-    emit({ kind: "setting-warning", message: `${withoutLibrary}: ${library.error}` });
-  }
-  if (service.problem !== null) {
-    emit({ kind: "setting-warning", message: `systemd is told nothing: ${service.problem}` });
-  }
+  warnOfSystem(emit, service);
   const now = new AbortController();
-  const code = await serve(config, { emit, metrics, service }, now).catch((thrown: unknown) => {
+  const deps = { emit, metrics, service, ending };
+  const code = await serve(config, deps, now).catch((thrown: unknown) => {
     // Without this the process would live on, without a port and deaf to signals.
     fault(thrown);
     return exitCodes.failed;
@@ -107,16 +107,44 @@ async function run(): Promise<number> {
   return code;
 }
 
+/** Says what the system keeps the router from. */
+function warnOfSystem(emit: Observer, service: Service): void {
+  const library = libc();
+  if (!library.ok && process.platform === "linux") {
+    emit({ kind: "setting-warning", message: `${withoutLibrary}: ${library.error}` });
+  }
+  if (service.problem !== null) {
+    emit({ kind: "setting-warning", message: `systemd is told nothing: ${service.problem}` });
+  }
+}
+
+/** Why the router ends, and with which code. */
+interface Ending {
+  readonly reason: string;
+  readonly code: number;
+}
+
+/** An observer that ends the router when more shows of its own defects than single sessions can be to blame for. */
+function endByFaults(ending: PromiseWithResolvers<Ending>): Observer {
+  const isTooMany = createFaultLimit();
+  return ({ kind }) => {
+    if (kind === "fault" && isTooMany()) {
+      ending.resolve({ reason: "defects", code: exitCodes.defects });
+    }
+  };
+}
+
 interface ServeDeps {
   readonly emit: Observer;
   readonly metrics: Metrics;
   readonly service: Service;
+  readonly ending: PromiseWithResolvers<Ending>;
 }
 
-/** Runs the router until a signal ends it; gives the exit code. A second signal aborts `now`. */
+/** Runs the router until a signal, or its own defects, end it; gives the exit code. A second signal aborts `now`. */
 async function serve(
   config: Config,
-  { emit, metrics, service }: ServeDeps,
+  { emit, metrics, service, ending }: ServeDeps,
   now: AbortController,
 ): Promise<number> {
   const inherited = inheritedSockets(process.env, process.pid);
@@ -125,30 +153,31 @@ async function serve(
     return exitCodes.failed;
   }
   // Before anything else that takes time: until then, SIGHUP would end the process.
-  const signalled = Promise.withResolvers<string>();
   const deps = { emit, metrics, sessionLimit: sessionLimit(), inherited: inherited.value };
   const starting = start(config, deps);
   handleSignals({
-    stop: signalled.resolve,
+    stop: (reason) => ending.resolve({ reason, code: exitCodes.fine }),
     stopNow: () => now.abort(),
     reload: () => {
       void starting.then((started) => (started.ok ? started.value.reload() : undefined));
     },
   });
 
-  const started = await Promise.race([starting, signalled.promise.then(() => null)]);
-  if (started === null) {
+  const started = await Promise.race([starting, ending.promise]);
+  if ("reason" in started) {
     // The port is not open yet, so there is nobody to wait for.
     emit({ kind: "stopped", cut: 0 });
-    return exitCodes.fine;
+    return started.code;
   }
   if (!started.ok) {
     emit({ kind: "failed", reason: started.error });
     return exitCodes.failed;
   }
   service.ready(started.value);
-  await started.value.stop(await signalled.promise, now.signal);
-  return exitCodes.fine;
+  const { reason, code } = await ending.promise;
+  if (code === exitCodes.defects) emit({ kind: "failed", reason: defectsText });
+  await started.value.stop(reason, now.signal);
+  return code;
 }
 
 function check(): number {

@@ -336,6 +336,39 @@ describe("the end", () => {
     expect(await router.waitForExit()).toBe(0);
   }, 30_000);
 
+  test("eleven unexpected errors within a minute drain it, and it ends with 70", async () => {
+    using backend = startBackend(echo);
+    const preload = file(
+      "defect.ts",
+      `process.on("SIGUSR2", () => { throw new Error("a defect"); });`,
+    );
+    await using router = await startRouter({
+      env: { ...noQueue, DEFAULT: backend.address, BUN_OPTIONS: `--preload=${preload}` },
+    });
+    using player = await play(router.port);
+    for (let count = 1; count <= 10; count++) {
+      router.signal("SIGUSR2");
+      await until("the defect shows", () => linesOf(router, "fault").length === count);
+    }
+    using newcomer = await play(router.port, "Alex");
+    router.signal("SIGUSR2");
+    expect(await router.waitForLine(({ event }) => event === "draining")).toMatchObject({
+      level: "info",
+      signal: "defects",
+    });
+    expect(linesOf(router, "failed")).toEqual([
+      expect.objectContaining({
+        level: "error",
+        msg: expect.stringContaining("unexpected errors"),
+      }),
+    ]);
+    await chat(player, "one more round");
+    newcomer.close();
+    player.close();
+    expect(await router.waitForExit()).toBe(70);
+    expect(linesOf(router, "stopped")).toEqual([expect.objectContaining({ cut: 0 })]);
+  }, 30_000);
+
   test("SIGHUP ends nothing", async () => {
     await using scene = await crowd("0s");
     const { router, playing } = scene;
