@@ -69,7 +69,7 @@ export interface Jobs {
     readonly input: { readonly port: number; readonly hostnames: readonly string[] };
     readonly result: readonly number[];
   };
-  /** Logs in again and again until that greeting comes; gives when, as ms since 1970. Fails after 20 s. */
+  /** Logs in again and again, with a pause of 1 ms, until that greeting comes; gives when, as ms since 1970. Fails after 20 s. */
   readonly visible: {
     readonly input: {
       readonly port: number;
