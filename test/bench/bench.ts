@@ -30,7 +30,7 @@ const sizes = {
   quick: {
     memoryRounds: 1,
     startRounds: 3,
-    relay: { rounds: 3, warmUpPings: 15_000, bulkBytes: 5e8, packetSeconds: 3, pings: 5_000 },
+    relay: { rounds: 3, warmUpPings: 12_000, bulkBytes: 5e8, packetSeconds: 2, pings: 4_000 },
     wake: { rounds: 3, pings: 4_000, holdSeconds: 16 },
     routes: { changes: 50, seedChanges: 20, stallSeconds: 5 },
   },
