@@ -8,18 +8,14 @@ import {
   testsInside,
 } from "./container-engine.ts";
 import { noQueue } from "./e2e-network.ts";
-import { type JoinOutcome, join as joinServer, pingServer } from "./minecraft.ts";
-import { until } from "./postgres.ts";
-import { type LogLine, type Router, runRouter, startRouter } from "./router.ts";
+import { type LogLine, runRouter, startRouter } from "./router.ts";
+import { openTown, type Town, townVersion } from "./town.ts";
 
-/** The version that players and the servers in containers speak. */
-const version = "1.21.11";
 /** Containers start in a second or two where a machine has nothing else to do. */
 const patienceMs = 30_000;
 
 /** A router that finds containers, beside an engine and in its namespace. Dispose kills the router and removes the containers that were made here. */
-export interface ContainerTown extends AsyncDisposable {
-  readonly router: Router;
+export interface ContainerTown extends Town, AsyncDisposable {
   readonly env: Readonly<Record<string, string>>;
   /** Makes a container with these labels (`mc-router.` is put in front) that runs a real Minecraft server; started unless `create` is asked for. */
   server(
@@ -33,18 +29,6 @@ export interface ContainerTown extends AsyncDisposable {
   ): Promise<void>;
   /** The same without a server inside: it sleeps for ten minutes. */
   sleeper(name: string, labels: Readonly<Record<string, string>>): Promise<void>;
-  /** The text that the server list shows for a hostname; null for no answer. */
-  motd(hostname: string): Promise<string | null>;
-  /** Waits until the server list shows that text for a hostname. */
-  shows(hostname: string, text: string | null): Promise<void>;
-  /** Joins with a real client. */
-  join(hostname: string, username: string): Promise<JoinOutcome>;
-  /** The routes as the API tells them. */
-  routes(): Promise<Readonly<Record<string, { backend: string; scalingTarget: string }>>>;
-  /** Waits until the API tells of that backend for the hostname; null: of no such route. */
-  routed(hostname: string, backend: RegExp | null): Promise<void>;
-  /** What the API answers at that path. */
-  ask(path: string): Promise<Response>;
   /** The first line of that event, past or future, for a row. */
   event(event: string, row: string): Promise<LogLine>;
   /** What `automc-router explain` says about a hostname. */
@@ -69,40 +53,26 @@ export async function startContainerTown(
     ...settings,
   };
   const router = await startRouter({ within: engine.netns.enter, env, timeoutMs: patienceMs });
-  const place = { address: engine.netns.inside, port: router.port, version };
   const made: string[] = [];
 
   const labelArgs = (labels: Readonly<Record<string, string>>): readonly string[] =>
     Object.entries(labels).flatMap(([name, value]) => ["--label", `mc-router.${name}=${value}`]);
 
-  const ask = (path: string): Promise<Response> => fetch(`http://localhost${path}`, { unix: api });
-
-  async function routes(): Promise<Record<string, { backend: string; scalingTarget: string }>> {
-    return (await (await ask("/routes")).json()) as Record<
-      string,
-      { backend: string; scalingTarget: string }
-    >;
-  }
-
-  async function motd(host: string): Promise<string | null> {
-    try {
-      const { status } = await pingServer({ ...place, host, timeoutMs: 3_000 });
-      const { description } = status as { description: string | { text: string } };
-      return typeof description === "string" ? description : description.text;
-    } catch {
-      // Closed without an answer, which is what the test may be waiting for.
-      return null;
-    }
-  }
+  const town = openTown(router, {
+    address: engine.netns.inside,
+    port: router.port,
+    api,
+    patienceMs,
+  });
 
   return {
-    router,
+    ...town,
     env,
     async server(name, labels, { verb = "run", motd = name, args = [] } = {}) {
       made.push(name);
       await engine.docker(
         ...[verb, ...(verb === "run" ? ["--detach"] : []), "--name", name, ...labelArgs(labels)],
-        ...[...args, ...testsInside(), busyboxImage, ...minecraftInside, version, motd],
+        ...[...args, ...testsInside(), busyboxImage, ...minecraftInside, townVersion, motd],
       );
     },
     async sleeper(name, labels) {
@@ -111,32 +81,7 @@ export async function startContainerTown(
       const options = ["--detach", "--stop-signal", "KILL", "--name", name, ...labelArgs(labels)];
       await engine.docker("run", ...options, busyboxImage, ...command);
     },
-    motd,
-    shows: (host, text) =>
-      until(
-        `the server list shows ${text} for ${host}`,
-        async () => {
-          if ((await motd(host)) === text) return true;
-          // A machine that is asked all the time starts nothing.
-          await Bun.sleep(100);
-          return false;
-        },
-        patienceMs,
-      ),
-    join: (host, username) => joinServer({ ...place, host, username, timeoutMs: patienceMs }),
-    routes,
-    routed: (host, backend) =>
-      until(
-        `${host} leads to ${backend}`,
-        async () => {
-          const route = (await routes())[host];
-          return backend === null ? route === undefined : backend.test(route?.backend ?? "none");
-        },
-        patienceMs,
-      ),
-    ask,
-    event: (event, row) =>
-      router.waitForLine((line) => line["event"] === event && line["row"] === row, patienceMs),
+    event: (event, row) => town.line({ event, row }),
     async explain(hostname) {
       const { exitCode, stdout, stderr } = await runRouter(["explain", hostname], env);
       if (exitCode !== 0) throw new Error(`explain ended with ${exitCode}: ${stderr}`);

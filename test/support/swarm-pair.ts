@@ -7,6 +7,7 @@ import {
 } from "./container-engine.ts";
 import { startDockerEngine } from "./docker-engine.ts";
 import { until } from "./postgres.ts";
+import { townVersion } from "./town.ts";
 
 /** A Docker Swarm of two real engines, each in a network namespace of its own. Dispose ends both. */
 export interface SwarmPair extends AsyncDisposable {
@@ -47,11 +48,9 @@ export const overlay = "games";
 const addresses = { manager: "198.18.2.1", worker: "198.18.2.2" } as const;
 const pool = "198.18.64.0/19";
 const device = "swarm0";
-/** The version that players and servers speak. */
-const version = "1.21.11";
 
 /** The script that starts a real Minecraft server. */
-export const minecraftScript = [...minecraftInside, version].join(" ");
+export const minecraftScript = [...minecraftInside, townVersion].join(" ");
 
 /** Starts two engines, links them, and makes a Swarm of them with an overlay network. */
 export async function startSwarmPair(): Promise<SwarmPair> {
@@ -77,7 +76,7 @@ export async function startSwarmPair(): Promise<SwarmPair> {
         `mc-router.${key}=${value}`,
       ]);
       const command =
-        script === undefined ? [...minecraftInside, version, motd] : ["sh", "-c", script];
+        script === undefined ? [...minecraftInside, townVersion, motd] : ["sh", "-c", script];
       await docker(
         ...["service", "create", "--detach", "--no-resolve-image", "--network", overlay],
         // The shell does not pass on that it is to end.
