@@ -1,9 +1,15 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { busyboxImage } from "../support/container-engine.ts";
 import { linesOf } from "../support/e2e-network.ts";
-import type { JoinOutcome } from "../support/minecraft.ts";
+import { type JoinOutcome, join as joinServer, pingServer } from "../support/minecraft.ts";
 import { until } from "../support/postgres.ts";
+import { importRouterImage } from "../support/router-image.ts";
 import { minecraftScript, type SwarmPair, startSwarmPair } from "../support/swarm-pair.ts";
 import { startSwarmTown } from "../support/swarm-town.ts";
+import { townVersion } from "../support/town.ts";
 
 setDefaultTimeout(120_000);
 
@@ -21,6 +27,14 @@ const inside = /^198\.18\.\d+\.\d+:25565$/;
 function gameOf(outcome: JoinOutcome) {
   if (outcome.kind !== "joined") throw new Error(JSON.stringify(outcome));
   return outcome.session;
+}
+
+/** A file that goes with the test. */
+function ownFile(text: string): { readonly path: string } & Disposable {
+  const directory = mkdtempSync(join(tmpdir(), "automc-stack-"));
+  const path = join(directory, "swarm.yml");
+  writeFileSync(path, text);
+  return { path, [Symbol.dispose]: () => rmSync(directory, { recursive: true }) };
 }
 
 const ends = { replicas: 1, script: "exit 3" } as const;
@@ -208,6 +222,37 @@ describe("services are reached", () => {
     await swarm.manager.docker("service", "rm", "older");
     await town.shows("shared.example", "younger");
   });
+});
+
+test("the stack file of the documentation runs the router in the Swarm that it routes", async () => {
+  const { docker, netns, socket } = swarm.manager;
+  await importRouterImage(docker, "registry.example.org/automc-router:1.0.0");
+  await docker("tag", busyboxImage, "itzg/minecraft-server");
+  // The test's engine has its socket elsewhere; nothing else is changed.
+  const text = await Bun.file(join(import.meta.dir, "../../docs/swarm.yml")).text();
+  using stack = ownFile(text.replace("- /var/run/docker.sock:", `- ${socket}:`));
+  await docker("stack", "deploy", "--resolve-image", "never", "-c", stack.path, "minecraft");
+  const host = "survival.example.org";
+  const player = { address: netns.inside, port: 25565, host, version: townVersion };
+  const motd = async (): Promise<string> => {
+    try {
+      return JSON.stringify((await pingServer({ ...player, timeoutMs: 3_000 })).status);
+    } catch {
+      // The router is on its way.
+      return "";
+    }
+  };
+  try {
+    await until("it sleeps", async () => (await motd()).includes("Join to start it."), 60_000);
+    // What has no command to run ends at once, and the restart policy has the Swarm try again.
+    const joined = await joinServer({ ...player, username: "Steve", timeoutMs: 3_000 });
+    expect(joined.kind).toBe("failed");
+    expect(await swarm.replicas("minecraft_survival")).toBe(1);
+    await until("it is down", async () => /comes back in \d+s/.test(await motd()), 30_000);
+  } finally {
+    await docker("stack", "rm", "minecraft");
+    await swarm.clear();
+  }
 });
 
 describe("the Swarm", () => {
