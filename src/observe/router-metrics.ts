@@ -161,6 +161,14 @@ function createSessionMetrics({ readings }: RouterMetricsDeps): Part {
   });
   for (const outcome of loginOutcomes) logins.add({ outcome }, 0);
 
+  const throttledPings = createCounter({
+    name: "automc_pings_throttled_total",
+    type: "counter",
+    help: "Pings that got no answer, as their address had made too many.",
+    labels: [],
+  });
+  throttledPings.add({}, 0);
+
   const limit = createGauge({
     name: "automc_session_limit",
     type: "gauge",
@@ -242,6 +250,7 @@ function createSessionMetrics({ readings }: RouterMetricsDeps): Part {
         return;
       case "dropped":
         if (isLogin(session)) logins.add({ outcome: outcome.why });
+        else if (outcome.why === "throttled" && session.intent !== null) throttledPings.add({});
         return;
     }
   }
@@ -265,7 +274,7 @@ function createSessionMetrics({ readings }: RouterMetricsDeps): Part {
           return;
       }
     },
-    families: [logins, limit, sessions, refused, forbidden, bytes],
+    families: [logins, throttledPings, limit, sessions, refused, forbidden, bytes],
   };
 }
 

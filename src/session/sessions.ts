@@ -66,6 +66,11 @@ export function createSessions(deps: SessionsDeps): Sessions {
     entries.set(client, entry);
     entry.countedIp = door.enter(client.remote.ip);
     client.onClose = closed;
+    if (entry.isTooMany) {
+      // It takes nobody's turn: all it gets is a word.
+      void run(entry);
+      return true;
+    }
     const leaveQueue = deps.queue.enter(() => void run(entry));
     if (entry.startedAt === null) entry.leaveQueue = leaveQueue;
     // The queue is full: the listener cuts the client, and its close event does the rest.

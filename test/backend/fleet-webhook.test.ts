@@ -63,6 +63,8 @@ function bench(options: { readonly wakeTimeoutMs?: number } = {}) {
     /** How many attempts to connect are over. */
     attempts: () => attempts,
     wake: (sleeper: Sleeper) => fleet.wake(sleeper, starter(true), never),
+    wakeProven: (sleeper: Sleeper, prove: () => Promise<boolean>) =>
+      fleet.wake(sleeper, { ...starter(true), prove }, never),
     wakeIfStarted: (sleeper: Sleeper) => fleet.wake(sleeper, starter(false), never),
     kinds: () => events.map(({ kind }) => kind),
     [Symbol.asyncDispose]: () => receiver[Symbol.asyncDispose](),
@@ -208,6 +210,38 @@ describe("a webhook that fails", () => {
     await town.wake(at("127.0.0.1:1"));
     expect(town.receiver.calls.length).toBe(2);
     expect(town.kinds().filter((kind) => kind === "webhook-lost")).toHaveLength(1);
+  });
+});
+
+describe("a backend that may not be started at once", () => {
+  test("is looked for where it may be, and the webhook is not called", async () => {
+    using backend = startBackend(silent);
+    await using town = bench();
+    const prove = () => Promise.reject(new Error("nobody is asked"));
+    expect(await town.wakeProven(at(backend.address), prove)).toEqual(awakeAt(backend.address));
+    expect(town.receiver.calls).toEqual([]);
+  });
+
+  test("is started as soon as somebody has proved to be a game", async () => {
+    await using town = bench();
+    using sleeping = await sleepingBackend();
+    const proof = Promise.withResolvers<boolean>();
+    const woken = town.wakeProven(at(sleeping.address), () => proof.promise);
+    expect(await stateOf(woken)).toBe("pending");
+    expect(town.receiver.calls).toEqual([]);
+    proof.resolve(true);
+    await until("the call", () => town.receiver.calls.length === 1);
+    using backend = sleeping.listen(silent);
+    await advanceUntil(town.clock, "it is up", () => town.kinds().includes("wake-done"));
+    expect(await woken).toEqual(awakeAt(backend.address));
+  });
+
+  test("is not called for by those who have not", async () => {
+    await using town = bench();
+    const woken = town.wakeProven(at("127.0.0.1:1"), () => Promise.resolve(false));
+    expect(await woken).toMatchObject({ kind: "refused", why: "proof" });
+    expect(town.receiver.calls).toEqual([]);
+    await until("nothing is left", () => town.clock.pending === 0);
   });
 });
 

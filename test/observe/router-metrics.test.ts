@@ -125,6 +125,17 @@ describe("the router's own metrics", () => {
       lines: [login("unknown-host", 1)],
     },
     {
+      name: "pings that were too many, and no logins or clients that have said nothing",
+      metric: "automc_pings_throttled_total",
+      events: [
+        ended({ intent: "status" }, dropped("throttled")),
+        ended({ intent: "legacy-ping" }, dropped("throttled")),
+        ended({ intent: null }, dropped("throttled")),
+        ended({}, answered("throttled")),
+      ],
+      lines: ["automc_pings_throttled_total 2"],
+    },
+    {
       name: "a login from before Minecraft 1.7",
       metric: 'automc_logins_total{outcome="too-old"}',
       events: [ended({ intent: "legacy-login" }, answered("too-old"))],

@@ -66,6 +66,21 @@ describe("a router that is full", () => {
     ]);
   });
 
+  test("says so at once, though others wait for their turn", async () => {
+    using backend = startBackend(echo);
+    // On a clock that stands still the third of them waits.
+    const queue = createAcceptQueue({ perSecond: 1, now: () => 0 });
+    await using world = startSessions({
+      routes: [route("a.example.com", backend.address)],
+      limit: 3,
+      queue,
+    });
+    for (let count = 0; count < 3; count += 1) await world.player();
+    await until("three are there", () => world.sessions.count() === 3);
+    const fourth = await world.player(opening);
+    expect(disconnectText(await fourth.readFrame())).toContain("All places are taken");
+  });
+
   test("gives those who are too many a second to say what they want, and others five", async () => {
     const deadlines = manualDeadlines();
     await using world = startSessions({ limit: 1, deadlines });
