@@ -51,7 +51,7 @@ export interface App {
   readonly port: number;
   /** How many routes there are. */
   routes(): number;
-  /** False when clients wait in the kernel and none has been let in since the last call. */
+  /** False when clients wait in the kernel and it has handed none over since the last call. */
   isAccepting(): boolean;
   /** Reads again what may have changed: the routes file, and the one that says who may start servers. */
   reload(): Promise<void>;

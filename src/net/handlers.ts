@@ -6,6 +6,8 @@ import { drained, forward, relayClosed, relayEnded } from "./relay.ts";
 export type SocketHooks = (
   | {
       readonly side: "client";
+      /** A client had come, and is gone before anything could be asked. */
+      missed(): void;
       /** Whether a client with this address may come in. Asked before anything is kept for it. */
       admits(ip: string): boolean;
       /** A client has connected; false refuses it at once. */
@@ -31,6 +33,7 @@ export function socketHandlers(hooks: SocketHooks): SocketHandler<Conn> {
       }
       const remote = remoteEndpoint(socket);
       if (remote === null) {
+        hooks.missed();
         socket.terminate();
         return;
       }

@@ -31,7 +31,7 @@ export interface Listener {
   readonly port: number;
   /** Every address and port that leads here; a wildcard stands for all addresses of the machine. */
   readonly endpoints: readonly Endpoint[];
-  /** False when clients wait in the kernel and none has been let in since the last call. */
+  /** False when clients wait in the kernel and it has handed none over since the last call. */
   isAccepting(): boolean;
   /** Refuses new connections from now on; those accepted live on. */
   stop(): void;
@@ -77,7 +77,8 @@ interface BindFailure {
 }
 
 interface Counted extends Required<ListenHooks> {
-  /** How many clients have been let in or refused so far. */
+  missed(): void;
+  /** How many clients the kernel has handed over so far, whatever became of them. */
   accepted(): number;
 }
 
@@ -86,6 +87,9 @@ function countAccepted({ admits, accept, fault }: ListenHooks): Counted {
   return {
     fault,
     accepted: () => count,
+    missed() {
+      count += 1;
+    },
     admits(ip) {
       count += 1;
       return admits === undefined || admits(ip);
@@ -94,8 +98,8 @@ function countAccepted({ admits, accept, fault }: ListenHooks): Counted {
   };
 }
 
-const handlersFor = ({ admits, accept, fault }: Counted) =>
-  socketHandlers({ side: "client", admits, accept, fault });
+const handlersFor = ({ missed, admits, accept, fault }: Counted) =>
+  socketHandlers({ side: "client", missed, admits, accept, fault });
 
 function bindTo(
   hostname: string,
