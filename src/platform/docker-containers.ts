@@ -1,7 +1,7 @@
 import { err, ok, type Result } from "../result.ts";
 import { type DockerApi, dockerFilters } from "./docker-api.ts";
 import type { ApiFailure } from "./json-api.ts";
-import { type Members, membersOf, textOf } from "./members.ts";
+import { type Members, membersOf, textMembersOf, textOf, textsOf, within } from "./members.ts";
 
 /** A network that a container is on. */
 export interface ContainerNetwork {
@@ -93,8 +93,8 @@ function readSummary(json: unknown): Container | null {
 
 function readInspection(json: unknown): Container | null {
   const inspection = membersOf(json) ?? {};
-  const state = textOf(inside(inspection, "State"), "Status");
-  const labels = inside(inspection, "Config")["Labels"];
+  const state = textOf(within(inspection, "State"), "Status");
+  const labels = within(inspection, "Config")["Labels"];
   return readContainer(inspection, textOf(inspection, "Name") ?? "", state, labels);
 }
 
@@ -106,13 +106,13 @@ function readContainer(
 ): Container | null {
   const id = textOf(members, "Id");
   if (id === null) return null;
-  const networks = inside(inside(members, "NetworkSettings"), "Networks");
+  const networks = within(members, "NetworkSettings", "Networks");
   return {
     id,
     name: name.replace(/^\//, "") || id.slice(0, shortestId),
     state: readState(state),
-    labels: textMembers(membersOf(labels) ?? {}),
-    networks: Object.keys(networks).map((each) => readNetwork(each, inside(networks, each))),
+    labels: textMembersOf(membersOf(labels) ?? {}),
+    networks: Object.keys(networks).map((each) => readNetwork(each, within(networks, each))),
   };
 }
 
@@ -126,17 +126,3 @@ const readNetwork = (name: string, members: Members): ContainerNetwork => ({
   ip: textOf(members, "IPAddress") ?? textOf(members, "GlobalIPv6Address"),
   aliases: textsOf(members["Aliases"]),
 });
-
-/** The members of a member; none where it is no object. */
-const inside = (members: Members, name: string): Members => membersOf(members[name]) ?? {};
-
-const textsOf = (value: unknown): readonly string[] =>
-  Array.isArray(value) ? value.filter((each) => typeof each === "string") : [];
-
-function textMembers(members: Members): ReadonlyMap<string, string> {
-  const texts = new Map<string, string>();
-  for (const [name, value] of Object.entries(members)) {
-    if (typeof value === "string") texts.set(name, value);
-  }
-  return texts;
-}

@@ -25,3 +25,23 @@ export function listOf(members: Members, name: string): readonly Members[] {
   const value = members[name];
   return Array.isArray(value) ? value.map(membersOf).filter((each) => each !== null) : [];
 }
+
+/** The members that a path of names leads to; none where it leads nowhere. */
+export function within(members: Members, ...path: readonly string[]): Members {
+  let inner = members;
+  for (const name of path) inner = membersOf(inner[name]) ?? {};
+  return inner;
+}
+
+/** The texts in a list; none when it is anything else. */
+export const textsOf = (value: unknown): readonly string[] =>
+  Array.isArray(value) ? value.filter((each) => typeof each === "string") : [];
+
+/** The members that are text, by name. */
+export function textMembersOf(members: Members): ReadonlyMap<string, string> {
+  const texts = new Map<string, string>();
+  for (const [name, value] of Object.entries(members)) {
+    if (typeof value === "string") texts.set(name, value);
+  }
+  return texts;
+}

@@ -1,14 +1,13 @@
 import { err, ok, type Result } from "../result.ts";
 import { type DockerApi, dockerFilters } from "./docker-api.ts";
 import type { ApiFailure, StreamListener } from "./json-api.ts";
-import { type Members, membersOf } from "./members.ts";
+import { type Members, membersOf, within } from "./members.ts";
 import {
   parseSwarmNetwork,
   parseSwarmService,
   replicasOf,
   type SwarmNetwork,
   type SwarmService,
-  within,
 } from "./swarm-service.ts";
 import { parseSwarmTask, type SwarmTask } from "./swarm-task.ts";
 

@@ -1,4 +1,13 @@
-import { listOf, type Members, membersOf, numberOf, textOf } from "./members.ts";
+import {
+  listOf,
+  type Members,
+  membersOf,
+  numberOf,
+  textMembersOf,
+  textOf,
+  textsOf,
+  within,
+} from "./members.ts";
 
 /** A network that a service's tasks are attached to, as its specification names it: by id, and what the service is called there. */
 export interface ServiceNetwork {
@@ -49,7 +58,7 @@ export function parseSwarmService(json: unknown): SwarmService | null {
     id,
     name,
     createdAt: timeOf(members, "CreatedAt"),
-    labels: textsOf(within(spec, "Labels")),
+    labels: textMembersOf(within(spec, "Labels")),
     replicas: replicasOf(spec),
     isUpdating: updatingStates.has(textOf(within(members, "UpdateStatus"), "State") ?? ""),
     endpointMode: endpointModeOf(members, spec),
@@ -75,13 +84,6 @@ export const withoutPrefix = (address: string): string | null => address.split("
 export const timeOf = (members: Members, name: string): number =>
   Date.parse(textOf(members, name) ?? "") || 0;
 
-/** The members that a path of names leads to; none where it leads nowhere. */
-export function within(members: Members, ...path: readonly string[]): Members {
-  let inner = members;
-  for (const name of path) inner = membersOf(inner[name]) ?? {};
-  return inner;
-}
-
 /** The replicas that a service's specification names; null where it has no number of them. The engine leaves a 0 out in some versions. */
 export function replicasOf(spec: Members): number | null {
   const replicated = membersOf(within(spec, "Mode")["Replicated"]);
@@ -94,13 +96,10 @@ const endpointModeOf = (members: Members, spec: Members): string =>
   textOf(within(members, "Endpoint", "Spec"), "Mode") ??
   "vip";
 
-function toServiceNetwork(network: Members): ServiceNetwork {
-  const aliases = network["Aliases"];
-  return {
-    target: textOf(network, "Target") ?? "",
-    aliases: Array.isArray(aliases) ? aliases.filter((alias) => typeof alias === "string") : [],
-  };
-}
+const toServiceNetwork = (network: Members): ServiceNetwork => ({
+  target: textOf(network, "Target") ?? "",
+  aliases: textsOf(network["Aliases"]),
+});
 
 function toVirtualIp(virtual: Members): SwarmService["virtualIps"] {
   const ip = withoutPrefix(textOf(virtual, "Addr") ?? "");
@@ -111,9 +110,3 @@ function restartDelayOf(policy: Members): number {
   const delay = numberOf(policy, "Delay");
   return delay === null ? usualDelayMs : delay / nsPerMs;
 }
-
-const textsOf = (members: Members): ReadonlyMap<string, string> =>
-  new Map(Object.entries(members).filter((entry) => typeof entry[1] === "string")) as ReadonlyMap<
-    string,
-    string
-  >;

@@ -1,5 +1,5 @@
-import { listOf, membersOf, textOf } from "./members.ts";
-import { timeOf, within, withoutPrefix } from "./swarm-service.ts";
+import { listOf, membersOf, textOf, textsOf, within } from "./members.ts";
+import { timeOf, withoutPrefix } from "./swarm-service.ts";
 
 /** One task of a service: a container that runs, shall run or has run (Docker Engine API, `Task`). */
 export interface SwarmTask {
@@ -57,8 +57,6 @@ export const newestFirst = (tasks: readonly SwarmTask[]): readonly SwarmTask[] =
   tasks.toSorted((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? -1 : 1));
 
 const ipsOf = (addresses: unknown): readonly string[] =>
-  Array.isArray(addresses)
-    ? addresses
-        .map((address) => (typeof address === "string" ? withoutPrefix(address) : null))
-        .filter((ip) => ip !== null)
-    : [];
+  textsOf(addresses)
+    .map(withoutPrefix)
+    .filter((ip) => ip !== null);
