@@ -177,7 +177,7 @@ function describe(event: RouterEvent, recordLogins: boolean): readonly Entry[] {
       ];
     case "wake-refused":
       return [
-        warn("the server sleeps and is not started", {
+        debug("a server that sleeps is not started", {
           row: event.server,
           why: event.why,
           reason: event.reason,
@@ -367,6 +367,8 @@ function endLevel(session: SessionFacts, outcome: Outcome, recordLogins: boolean
     case "relayed":
       return "info";
     case "answered":
+      // A flood; there is a line of its own for all of it.
+      if (outcome.answer === "throttled") return "debug";
       return isOperatorsMatter(outcome.answer) ? "warn" : "info";
     case "dropped":
       // A player who waited and left is a fact about the wake; everything else of the kind is noise.
@@ -375,7 +377,10 @@ function endLevel(session: SessionFacts, outcome: Outcome, recordLogins: boolean
 }
 
 const isOperatorsMatter = (answer: Answer): boolean =>
-  answer === "unreachable" || answer === "wake-failed" || answer === "full";
+  answer === "unreachable" ||
+  answer === "wake-failed" ||
+  answer === "wake-refused" ||
+  answer === "full";
 
 const answerMessages: Readonly<Record<Answer, string>> = {
   running: "told what the server last said",
@@ -398,6 +403,8 @@ const refusalTexts: Readonly<Record<DoorRefusal, string>> = {
   client: "too many connections at a time from their address",
   total: "the router is full",
   opening: "too many clients have not said yet what they want",
+  pings: "too many pings from their address",
+  logins: "too many joins from their address",
 };
 
 const droppedMessages: Readonly<Record<Dropped, string>> = {

@@ -22,7 +22,7 @@ export interface RouterReadings {
   routes(): ReadonlyMap<SourceName, number>;
   /** Connections that would be taken up at once; see `AcceptQueue.available`. */
   rateLimitAvailable(): number;
-  /** Clients turned away as soon as they connected. */
+  /** Clients turned away for what they or others do too much of. */
   refusals(): RefusalCounts;
   /** Connections that were not made, as nothing may be connected to there. */
   forbiddenDials(): number;
@@ -161,14 +161,6 @@ function createSessionMetrics({ readings }: RouterMetricsDeps): Part {
   });
   for (const outcome of loginOutcomes) logins.add({ outcome }, 0);
 
-  const throttledPings = createCounter({
-    name: "automc_pings_throttled_total",
-    type: "counter",
-    help: "Pings that got no answer, as their address had made too many.",
-    labels: [],
-  });
-  throttledPings.add({}, 0);
-
   const limit = createGauge({
     name: "automc_session_limit",
     type: "gauge",
@@ -194,9 +186,9 @@ function createSessionMetrics({ readings }: RouterMetricsDeps): Part {
   );
   const refused = createReading(
     {
-      name: "automc_connections_refused_total",
+      name: "automc_clients_refused_total",
       type: "counter",
-      help: "Clients cut as soon as they connected, by why: rate or client (too many connections a second, or at a time, from their address), total (the router is full), or opening (too many that have not said what they want).",
+      help: "Clients turned away, by why: rate or client (too many connections a second, or at a time, from their address), pings or logins (too many of these), total (the router is full), or opening (too many that have not said what they want).",
       labels: ["why"],
     },
     () =>
@@ -250,7 +242,6 @@ function createSessionMetrics({ readings }: RouterMetricsDeps): Part {
         return;
       case "dropped":
         if (isLogin(session)) logins.add({ outcome: outcome.why });
-        else if (outcome.why === "throttled" && session.intent !== null) throttledPings.add({});
         return;
     }
   }
@@ -274,7 +265,7 @@ function createSessionMetrics({ readings }: RouterMetricsDeps): Part {
           return;
       }
     },
-    families: [logins, throttledPings, limit, sessions, refused, forbidden, bytes],
+    families: [logins, limit, sessions, refused, forbidden, bytes],
   };
 }
 

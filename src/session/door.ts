@@ -1,8 +1,8 @@
 import type { ClientLimits, ClientRefusal } from "../net/client-limits.ts";
 import type { AdmissionDeps } from "./admission.ts";
 
-/** Why a client is cut as soon as it connects: for what its address does, or because the router has no place, or none for those who have not said what they want. */
-export type DoorRefusal = ClientRefusal | "total" | "opening";
+/** Why a client is turned away: for what its address does, or because the router has no place, or none for those who have not said what they want. */
+export type DoorRefusal = ClientRefusal | "total" | "opening" | "pings" | "logins";
 
 /** Counts who is there, and lets nobody in whom there is no place for. */
 export interface Door {
@@ -67,7 +67,11 @@ export function createDoor({ clients, proxies, places, refused }: DoorDeps): Doo
       clients.entered(ip);
       return true;
     },
-    allows: (ip, what) => isProxy(ip) || clients.allows(ip, what),
+    allows(ip, what) {
+      if (isProxy(ip) || clients.allows(ip, what)) return true;
+      refused(what === "login" ? "logins" : "pings", ip);
+      return false;
+    },
     opened() {
       opening -= 1;
     },

@@ -2,7 +2,7 @@ import type { Deadlines } from "../net/deadlines.ts";
 import type { DoorRefusal } from "./door.ts";
 import type { SessionEvent } from "./event.ts";
 
-/** How many clients have been turned away at the door, by why. */
+/** How many clients have been turned away, by why. */
 export type RefusalCounts = Readonly<Record<DoorRefusal, number>>;
 
 /** Counts those who are turned away. A flood of them is told of now and then, as one event each would be a flood as well. */
@@ -19,9 +19,9 @@ export function createRefusals(deps: {
   readonly deadlines: Deadlines;
   emit(event: SessionEvent): void;
 }): Refusals {
-  const total: Record<DoorRefusal, number> = { rate: 0, client: 0, total: 0, opening: 0 };
-  const told = { ...total };
-  const lastIp: Record<DoorRefusal, string> = { rate: "", client: "", total: "", opening: "" };
+  const total = ofEach(0);
+  const told = ofEach(0);
+  const lastIp = ofEach("");
   const waiting = new Set<DoorRefusal>();
 
   function tell(why: DoorRefusal): void {
@@ -44,3 +44,12 @@ export function createRefusals(deps: {
     counts: () => total,
   };
 }
+
+const ofEach = <T>(value: T): Record<DoorRefusal, T> => ({
+  rate: value,
+  client: value,
+  total: value,
+  opening: value,
+  pings: value,
+  logins: value,
+});

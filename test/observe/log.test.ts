@@ -331,7 +331,7 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
     {
       name: "wake that there is no budget for",
       event: { kind: "wake-refused", server: "a", why: "client", reason: "too many" },
-      level: "warn",
+      level: "debug",
       fields: { row: "a", why: "client", reason: "too many" },
     },
   ],

@@ -29,7 +29,7 @@ const readings: RouterReadings = {
   liveBytes: () => ({ toBackend: 0, toClient: 0 }),
   routes: () => new Map([["env", 1]] as const),
   rateLimitAvailable: () => 2,
-  refusals: () => ({ rate: 5, client: 4, total: 3, opening: 0 }),
+  refusals: () => ({ rate: 5, client: 4, total: 3, opening: 0, pings: 2, logins: 1 }),
   forbiddenDials: () => 7,
 };
 
@@ -306,7 +306,7 @@ describe("promtool", () => {
     },
     {
       alert: "ClientsTurnedAway",
-      series: { [`automc_connections_refused_total{${job}, why="opening"}`]: "0x15 9x5" },
+      series: { [`automc_clients_refused_total{${job}, why="opening"}`]: "0x15 9x5" },
       labels: { severity: "warning", why: "opening" },
     },
     {

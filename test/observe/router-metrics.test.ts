@@ -21,7 +21,7 @@ const readings: RouterReadings = {
       ["postgres", 0],
     ] as const),
   rateLimitAvailable: () => 2,
-  refusals: () => ({ rate: 5, client: 4, total: 3, opening: 0 }),
+  refusals: () => ({ rate: 5, client: 4, total: 3, opening: 0, pings: 2, logins: 1 }),
   forbiddenDials: () => 7,
 };
 
@@ -125,17 +125,6 @@ describe("the router's own metrics", () => {
       lines: [login("unknown-host", 1)],
     },
     {
-      name: "pings that were too many, and no logins or clients that have said nothing",
-      metric: "automc_pings_throttled_total",
-      events: [
-        ended({ intent: "status" }, dropped("throttled")),
-        ended({ intent: "legacy-ping" }, dropped("throttled")),
-        ended({ intent: null }, dropped("throttled")),
-        ended({}, answered("throttled")),
-      ],
-      lines: ["automc_pings_throttled_total 2"],
-    },
-    {
       name: "a login from before Minecraft 1.7",
       metric: 'automc_logins_total{outcome="too-old"}',
       events: [ended({ intent: "legacy-login" }, answered("too-old"))],
@@ -177,13 +166,15 @@ describe("the router's own metrics", () => {
     },
     {
       name: "clients that were turned away",
-      metric: "automc_connections_refused_total",
+      metric: "automc_clients_refused_total",
       events: [],
       lines: [
-        'automc_connections_refused_total{why="rate"} 5',
-        'automc_connections_refused_total{why="client"} 4',
-        'automc_connections_refused_total{why="total"} 3',
-        'automc_connections_refused_total{why="opening"} 0',
+        'automc_clients_refused_total{why="rate"} 5',
+        'automc_clients_refused_total{why="client"} 4',
+        'automc_clients_refused_total{why="total"} 3',
+        'automc_clients_refused_total{why="opening"} 0',
+        'automc_clients_refused_total{why="pings"} 2',
+        'automc_clients_refused_total{why="logins"} 1',
       ],
     },
     {
@@ -247,6 +238,10 @@ describe("the router's own metrics", () => {
         'automc_wake_seconds_count{result="control-plane"} 2',
         'automc_wake_seconds_sum{result="webhook"} 0',
         'automc_wake_seconds_count{result="webhook"} 0',
+        ...["docker", "swarm", "kubernetes"].flatMap((result) => [
+          `automc_wake_seconds_sum{result="${result}"} 0`,
+          `automc_wake_seconds_count{result="${result}"} 0`,
+        ]),
         'automc_wake_seconds_sum{result="row"} 1.5',
         'automc_wake_seconds_count{result="row"} 1',
         'automc_wake_seconds_sum{result="failed"} 90',

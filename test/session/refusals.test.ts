@@ -18,7 +18,14 @@ test("each one counts, and one event every ten seconds tells of all of a kind", 
   expect(told()).toEqual([
     { kind: "clients-refused", why: "total", count: 1, lastIp: "198.51.100.1" },
   ]);
-  expect(refusals.counts()).toEqual({ rate: 1_001, client: 0, total: 1, opening: 0 });
+  expect(refusals.counts()).toEqual({
+    rate: 1_001,
+    client: 0,
+    total: 1,
+    opening: 0,
+    pings: 0,
+    logins: 0,
+  });
 
   clock.advance(9_999);
   expect(told()).toEqual([]);
