@@ -4,6 +4,7 @@ import { createDeadlines } from "./net/deadlines.ts";
 import type { Observer } from "./observe/bus.ts";
 import { createPlatforms } from "./platforms.ts";
 import { ok, type Result } from "./result.ts";
+import { isNowhere } from "./routing/address.ts";
 import { toHostname } from "./routing/hostname.ts";
 import { patternText } from "./routing/pattern.ts";
 import { type Route, type WakeTarget, wakeName } from "./routing/route.ts";
@@ -94,10 +95,16 @@ function routeLines(route: Route, pattern: string): readonly string[] {
   return [
     `route     ${pattern}, from ${route.source} ${route.id}`,
     `backend   ${addressText(route)}`,
-    route.wake === null || !isWakeable(route.wake)
-      ? "wake      never: it is dialled as it is"
-      : `wake      by the ${wakerNames[route.wake.kind]}, as ${JSON.stringify(wakeName(route.wake))}`,
+    `wake      ${wakeText(route)}`,
   ];
+}
+
+function wakeText({ wake, address }: Route): string {
+  if (wake !== null && isWakeable(wake)) {
+    return `by the ${wakerNames[wake.kind]}, as ${JSON.stringify(wakeName(wake))}`;
+  }
+  if (isNowhere(address)) return "never: nobody gets in until somebody else starts it";
+  return "never: it is dialled as it is";
 }
 
 function isWakeable(target: WakeTarget): boolean {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type ParsedConfig, parseConfig } from "../src/config/config.ts";
 import { explain } from "../src/explain.ts";
 import { err } from "../src/result.ts";
+import { startSwarmEngine } from "./platform/swarm-engine.ts";
 import { seedSchema } from "./sources/seed-schema.ts";
 import { startPostgres, type TestPostgres } from "./support/postgres.ts";
 
@@ -47,4 +48,30 @@ test("a routes file that cannot be used is an error", async () => {
   rmSync(path);
   expect(explained.ok).toBe(false);
   expect(explained).toMatchObject({ error: expect.stringContaining(path) });
+});
+
+test.each([
+  ["sleeping", "sleeping.example.org", "none while it sleeps", 'by the Swarm, as "sleeping"'],
+  ["running-one", "one.example.org", "10.0.1.245:25570", 'by the Swarm, as "running-one"'],
+  [
+    "broken",
+    "broken.example.org",
+    "none while it sleeps",
+    "never: nobody gets in until somebody else starts it",
+  ],
+  ["everywhere", "everywhere.example.org", "10.0.1.252:25565", "never: it is dialled as it is"],
+])("a Swarm service is explained as it is: %s", async (name, hostname, backend, wake) => {
+  await using engine = startSwarmEngine();
+  const config = configOf({
+    IN_DOCKER_SWARM: "true",
+    DOCKER_HOST: engine.host,
+    AUTO_SCALE_UP: "true",
+  });
+  const explained = await explain(config, hostname, () => {});
+  expect(explained.ok && explained.value.split("\n").slice(0, 4)).toEqual([
+    `hostname  ${hostname}`,
+    `route     ${hostname}, from swarm ${name}`,
+    `backend   ${backend}`,
+    `wake      ${wake}`,
+  ]);
 });

@@ -23,6 +23,8 @@ export interface EngineTask {
 
 /** A manager's API that gives the recorded answers, and takes changes of services as a real one does. */
 export interface SwarmEngine extends AsyncDisposable {
+  /** Where it is reached, as `DOCKER_HOST` has it. */
+  readonly host: string;
   readonly api: SwarmApi;
   services: EngineService[];
   tasks: EngineTask[];
@@ -102,6 +104,7 @@ export function startSwarmEngine(): SwarmEngine {
   // An engine keeps a quiet stream of events open for ever.
   const server = Bun.serve({ port: 0, hostname: "127.0.0.1", idleTimeout: 0, fetch: answer });
   const engine: SwarmEngine = {
+    host: `tcp://127.0.0.1:${server.port}`,
     api: createSwarmApi(
       createDockerApi({
         endpoint: { url: `http://127.0.0.1:${server.port}`, unix: null, tls: null },

@@ -107,19 +107,6 @@ describe("a ping of a backend without an address", () => {
   const own: Motd = { asleep: "mine", loading: "soon", until: null };
   const rows: readonly { name: string; only: Route; asleepText: string; shown: string }[] = [
     { name: "that nobody can wake", only: discovered(null), asleepText: "zzz", shown: "zzz" },
-    { name: "that can be woken", only: discovered(target), asleepText: "zzz", shown: "zzz" },
-    {
-      name: "that may not be woken now",
-      only: discovered(unwakeable),
-      asleepText: "z",
-      shown: "z",
-    },
-    {
-      name: "with a text of its own",
-      only: discovered(target, own),
-      asleepText: "z",
-      shown: "mine",
-    },
     {
       name: "with a text of its own that nobody can wake",
       only: discovered(null, own),
