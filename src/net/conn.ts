@@ -75,10 +75,11 @@ export interface Relay {
 }
 
 /**
- * The most that is kept of what arrives before the relay, bytes. A client that sends more is cut: nothing in Minecraft does.
- * A backend may well, as one chunk of what follows a login is larger; it is left waiting until the relay reads on.
+ * The most that is kept of what arrives before the relay, bytes. Of a client that is a PROXY header (4 KiB), a handshake (16 KiB)
+ * and a Login Start (5 KiB), each as long as it may be; one that sends more is cut, as nothing in Minecraft does. A backend may well
+ * say more, as one chunk of what follows a login is larger; it is left waiting until the relay reads on.
  */
-export const inboxLimit = 64 * 1024;
+export const inboxLimits = { client: 26 * 1024, backend: 64 * 1024 } as const;
 
 const nothing = Buffer.alloc(0);
 
@@ -272,18 +273,14 @@ export function receive(conn: Conn, chunk: Buffer): void {
   }
   if (conn.inbox.length === 0) conn.inbox = chunk;
   else append(conn, chunk);
-  if (conn.inbox.length > inboxLimit) {
-    if (conn.side === "client") {
-      abort(conn);
-      return;
-    }
-    conn.socket.pause();
-  }
+  if (conn.inbox.length > inboxLimits.backend && conn.side === "backend") conn.socket.pause();
+  // First, so that what is wrong with it is found before it is gone.
   conn.waiting?.("data");
+  if (conn.inbox.length > inboxLimits.client && conn.side === "client") abort(conn);
 }
 
 /**
- * Puts a chunk behind what is in the inbox. Room is made for as much again each time that there is none: a client that sends its
+ * Puts a chunk behind what is in the inbox. Room is made for three times as much each time that there is none: a client that sends its
  * 16 KiB in pieces of a few bytes would otherwise leave megabytes of copies to the garbage collector.
  */
 function append(conn: Conn, chunk: Buffer): void {
@@ -296,7 +293,7 @@ function append(conn: Conn, chunk: Buffer): void {
     conn.inbox.set(chunk, inbox.length);
     return;
   }
-  const capacity = Math.max(length, Math.min(2 * length, inboxLimit));
+  const capacity = Math.max(length, Math.min(4 * length, inboxLimits[conn.side]));
   // Memory of its own, not a piece of the pool that others take theirs from.
   const grown = Buffer.allocUnsafeSlow(capacity);
   grown.set(inbox);

@@ -4,7 +4,7 @@ import {
   drop,
   finish,
   flush,
-  inboxLimit,
+  inboxLimits,
   type Relay,
   type RelayEnd,
   take,
@@ -94,7 +94,8 @@ function start(from: Conn, to: Conn): void {
     take(from, waiting.length);
     forward(from, to, waiting);
     // A backend that said more than the inbox holds was paused.
-    if (waiting.length > inboxLimit && to.unsent === null && !from.closed) from.socket.resume();
+    if (waiting.length > inboxLimits.backend && to.unsent === null && !from.closed)
+      from.socket.resume();
   }
   if (from.closed) relayClosed(from, to);
   else if (from.ending !== null) relayEnded(from, to);

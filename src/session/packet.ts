@@ -1,4 +1,4 @@
-import { type Conn, inboxLimit, more, peek } from "../net/conn.ts";
+import { type Conn, inboxLimits, more, peek } from "../net/conn.ts";
 import type { Deadlines } from "../net/deadlines.ts";
 import type { Parsed } from "../protocol/parsed.ts";
 
@@ -26,7 +26,7 @@ export async function awaitPacket<T>(
     if (seen.kind === "bad") return null;
     if (seen.kind === "ok") return seen;
     // Beyond this nothing is read before the relay.
-    if (bytes.length > inboxLimit) return null;
+    if (bytes.length > inboxLimits[conn.side]) return null;
     const arrival = await more(conn, deadlines, until - deadlines.now(), signal);
     if (arrival !== "data") return null;
   }

@@ -8,7 +8,7 @@ import {
   drop,
   finish,
   flush,
-  inboxLimit,
+  inboxLimits,
   localEndpoint,
   more,
   peek,
@@ -202,10 +202,13 @@ describe("the inbox", () => {
 
   test("takes exactly its limit from a client, and cuts one that sends more", async () => {
     const { player, client } = await bench.open();
-    await player.send(randomBytes(inboxLimit));
-    await until("a full inbox", () => peek(client).length === inboxLimit);
+    await player.send(randomBytes(inboxLimits.client));
+    await until("a full inbox", () => peek(client).length === inboxLimits.client);
     expect(client.closed).toBe(false);
+    const arrivals = more(client, bench.deadlines, forever);
     await player.send(Buffer.from("x"));
+    // What is too much can still be looked at, and nothing comes behind it.
+    expect(await arrivals).toBe("data");
     expect(await more(client, bench.deadlines, forever)).toBe("closed");
     expect(await player.waitForEnd()).toBe("reset");
   });
@@ -213,7 +216,7 @@ describe("the inbox", () => {
   test("lets a backend that says more wait instead", async () => {
     const { server, backend } = await bench.open();
     const sent = settled(backend.send(aLot).catch(() => {}));
-    await until("a full inbox", () => peek(server).length > inboxLimit);
+    await until("a full inbox", () => peek(server).length > inboxLimits.backend);
     const kept = peek(server).length;
     // Time enough for the kernel to hand over everything, if anybody read.
     await bench.deadlines.sleep(200, never);

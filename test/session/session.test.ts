@@ -163,9 +163,9 @@ describe("a known server that cannot be reached", () => {
       routes: [route("a.example.com", `127.0.0.1:${closed.port}`)],
     });
     const player = await world.player(
-      Buffer.concat([login({ host: "a.example.com", name: "Steve" }), Buffer.alloc(30_000, 1)]),
+      Buffer.concat([login({ host: "a.example.com", name: "Steve" }), Buffer.alloc(12_000, 1)]),
     );
-    await player.send(Buffer.alloc(30_000, 2));
+    await player.send(Buffer.alloc(12_000, 2));
     expect(disconnectText(await player.readFrame())).toContain("cannot be reached");
     expect(await player.waitForEnd()).toBe("finished");
   });

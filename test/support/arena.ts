@@ -59,7 +59,8 @@ export async function expectUnharmed(arena: Arena): Promise<void> {
 
 /** What an arena may be given. */
 export interface ArenaOptions {
-  readonly env?: Readonly<Record<string, string>>;
+  /** The router's settings beside those that all have. */
+  readonly env?: (netns: Netns) => Readonly<Record<string, string>>;
   /** What the router finds in /etc/resolv.conf. */
   readonly resolvConf?: (netns: Netns) => string;
   /** More routes, as `MAPPING` has them. */
@@ -86,7 +87,7 @@ export async function startArena(options: ArenaOptions = {}): Promise<Arena> {
         // The players of many a test come from one address.
         AUTOMC_CLIENT_EXEMPT: "127.0.0.0/8,198.18.0.0/15",
         MAPPING: [...routesTo(load), ...(options.routes?.(netns) ?? [])].join(","),
-        ...options.env,
+        ...options.env?.(netns),
       },
     }),
   );

@@ -65,7 +65,7 @@ test("dead nameservers hold up nobody but those who need them", async () => {
   const path = join(directory, "routes.json");
   await using arena = await startArena({
     resolvConf: ours,
-    env: { ROUTES_CONFIG: path },
+    env: () => ({ ROUTES_CONFIG: path }),
     routes({ outside }) {
       const { port } = started.use(startBackend(echo, outside));
       return [

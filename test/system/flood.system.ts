@@ -86,6 +86,55 @@ test.each([
   },
 );
 
+test.each([16_384, 512])(
+  "2,000 players who wait for a server and say as much as is kept, %d bytes at a time, cost no more than is promised",
+  async (bytes) => {
+    await using started = new AsyncDisposableStack();
+    await using arena = await startArena({
+      env({ outside }) {
+        const webhook = Bun.serve({ hostname: outside, port: 0, fetch: () => new Response() });
+        started.defer(() => webhook.stop(true));
+        return { AUTO_SCALE_WEBHOOK_URL: `http://${outside}:${webhook.port}/` };
+      },
+      routes: () => ["asleep.example.org=127.0.0.1:9"],
+    });
+    const { router, floods, place } = arena;
+    const join = login({ host: "asleep.example.org", name: "Waiting" });
+    const hold = async (players: number, more: number): Promise<void> => {
+      const hex = Buffer.concat([join, Buffer.alloc(more, 2)]).toString("hex");
+      await floods[0]?.run("hold", {
+        ...place,
+        count: players,
+        drip: { hex, bytes, everyMs: 50 },
+      });
+      await until("all wait", async () => {
+        const holding = (await arena.api.metrics()).get('automc_sessions{state="holding"}');
+        return holding === players;
+      });
+    };
+    await hold(300, 0);
+    await floods[0]?.run("release", null);
+    await until("the first have gone", async () => (await arena.metric("automc_sessions")) === 0);
+    const base = router.rss();
+    using peak = watchPeak(router.rss);
+    const most = 26_000;
+    await hold(2_000, most - join.length);
+    // Until the last of it has been said, and somewhat longer.
+    const { open } =
+      (await floods[0]?.run("lives", { withinMs: (most / bytes) * 50 + 3_000 })) ?? {};
+    const each = (peak.value - base) / 2_000;
+    measured({
+      scenario: "T2",
+      promise: "P2",
+      what: `2,000 players wait for a server and say ${count(most)} bytes that nobody has asked for, ${count(bytes)} at a time`,
+      result: `memory +${megabytes(peak.value - base)}, ${(each / 1_024).toFixed(0)} KiB each (≤ 64), of which the wait itself is a part`,
+    });
+    expect(open).toBe(2_000);
+    expect(each).toBeLessThan(64 * 1_024);
+    await expectUnharmed(arena);
+  },
+);
+
 test("15,000 clients that say nothing cost little, the descriptors that there are, and nothing afterwards", async () => {
   await using arena = await startArena({ floods: 2 });
   const { router, floods, place } = arena;
