@@ -8,6 +8,9 @@ import {
   readLoginPluginResponse,
 } from "../protocol/login.ts";
 
+/** How much a waiting client may say that it was not asked, bytes. It is kept for the backend, and thousands may wait at a time. */
+const chatter = 8 * 1024;
+
 /** Why a hold is over before its backend was there. */
 export type HoldEnd = "left" | "out-of-turn" | "late" | "stopping";
 
@@ -111,6 +114,7 @@ export function holdLogin(client: Conn, protocol: number, deps: HoldDeps): Hold 
   watch(client, (arrival) => onArrival(hold, arrival));
   if (holds.stopping.aborted) finish(hold, "stopping");
   else if (client.closed || client.ending !== null) finish(hold, "left");
+  else if (peek(client).length > chatter) finish(hold, "out-of-turn");
   return hold;
 }
 
@@ -211,7 +215,7 @@ function ask(hold: Hold, now: number): void {
 /** Eats the answers as they come and notices a client that leaves. */
 function onArrival(hold: Hold, arrival: Arrival): void {
   if (arrival !== "data") finish(hold, "left");
-  else if (!eatAnswers(hold)) finish(hold, "out-of-turn");
+  else if (!eatAnswers(hold) || peek(hold.client).length > chatter) finish(hold, "out-of-turn");
 }
 
 /** False when the client sent something that is not an answer to us. */

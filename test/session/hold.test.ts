@@ -256,6 +256,16 @@ describe("answers are eaten, and what follows them is the backend's", () => {
     });
   }
 
+  test("8 KiB of its own accord are kept for the backend; one more byte, at once or later, is out of turn", async () => {
+    const most = Buffer.alloc(8 * 1024, 7);
+    using waiting = await held({ pipelined: most });
+    expect(waiting.hold.end).toBeNull();
+    await waiting.sendSeen(Buffer.of(7));
+    expect(await waiting.ended()).toBe("out-of-turn");
+    using atOnce = await held({ pipelined: Buffer.concat([most, Buffer.of(7)]) });
+    expect(atOnce.hold.end).toBe("out-of-turn");
+  });
+
   const foreign: readonly { name: string; bytes: Buffer }[] = [
     { name: "an answer to something else", bytes: pluginNotUnderstood(firstId + 1) },
     { name: "an answer to a backend's request", bytes: pluginNotUnderstood(1) },
