@@ -1,4 +1,4 @@
-import { afterAll, beforeAll } from "bun:test";
+import { afterAll, beforeAll, setDefaultTimeout } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createStatefulSets } from "../../src/platform/stateful-sets.ts";
@@ -148,6 +148,9 @@ testSourceContract("docker", () => {
     },
   });
 });
+
+// For a machine that is busy with something else.
+setDefaultTimeout(60_000);
 
 let server: TestPostgres;
 beforeAll(async () => {
