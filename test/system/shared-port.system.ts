@@ -1,7 +1,6 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { type Backend, echo, startBackend } from "../support/backend.ts";
-import { join, joinGame, speak, startCrowd, tally } from "../support/crowd.ts";
-import { noQueue } from "../support/e2e-network.ts";
+import { crowdSettings, join, joinGame, speak, startCrowd, tally } from "../support/crowd.ts";
 import { makeNetns, type Netns } from "../support/netns.ts";
 import { laterPort } from "../support/ports.ts";
 import { until } from "../support/postgres.ts";
@@ -29,7 +28,7 @@ const startInstance = (netns: Netns, backend: Backend, port: number): Promise<Ro
   startRouter({
     within: netns.enter,
     env: {
-      ...noQueue,
+      ...crowdSettings,
       AUTOMC_REUSE_PORT: "true",
       AUTOMC_BIND: netns.inside,
       PORT: String(port),

@@ -1,7 +1,15 @@
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { type Backend, echo, startBackend } from "../support/backend.ts";
-import { type Joined, join, joinGame, speak, startCrowd, tally } from "../support/crowd.ts";
-import { noQueue, printedUnit } from "../support/e2e-network.ts";
+import {
+  crowdSettings,
+  type Joined,
+  join,
+  joinGame,
+  speak,
+  startCrowd,
+  tally,
+} from "../support/crowd.ts";
+import { printedUnit } from "../support/e2e-network.ts";
 import { makeNetns, type Netns } from "../support/netns.ts";
 import { connectPlayer } from "../support/player.ts";
 import { until } from "../support/postgres.ts";
@@ -36,7 +44,7 @@ afterEach(() => scene.disposeAsync());
 
 /** The environment file; every route leads to the backend. */
 function configure(settings: Readonly<Record<string, string>>): void {
-  const all = { ...noQueue, DEFAULT: backend.address, ...settings };
+  const all = { ...crowdSettings, DEFAULT: backend.address, ...settings };
   const lines = Object.entries(all).map(([name, value]) => `${name}=${value}\n`);
   machine.write("/etc/automc-router.env", lines.join(""));
 }
@@ -111,6 +119,24 @@ test("wrong settings end it for good, and say why", async () => {
   expect(machine.property(unit, "ExecMainStatus")).toBe("2");
   expect(machine.property(unit, "NRestarts")).toBe("0");
   expect(machine.journal(unit)).toContain('PORT="abc": expected');
+});
+
+test("without the C library it warns, and serves", async () => {
+  // Where no memory is both written and executed nothing can be called by bun:ffi, so systemd cannot be told either.
+  edit("Type=simple\nNotifyAccess=main\nMemoryDenyWriteExecute=yes\nWatchdogSec=0");
+  systemctl("start", unit);
+  await until("it listens", () => machine.journal(unit).includes("event=listening"), 30_000);
+  const player = await joinGame(place);
+  await speak(player, "slow, but there");
+  player.close();
+  const warnings = machine
+    .journal(unit)
+    .split("\n")
+    .filter((line) => line.includes("event=setting-warning"));
+  expect(warnings).toEqual([
+    expect.stringContaining("the C library cannot be called"),
+    expect.stringContaining("systemd is told nothing"),
+  ]);
 });
 
 test("a process that stands still is killed by the watchdog and started again", async () => {
