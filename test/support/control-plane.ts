@@ -68,6 +68,8 @@ export interface ControlPlane extends AsyncDisposable {
   misbehave(misbehaviour: Misbehaviour | null, scope?: MisbehaviourScope): void;
   /** How many starts were asked for. */
   starts(name: string): number;
+  /** Empties `requests`, for runs of hours. */
+  forgetRequests(): void;
 }
 
 interface Server {
@@ -171,6 +173,9 @@ export function startControlPlane(options: ControlPlaneOptions = {}): ControlPla
     },
     starts: (name) =>
       requests.filter(({ kind, server }) => kind === "start" && server === name).length,
+    forgetRequests() {
+      requests.length = 0;
+    },
     async [Symbol.asyncDispose]() {
       closing.abort();
       for (const server of servers.values()) {

@@ -1,4 +1,3 @@
-import { expect } from "bun:test";
 import { linesOf, noQueue, printedSchema } from "./e2e-network.ts";
 import {
   startPostgres,
@@ -65,14 +64,6 @@ export async function converge(
     limitMs,
   );
   return (performance.now() - startedAt) / 1000;
-}
-
-/** Fails when something unexpected was thrown in the router, or it has ended. */
-export function expectUnharmed(...routers: readonly Router[]): void {
-  for (const router of routers) {
-    expect(linesOf(router, "fault")).toEqual([]);
-    expect(router.rss()).toBeGreaterThan(0);
-  }
 }
 
 /** How often the router has told of that event. */

@@ -8,12 +8,13 @@ import { sending, startBackend } from "../support/backend.ts";
 import { startControlPlane } from "../support/control-plane.ts";
 import { insertRows, linesOf, sessionEnd } from "../support/e2e-network.ts";
 import { faketimeLibrary } from "../support/faketime.ts";
-import { countOf, expectUnharmed, startLiveTable, startOpenRouter } from "../support/live-table.ts";
+import { countOf, startLiveTable, startOpenRouter } from "../support/live-table.ts";
 import { connectPlayer, disconnectText, waitThroughHold } from "../support/player.ts";
 import { laterPort } from "../support/ports.ts";
 import { until } from "../support/postgres.ts";
 import { measured } from "../support/reliability.ts";
 import type { LogLine } from "../support/router.ts";
+import { expectUnharmed } from "../support/unharmed.ts";
 import { login, loginDisconnect } from "../support/wire.ts";
 
 setDefaultTimeout(120_000);

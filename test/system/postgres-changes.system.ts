@@ -5,7 +5,6 @@ import { complaints } from "../support/e2e-network.ts";
 import {
   atPace,
   converge,
-  expectUnharmed,
   type OpenRouter,
   startLiveTable,
   startOpenRouter,
@@ -13,6 +12,7 @@ import {
 import { until } from "../support/postgres.ts";
 import { measured } from "../support/reliability.ts";
 import { worstLag } from "../support/router-api.ts";
+import { expectUnharmed } from "../support/unharmed.ts";
 
 setDefaultTimeout(120_000);
 

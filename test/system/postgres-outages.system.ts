@@ -10,7 +10,6 @@ import {
   atPace,
   converge,
   countOf,
-  expectUnharmed,
   startLiveTable,
   startOpenRouter,
 } from "../support/live-table.ts";
@@ -19,6 +18,7 @@ import { type TestDatabase, type TestPostgres, until } from "../support/postgres
 import { measured } from "../support/reliability.ts";
 import { planTableChanges } from "../support/table-changes.ts";
 import { openTcpGate } from "../support/tcp-gate.ts";
+import { expectUnharmed } from "../support/unharmed.ts";
 
 // Waits of the router are those of life here, and they run side by side: nearly all of it is waiting.
 setDefaultTimeout(300_000);

@@ -9,7 +9,6 @@ import {
   atPace,
   converge,
   countOf,
-  expectUnharmed,
   startLiveTable,
   startOpenRouter,
 } from "../support/live-table.ts";
@@ -17,6 +16,7 @@ import { startPgBouncer } from "../support/pgbouncer.ts";
 import { firstWord } from "../support/player.ts";
 import { startPostgres, until } from "../support/postgres.ts";
 import { measured } from "../support/reliability.ts";
+import { expectUnharmed } from "../support/unharmed.ts";
 
 setDefaultTimeout(120_000);
 

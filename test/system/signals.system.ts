@@ -7,12 +7,13 @@ import { type Load, startLoad } from "../bench/load.ts";
 import { median, percentile } from "../bench/measure.ts";
 import { linesOf, noQueue } from "../support/e2e-network.ts";
 import { openPipe, startBareRouter, untilOpen } from "../support/e2e-process.ts";
-import { expectUnharmed, startOpenRouter } from "../support/live-table.ts";
+import { startOpenRouter } from "../support/live-table.ts";
 import { connectPlayer } from "../support/player.ts";
 import { laterPort } from "../support/ports.ts";
 import { measured } from "../support/reliability.ts";
 import { type Router, startRouter } from "../support/router.ts";
 import { reserveRouterApi } from "../support/router-api.ts";
+import { expectUnharmed } from "../support/unharmed.ts";
 import { startWorker } from "../support/worker.ts";
 
 setDefaultTimeout(120_000);

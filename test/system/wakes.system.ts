@@ -3,11 +3,12 @@ import { watchPeak } from "../support/arena.ts";
 import { closing, sending, startBackend } from "../support/backend.ts";
 import { type Misbehaviour, startControlPlane } from "../support/control-plane.ts";
 import { insertRows, linesOf } from "../support/e2e-network.ts";
-import { expectUnharmed, startLiveTable, startOpenRouter } from "../support/live-table.ts";
+import { startLiveTable, startOpenRouter } from "../support/live-table.ts";
 import { connectPlayer, disconnectText, waitThroughHold } from "../support/player.ts";
 import { laterPort } from "../support/ports.ts";
 import { until } from "../support/postgres.ts";
 import { measured } from "../support/reliability.ts";
+import { expectUnharmed } from "../support/unharmed.ts";
 import { login, loginDisconnect } from "../support/wire.ts";
 
 setDefaultTimeout(120_000);
