@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { createDice } from "../support/dice.ts";
-import { slopeOf } from "./slope.ts";
+import { floorOf, slopeOf } from "./slope.ts";
 
 const line = (perHour: number, noise: () => number) =>
   Array.from({ length: 200 }, (_, index) => ({
@@ -23,4 +23,13 @@ test("noise widens the margin, and the true slope lies within it", () => {
 
 test("two samples are no line", () => {
   expect(() => slopeOf(line(0, () => 0).slice(0, 2))).toThrow("2 samples");
+});
+
+test("the floor has the least sample of each stretch", () => {
+  const samples = [3, 1, 2, 9, 8, 7, 4].map((value, index) => ({ seconds: index * 10, value }));
+  expect(floorOf(samples, 30).map(({ seconds, value }) => [seconds, value])).toEqual([
+    [10, 1],
+    [50, 7],
+    [60, 4],
+  ]);
 });

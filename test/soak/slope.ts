@@ -11,6 +11,17 @@ export interface Slope {
   readonly margin: number;
 }
 
+/** The least value of each stretch of so many seconds, in order: what is left when garbage has been collected. */
+export function floorOf(samples: readonly Sample[], stretchSeconds: number): readonly Sample[] {
+  const floor = new Map<number, Sample>();
+  for (const sample of samples) {
+    const stretch = Math.floor(sample.seconds / stretchSeconds);
+    const least = floor.get(stretch);
+    if (least === undefined || sample.value < least.value) floor.set(stretch, sample);
+  }
+  return [...floor.values()];
+}
+
 /** The line of least squares. Throws with fewer than three samples. */
 export function slopeOf(samples: readonly Sample[]): Slope {
   const count = samples.length;

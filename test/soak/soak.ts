@@ -13,7 +13,7 @@ import { until } from "../support/postgres.ts";
 import { writeSoak } from "../support/reliability.ts";
 import { mishaps } from "./chaos.ts";
 import { startLoading, type Tally } from "./load.ts";
-import { type Sample, slopeOf } from "./slope.ts";
+import { floorOf, type Sample, slopeOf } from "./slope.ts";
 import { type SoakWorld, startWorld } from "./world.ts";
 
 const { values, positionals } = parseArgs({
@@ -34,6 +34,13 @@ const warmUpSeconds = Math.min(7_200, seconds / 5);
 /** From this length on the slope of the memory means something, and has a limit. */
 const judgedSeconds = 3 * 3600;
 const limitPerHour = 1e6;
+
+/** The first logins of a process let its heap grow to what it works with from then on, which is about twice the base; so they come before the watch. */
+async function runIn({ load, router: { port }, changes }: SoakWorld): Promise<void> {
+  for (let round = 0; round < 200; round++) {
+    await load.run("logins", { port, hostnames: changes.lasting });
+  }
+}
 
 /** What was seen of the process while it ran. */
 interface Watch {
@@ -99,6 +106,13 @@ async function settle(world: SoakWorld): Promise<readonly string[]> {
   return problems;
 }
 
+/** What is left of the samples of a whole run: from after warming up, the least of each minute, or of less in a short run. */
+const settled = (samples: readonly Sample[]): readonly Sample[] =>
+  floorOf(
+    samples.filter(({ seconds: at }) => at >= warmUpSeconds),
+    Math.min(60, seconds / 20),
+  );
+
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 const listed = (counts: ReadonlyMap<string, number>): string =>
   [...counts].map(([what, times]) => `${times.toLocaleString("en-US")} ${what}`).join(", ");
@@ -111,15 +125,14 @@ function report(run: {
   readonly happened: ReadonlyMap<string, number>;
   readonly problems: readonly string[];
 }): readonly string[] {
-  const settled = ({ seconds: at }: Sample): boolean => at >= warmUpSeconds;
-  const [rss, fds] = [run.seen.rss.filter(settled), run.seen.fds.filter(settled)];
-  const [memory, files] = [slopeOf(rss), slopeOf(fds)];
+  const rss = settled(run.seen.rss);
+  const [memory, files] = [slopeOf(rss), slopeOf(settled(run.seen.fds))];
   const perHour = (value: number): string => `${value < 0 ? "" : "+"}${value.toFixed(2)}`;
   return [
     `${(seconds / 60).toFixed(0)} minutes, seed ${seed}, the first ${(warmUpSeconds / 60).toFixed(1)} of them for warming up.`,
     `Load: ${listed(run.tally.counts)}.`,
     `Mishaps: ${listed(run.happened)}.`,
-    `Memory: ${megabytes(rss[0]?.value ?? 0)} after warming up, ${megabytes(rss.at(-1)?.value ?? 0)} at the end, at most ${megabytes(Math.max(...rss.map(({ value }) => value)))}; slope ${perHour(memory.perHour / 1e6)} ± ${(memory.margin / 1e6).toFixed(2)} MB/h${seconds < judgedSeconds ? " (too short a run to judge by it)" : ""}.`,
+    `Memory: ${megabytes(rss[0]?.value ?? 0)} after warming up, ${megabytes(rss.at(-1)?.value ?? 0)} at the end (the least of each minute), at most ${megabytes(Math.max(...run.seen.rss.map(({ value }) => value)))}; slope ${perHour(memory.perHour / 1e6)} ± ${(memory.margin / 1e6).toFixed(2)} MB/h${seconds < judgedSeconds ? " (too short a run to judge by it)" : ""}.`,
     `File descriptors: slope ${perHour(files.perHour)} ± ${files.margin.toFixed(2)} an hour under load; at rest ${run.restFds[0]} before, ${run.restFds[1]} after.`,
     `Processor: ${((100 * run.cpu) / seconds).toFixed(1)} % of a core.`,
     `Restarts: ${run.problems.some((problem) => problem.startsWith("the router ended")) ? 1 : 0}. Problems: ${run.problems.length === 0 ? "none" : run.problems.join("; ")}.`,
@@ -130,6 +143,7 @@ const dice = createDice(seed);
 await using world = await startWorld(dice);
 const { router } = world;
 console.error(`soaking for ${hours} h, seed ${seed}, router ${router.pid}`);
+await runIn(world);
 const restBefore = descriptors(world);
 const enough = new AbortController();
 const load = startLoading(world, createDice(seed + 1), enough.signal);
@@ -158,7 +172,7 @@ if (how === null) {
 problems.push(...load.tally.failures);
 const restFds = [restBefore, how === null ? descriptors(world) : 0] as const;
 if (seconds >= judgedSeconds) {
-  const memory = slopeOf(seen.rss.filter(({ seconds: at }) => at >= warmUpSeconds));
+  const memory = slopeOf(settled(seen.rss));
   if (memory.perHour - memory.margin > limitPerHour) problems.push("memory grows");
 }
 const text = report({ seen, restFds, cpu, tally: load.tally, happened, problems });
