@@ -2,8 +2,9 @@ import { describe, expect, test } from "bun:test";
 import type { BackendEvent } from "../../src/backend/event.ts";
 import type { Fleet, Woken } from "../../src/backend/fleet.ts";
 import type { Sleeper } from "../../src/backend/waker.ts";
-import { parseAddress } from "../../src/routing/address.ts";
+import { nowhere, parseAddress } from "../../src/routing/address.ts";
 import type { WakeTarget } from "../../src/routing/route.ts";
+import type { Claim } from "../../src/routing/table.ts";
 import { silent, startBackend } from "../support/backend.ts";
 import {
   type Misbehaviour,
@@ -546,4 +547,22 @@ test("a server is waking from the first look that finds it down until it is up, 
   town.clock.advance(pollMs);
   await woken;
   expect(town.fleet.isWaking(named("a"))).toBe(false);
+});
+
+test("what was found is forgotten when the route says that the server sleeps, and not when it moves", async () => {
+  await using town = bench({
+    servers: [{ name: "a", state: "running", address: "127.0.0.1:7001" }],
+  });
+  const claim = (address: Claim["route"]["address"]): Claim => ({
+    pattern: { kind: "default" },
+    route: { source: "docker", id: "a", patterns: [], address, wake: named("a") },
+  });
+  const [before, moved] = [claim(addressOf("127.0.0.1:1")), claim(addressOf("127.0.0.1:2"))];
+  await wake(town.fleet, sleeper(), never);
+  town.fleet.routesChanged({ changed: [{ before, after: moved }] });
+  await wake(town.fleet, sleeper(), never);
+  expect(town.plane.starts("a")).toBe(1);
+  town.fleet.routesChanged({ changed: [{ before: moved, after: claim(nowhere) }] });
+  await wake(town.fleet, sleeper(), never);
+  expect(town.plane.starts("a")).toBe(2);
 });

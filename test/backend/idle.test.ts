@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { BackendEvent } from "../../src/backend/event.ts";
 import { createIdle, type IdleDeps } from "../../src/backend/idle.ts";
 import { err, ok, type Result } from "../../src/result.ts";
-import { makeAddress } from "../../src/routing/address.ts";
+import { makeAddress, nowhere } from "../../src/routing/address.ts";
 import { parsePattern } from "../../src/routing/pattern.ts";
 import type { Route, WakeTarget } from "../../src/routing/route.ts";
 import { createRouteTable } from "../../src/routing/table.ts";
@@ -331,4 +331,46 @@ test("after the stop nothing is put to sleep any more, and what is under way is 
   expect(town.stopped).toEqual([target()]);
   expect(town.kinds().at(-1)).toBe("sleep-started");
   expect(town.clock.pending).toBe(0);
+});
+
+describe("a backend whose route says that it sleeps", () => {
+  const asleep: Route = { ...route("a.example.com"), address: nowhere };
+
+  test("is not put to sleep, and is when it has been up for a while", async () => {
+    const town = bench();
+    town.publish(asleep);
+    await town.pass(10 * afterMs);
+    expect(town.events).toEqual([]);
+    town.publish(route("a.example.com"));
+    await town.pass(afterMs);
+    expect(town.stopped).toEqual([target()]);
+  });
+
+  test("while its time ran is left alone from then on", async () => {
+    const town = bench();
+    town.publish(route("a.example.com"));
+    await town.pass(afterMs - 1);
+    town.publish(asleep);
+    await town.pass(10 * afterMs);
+    expect(town.stopped).toEqual([]);
+    expect(town.clock.pending).toBe(0);
+  });
+
+  test("while somebody is there is not put to sleep when they leave", async () => {
+    const town = bench();
+    town.publish(route("a.example.com"));
+    const end = town.enter();
+    town.publish(asleep);
+    end();
+    await town.pass(10 * afterMs);
+    expect(town.stopped).toEqual([]);
+  });
+
+  test("counts as up as long as another route to it says so", async () => {
+    const town = bench();
+    const other: Route = { ...route("b.example.com"), wake: target() };
+    town.publish(asleep, other);
+    await town.pass(afterMs);
+    expect(town.stopped).toHaveLength(1);
+  });
 });

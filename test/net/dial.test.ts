@@ -407,3 +407,17 @@ describe("where the router does not connect to", () => {
     expect(kindsOf([await dialer.dial(at(1, "mixed"), never)])).toEqual(["forbidden"]);
   });
 });
+
+test("a backend without an address is asked of nobody", async () => {
+  const resolver: Resolver = {
+    resolve() {
+      throw new Error("there is no name to resolve");
+    },
+  };
+  const dialer = startDialer(5_000, resolver);
+  expect(await dialer.dial(at(0, ""), never)).toEqual({
+    ok: false,
+    error: { kind: "unresolved", message: "has no address at the moment" },
+  });
+  expect(await dialer.accepts(at(0, ""), never)).toBe(false);
+});
