@@ -209,13 +209,16 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
 
   async function drain(signal: string, now: AbortSignal): Promise<void> {
     const drainMs = config.drainTimeoutMs;
+    const until = deadlines.now() + drainMs;
     emit({ kind: "draining", signal, sessions: sessions.count(), drainMs });
     door.stop();
     // Others go on taking players at the port; whoever came here a moment too early for them is served all the same.
-    if (isInherited || config.listen.shared) await openingsOver(sessions, deadlines, now);
+    if (isInherited || config.listen.shared) {
+      await openingsOver(sessions, Math.min(openingMs, drainMs), deadlines, now);
+    }
     idle.stop();
     stopping.abort();
-    const cut = await sessions.drain(drainMs, now);
+    const cut = await sessions.drain(Math.max(0, until - deadlines.now()), now);
     await opened.close();
     emit({ kind: "stopped", cut });
   }
@@ -353,13 +356,14 @@ async function firstRoutes(supervisor: Supervisor, deadlines: Deadlines): Promis
   over.cancel();
 }
 
-/** Waits until nobody is about to say what he wants, at most for as long as an opening may take. */
+/** Waits until nobody is about to say what he wants, for at most `ms` and until the signal aborts. */
 async function openingsOver(
   sessions: Sessions,
+  ms: number,
   deadlines: Deadlines,
   now: AbortSignal,
 ): Promise<void> {
-  const until = deadlines.now() + openingMs;
+  const until = deadlines.now() + ms;
   const isOpening = ({ facts }: LiveSession): boolean => facts.intent === null;
   while (deadlines.now() < until && sessions.list().some(isOpening)) {
     if (!(await deadlines.sleep(openingsPollMs, now))) return;

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { echo, startBackend } from "../support/backend.ts";
 import { connectPlayer } from "../support/player.ts";
+import { until } from "../support/postgres.ts";
 import { login } from "../support/wire.ts";
 
 const binary = join(import.meta.dir, "../../dist/automc-router");
@@ -37,6 +38,40 @@ test("players come in by a socket that was passed on, wherever PORT says", async
   expect(await router.exited).toBe(0);
   expect(await router.stderr.text()).toContain(`listenAddress="127.0.0.1:${port}"`);
   expect(connectPlayer({ port })).rejects.toThrow();
+}, 20_000);
+
+test("a stop lets those in who came just before, and still ends by its deadline", async () => {
+  using backend = startBackend(echo);
+  const socket = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = socket;
+  const router = startWith(socket.fd, {
+    DEFAULT: backend.address,
+    AUTOMC_DRAIN_TIMEOUT: "2s",
+    AUTOMC_LOG_FORMAT: "json",
+  });
+  socket.stop();
+  using late = await connectPlayer({ port });
+  using mute = await connectPlayer({ port });
+  const opening = login({ host: "play.example.org", name: "Late" });
+  await late.send(opening.subarray(0, 5));
+  // Whoever is answered after them finds both accepted.
+  using first = await connectPlayer({ port });
+  await first.send(opening);
+  await first.read(opening.length);
+  const startedAt = performance.now();
+  router.kill("SIGTERM");
+  await until("the port is closed", async () => {
+    const refused = await connectPlayer({ port }).catch(() => null);
+    refused?.reset();
+    return refused === null;
+  });
+  await late.send(opening.subarray(5));
+  expect(await late.read(opening.length)).toEqual(opening);
+  expect(await router.exited).toBe(0);
+  const seconds = (performance.now() - startedAt) / 1000;
+  expect(await mute.waitForEnd()).not.toBe("open");
+  expect(seconds).toBeGreaterThan(1.9);
+  expect(seconds).toBeLessThan(4.5);
 }, 20_000);
 
 test("what is passed on and is no listening socket ends it with 1, by name", async () => {
