@@ -1,6 +1,8 @@
+import { isIP } from "node:net";
 import { sourcesOf } from "./app.ts";
 import type { Config } from "./config/config.ts";
 import { createDeadlines } from "./net/deadlines.ts";
+import { createEgress } from "./net/egress.ts";
 import type { Observer } from "./observe/bus.ts";
 import { createPlatforms } from "./platforms.ts";
 import { ok, type Result } from "./result.ts";
@@ -73,6 +75,8 @@ export async function explain(
     lines.push("route     none: such a client is disconnected without a word");
   } else {
     lines.push(...routeLines(winner.claim.route, patternText(winner.claim.pattern)));
+    const forbidden = refusal(winner.claim.route, config);
+    if (forbidden !== null) lines.push(`warning   never dialled: ${forbidden}`);
   }
   for (const { claim, standing } of candidates) {
     const { route } = claim;
@@ -88,6 +92,12 @@ const withoutSnapshot = (config: Config): Config =>
   config.postgres === null
     ? config
     : { ...config, postgres: { ...config.postgres, snapshot: null } };
+
+/** Why the route's address is never dialled; null where it is, or is a name, which leads where it leads at that moment. */
+function refusal({ address: { host, port } }: Route, { egress }: Config): string | null {
+  const reason = isIP(host) === 0 ? null : createEgress(egress).refusal(host, port);
+  return reason === null ? null : `${host} ${reason}`;
+}
 
 const addressText = ({ address }: Route): string => address.text || "none while it sleeps";
 

@@ -75,3 +75,23 @@ test.each([
     `wake      ${wake}`,
   ]);
 });
+
+test("a backend that is never dialled is told of, and why", async () => {
+  const config = configOf({
+    MAPPING: "a.lan=169.254.169.254:80,b.lan=10.0.0.1:25565,c.lan=10.0.0.1:22,d.lan=d.internal",
+    AUTOMC_BACKEND_ALLOW: "10.0.0.0/8:25565",
+  });
+  const warnings = await Promise.all(
+    ["a.lan", "b.lan", "c.lan", "d.lan"].map(async (host) => {
+      const explained = await explain(config, host, () => {});
+      if (!explained.ok) throw new Error(explained.error);
+      return /^warning +(.*)$/m.exec(explained.value)?.[1] ?? null;
+    }),
+  );
+  expect(warnings).toEqual([
+    "never dialled: 169.254.169.254 is a link-local address",
+    null,
+    "never dialled: 10.0.0.1 is not in AUTOMC_BACKEND_ALLOW",
+    null,
+  ]);
+});

@@ -78,7 +78,8 @@ export async function bringUp(
     for (let round = 1; !signal.aborted; round += 1) {
       const nextRound = deadlines.sleep(waker.pauseMs(round), signal);
       let isRefused = false;
-      if (on.isPermitted && !on.accepted) {
+      const wasPermitted = on.isPermitted;
+      if (wasPermitted && !on.accepted) {
         starting ??= start();
         // A start that takes its time is no reason not to look.
         const answered = await Promise.race([starting, nextRound.then(() => null)]);
@@ -94,7 +95,7 @@ export async function bringUp(
       if (seen.kind === "failed") return null;
       const isOwnUp = seen.kind === "trouble" || isRefused;
       if (isOwnUp && (await dialer.accepts(on.sleeper.address, signal))) return ownAddress();
-      await rest(nextRound);
+      await rest(nextRound, wasPermitted);
     }
     return null;
   }
@@ -104,7 +105,7 @@ export async function bringUp(
     for (let round = 1; !on.accepted && !on.isPermitted; round += 1) {
       const found = await whereverItWas();
       if (found !== null || signal.aborted) return found;
-      await rest(deadlines.sleep(waker.pauseMs(round), signal));
+      await rest(deadlines.sleep(waker.pauseMs(round), signal), false);
     }
     if (!on.accepted && !(await start())) return whereverItWas();
     for (let round = 1; !signal.aborted; round += 1) {
@@ -118,12 +119,12 @@ export async function bringUp(
     return null;
   }
 
-  /** Lets time pass until the next look; no longer than until it may be started. */
-  async function rest(pause: Promise<unknown>): Promise<void> {
+  /** Lets time pass until the next look; no longer than until it may be started, which may be since the look that is just over. */
+  async function rest(pause: Promise<unknown>, wasPermitted: boolean): Promise<void> {
     if (signal.aborted) return;
     on.asleep = true;
     if (!on.isPermitted) notes.waitsForPermission();
-    await (on.isPermitted ? pause : Promise.race([pause, on.permission.promise]));
+    await (wasPermitted ? pause : Promise.race([pause, on.permission.promise]));
   }
 
   /** True when the answer takes its time. An answer comes first even so: the row may name a port that is another server's by now. */

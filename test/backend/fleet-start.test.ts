@@ -1,10 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import type { BackendEvent } from "../../src/backend/event.ts";
-import type { Starter, Woken } from "../../src/backend/fleet.ts";
+import { createFleet, type Starter, type Woken } from "../../src/backend/fleet.ts";
 import { createWakeBudget } from "../../src/backend/wake-budget.ts";
-import type { Sleeper } from "../../src/backend/waker.ts";
+import type { BackendState, Sleeper, Waker } from "../../src/backend/waker.ts";
 import { createAddressSet } from "../../src/net/cidr.ts";
+import { err, ok } from "../../src/result.ts";
 import { parseAddress } from "../../src/routing/address.ts";
+import type { WakeTarget } from "../../src/routing/route.ts";
 import { startControlPlane } from "../support/control-plane.ts";
 import { manualDeadlines, until } from "../support/session-clock.ts";
 import { freeBudget, realFleet } from "../support/session-world.ts";
@@ -111,6 +113,50 @@ describe("where clients have to prove that they are a game", () => {
     town.clock.advance(pollMs);
     expect(await Promise.all(waiting)).toEqual(Array(2).fill(awakeAt("127.0.0.1:7001")));
     expect(town.kinds()).toEqual(["wake-started", "wake-done"]);
+  });
+
+  test("who may have it started while it is still looked does not wait for the next look", async () => {
+    const clock = manualDeadlines();
+    const looks: PromiseWithResolvers<BackendState>[] = [];
+    let starts = 0;
+    const plane: Waker<Extract<WakeTarget, { kind: "control-plane" }>> = {
+      kind: "control-plane",
+      asking: "until-accepted",
+      askMs: 0,
+      timeoutMs: () => timeoutMs,
+      pauseMs: () => pollMs,
+      start: () => {
+        starts += 1;
+        return Promise.resolve(ok(undefined));
+      },
+      look: () => {
+        const look = Promise.withResolvers<BackendState>();
+        looks.push(look);
+        return look.promise;
+      },
+      moved: () => null,
+      forget: () => {},
+      canStart: () => true,
+      canStop: () => false,
+      stop: () => Promise.resolve(err("never")),
+    };
+    const fleet = createFleet({
+      wakers: { "control-plane": plane },
+      budget: freeBudget(clock),
+      dialer: { accepts: () => Promise.resolve(false) },
+      deadlines: clock,
+      emit: () => {},
+    });
+    const undecided = proof();
+    const starter = { ip: "203.0.113.1", mayStart: true, prove: undecided.prove };
+    void fleet.wake(sleeper(), starter, never);
+    await until("the first look", () => looks.length === 1);
+    void fleet.wake(sleeper(), { ...starter, prove: null }, never);
+    expect(starts).toBe(0);
+    looks[0]?.resolve({ kind: "not-running" });
+    await until("the start", () => starts === 1);
+    expect(clock.now()).toBe(0);
+    expect(undecided.calls.count).toBe(0);
   });
 
   test("who does not prove it is sent away once the server is known to sleep, and nothing is started", async () => {

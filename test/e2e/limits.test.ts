@@ -75,33 +75,40 @@ describe("a flood from one source", () => {
     expect(router.lines.filter(({ msg }) => String(msg).startsWith("refused:"))).toEqual([]);
   });
 
-  test("has a limit at a time, and the proxy that it comes through has none", async () => {
-    using backend = startBackend(echo);
-    await using router = await startRouter({
-      env: { ...proxied, MAPPING: `${host}=${backend.address}`, AUTOMC_CLIENT_CONNECTIONS: "5" },
-    });
-    await using open = new AsyncDisposableStack();
-    const hold = async (ip: string): Promise<Peer> => {
-      const player = open.use(await connectPlayer({ port: router.port }));
-      await player.send(loginFrom(ip, "Steve"));
-      return player;
-    };
-    const floods = await Promise.all(Array.from({ length: 12 }, () => hold("203.0.113.7")));
-    await until("five are in", () => backend.connections.length === 5);
-    await until(
-      "the others are cut",
-      () => floods.filter(({ ending }) => ending !== "open").length === 7,
-    );
-    await Promise.all(Array.from({ length: 12 }, (_, index) => hold(`198.51.${index}.1`)));
-    await until("all others are in", () => backend.connections.length === 17);
-    const line = await router.waitForLine((each) => each["event"] === "clients-refused");
-    expect(line).toMatchObject({
-      level: "info",
-      msg: "clients are turned away",
-      why: "too many connections at a time from their address",
-      lastClient: "203.0.113.7",
-    });
-  });
+  const sources = [
+    { name: "an IPv4 address", ip: () => "203.0.113.7" },
+    { name: "an IPv6 /64", ip: (index: number) => `2001:db8:7:7::${index + 1}` },
+  ];
+  test.each(sources)(
+    "of $name has a limit at a time, and the proxy that it comes through has none",
+    async ({ ip }) => {
+      using backend = startBackend(echo);
+      await using router = await startRouter({
+        env: { ...proxied, MAPPING: `${host}=${backend.address}`, AUTOMC_CLIENT_CONNECTIONS: "5" },
+      });
+      await using open = new AsyncDisposableStack();
+      const hold = async (from: string): Promise<Peer> => {
+        const player = open.use(await connectPlayer({ port: router.port }));
+        await player.send(loginFrom(from, "Steve"));
+        return player;
+      };
+      const floods = await Promise.all(Array.from({ length: 12 }, (_, index) => hold(ip(index))));
+      await until("five are in", () => backend.connections.length === 5);
+      await until(
+        "the others are cut",
+        () => floods.filter(({ ending }) => ending !== "open").length === 7,
+      );
+      await Promise.all(Array.from({ length: 12 }, (_, index) => hold(`198.51.${index}.1`)));
+      await until("all others are in", () => backend.connections.length === 17);
+      const line = await router.waitForLine((each) => each["event"] === "clients-refused");
+      expect(line).toMatchObject({
+        level: "info",
+        msg: "clients are turned away",
+        why: "too many connections at a time from their address",
+        lastClient: expect.stringMatching(/^203\.0\.113\.7$|^2001:db8:7:7::/),
+      });
+    },
+  );
 
   test("straight from the socket is cut as it connects", async () => {
     using backend = startBackend(echo);
