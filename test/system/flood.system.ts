@@ -214,12 +214,15 @@ test("clients that connect and close as fast as they can are all counted, and a 
   const offered = await Promise.all(
     floods.map((each) => each.run("churn", { ...flood, seconds: 5, waits: false })),
   );
-  const [after = 0] = await arena.login(1);
+  // The kernel may still refuse one whose connect came while its queue was full.
+  const since = performance.now();
+  await until("a player gets in", async () => (await arena.login(1).catch(() => [])).length > 0);
+  const after = performance.now() - since;
   measured({
     scenario: "T6",
     promise: "P1",
     what: "clients connect and close as fast as the router takes them, 15 s; then as fast as they can, 5 s",
-    result: `${count(Math.round(made / 15))} a second, ${count(made)} made and counted, ${failed} failed; a login meanwhile took ${ms(median(logins))}, p99 ${ms(percentile(logins, 0.99))} (≤ 500), a packet of a player there and back ${ms(median(echoes))}, p99 ${ms(percentile(echoes, 0.99))}, at most ${ms(Math.max(...echoes))}; right after ${count(Math.round(sum(offered.map(({ connections }) => connections)) / 5))} a second were offered, ${ms(after)}`,
+    result: `${count(Math.round(made / 15))} a second, ${count(made)} made and counted, ${failed} failed; a login meanwhile took ${ms(median(logins))}, p99 ${ms(percentile(logins, 0.99))} (≤ 500), a packet of a player there and back ${ms(median(echoes))}, p99 ${ms(percentile(echoes, 0.99))}, at most ${ms(Math.max(...echoes))}; right after ${count(Math.round(sum(offered.map(({ connections }) => connections)) / 5))} a second were offered, a player was in after ${ms(after)} (≤ 2,000)`,
   });
   expect(made).toBeGreaterThan(1_000);
   expect(failed).toBe(0);
