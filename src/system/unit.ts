@@ -15,6 +15,7 @@ const instanceLines: Readonly<Record<string, string>> = {
   "EnvironmentFile=-/etc/automc-router.env":
     "EnvironmentFile=-/etc/automc-router.env\n# What instances must not share, such as API_BINDING.\nEnvironmentFile=-/etc/automc-router-%i.env\nSockets=automc-router.socket",
   "StateDirectory=automc-router": "StateDirectory=automc-router-%i",
+  "RuntimeDirectory=automc-router": "RuntimeDirectory=automc-router-%i",
 };
 
 /** The text of a unit file. */

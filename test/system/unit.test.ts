@@ -23,6 +23,7 @@ test("an instance differs from the service in its name, its files and its socket
     "EnvironmentFile=-/etc/automc-router-%i.env",
     "Sockets=automc-router.socket",
     "StateDirectory=automc-router-%i",
+    "RuntimeDirectory=automc-router-%i",
   ]);
 });
 
