@@ -1,18 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import { createWakeBudget, type WakeBudgetDeps } from "../../src/backend/wake-budget.ts";
-import { createAddressSet, parseAddressRange } from "../../src/net/cidr.ts";
+import { addressSetOf } from "../support/addresses.ts";
 
 const minuteMs = 60_000;
 
 /** A budget of 10 starts within ten minutes, 3 of them for one address, on a clock that the test moves. */
 function bench(options: Partial<WakeBudgetDeps> = {}) {
   const clock = { ms: 5_000 };
-  const exempt = parseAddressRange("10.0.0.0/8");
-  if (!exempt.ok) throw new Error(exempt.error);
   const budget = createWakeBudget({
     total: 10,
     perClient: 3,
-    exempt: createAddressSet([exempt.value]),
+    exempt: addressSetOf("10.0.0.0/8"),
     coolDownMs: minuteMs,
     now: () => clock.ms,
     ...options,

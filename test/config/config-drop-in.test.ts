@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { type Config, parseConfig } from "../../src/config/config.ts";
-import { type Issue, issueText, type Variables } from "../../src/config/environment.ts";
+import type { Config } from "../../src/config/config.ts";
+import type { Variables } from "../../src/config/environment.ts";
 import { createAddressSet } from "../../src/net/cidr.ts";
-import { err, ok, type Result } from "../../src/result.ts";
+import { settingsReader } from "../support/settings.ts";
 
 const password = "hunter2";
 const influx = "METRICS_BACKEND_CONFIG_INFLUXDB";
@@ -13,27 +13,7 @@ const files: Readonly<Record<string, string>> = {
   "/run/url": "http://127.0.0.1:8080/hook?key=1\n",
 };
 
-const readFile = (path: string): Result<string, string> => {
-  const text = files[path];
-  return text === undefined ? err("no such file or directory") : ok(text);
-};
-
-function configOf(variables: Variables): Config {
-  const parsed = parseConfig(variables, readFile);
-  if (!parsed.ok) throw new Error(parsed.error.map(issueText).join("\n"));
-  return parsed.value.config;
-}
-
-function problemsOf(variables: Variables): readonly Issue[] {
-  const parsed = parseConfig(variables, readFile);
-  return parsed.ok ? [] : parsed.error;
-}
-
-function warningsOf(variables: Variables): readonly Issue[] {
-  const parsed = parseConfig(variables, readFile);
-  if (!parsed.ok) throw new Error(parsed.error.map(issueText).join("\n"));
-  return parsed.value.warnings;
-}
+const { configOf, problemsOf, warningsOf } = settingsReader(files);
 
 describe("each setting reaches its place", () => {
   const binding = (text: string): Variables => ({ API_BINDING: text });

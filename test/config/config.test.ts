@@ -2,9 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { type Config, parseConfig } from "../../src/config/config.ts";
 import { type Issue, issueText, type Variables } from "../../src/config/environment.ts";
 import { findSetting, namesOf, settings } from "../../src/config/reference.ts";
-import { parseAddressRange } from "../../src/net/cidr.ts";
 import { err, ok, type Result } from "../../src/result.ts";
 import { patternText } from "../../src/routing/pattern.ts";
+import { rangeOf } from "../support/addresses.ts";
+import { settingsReader } from "../support/settings.ts";
 
 const password = "hunter2";
 const dsn = `postgres://router:${password}@db.example.com/mc`;
@@ -20,35 +21,7 @@ const files: Readonly<Record<string, string>> = {
   "/run/credentials/empty/AUTOMC_API_TOKEN": "",
 };
 
-const readFile = (path: string): Result<string, string> => {
-  const text = files[path];
-  return text === undefined ? err("ENOENT: no such file or directory") : ok(text);
-};
-
-const parse = (variables: Variables) => parseConfig(variables, readFile);
-
-function configOf(variables: Variables): Config {
-  const parsed = parse(variables);
-  if (!parsed.ok) throw new Error(parsed.error.map(issueText).join("\n"));
-  return parsed.value.config;
-}
-
-function problemsOf(variables: Variables): readonly Issue[] {
-  const parsed = parse(variables);
-  return parsed.ok ? [] : parsed.error;
-}
-
-function warningsOf(variables: Variables): readonly Issue[] {
-  const parsed = parse(variables);
-  if (!parsed.ok) throw new Error(parsed.error.map(issueText).join("\n"));
-  return parsed.value.warnings;
-}
-
-function rangeOf(text: string) {
-  const range = parseAddressRange(text);
-  if (!range.ok) throw new Error(range.error);
-  return range.value;
-}
+const { parse, configOf, problemsOf, warningsOf } = settingsReader(files);
 
 const standard: Config = {
   printVersion: false,

@@ -1,20 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { type Config, parseConfig } from "../../src/config/config.ts";
-import { type Issue, issueText, type Variables } from "../../src/config/environment.ts";
-import { err } from "../../src/result.ts";
+import type { Config } from "../../src/config/config.ts";
+import { settingsReader } from "../support/settings.ts";
 
-const parse = (variables: Variables) => parseConfig(variables, () => err("no such file"));
-
-function configOf(variables: Variables): Config {
-  const parsed = parse(variables);
-  if (!parsed.ok) throw new Error(parsed.error.map(issueText).join("\n"));
-  return parsed.value.config;
-}
-
-function problemsOf(variables: Variables): readonly Issue[] {
-  const parsed = parse(variables);
-  return parsed.ok ? [] : parsed.error;
-}
+const { configOf, problemsOf } = settingsReader();
 
 describe("each limit reaches its place", () => {
   const rows: readonly {

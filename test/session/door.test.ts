@@ -1,13 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { createAddressSet, parseAddressRange } from "../../src/net/cidr.ts";
 import { createClientLimits } from "../../src/net/client-limits.ts";
 import { createDoor, type DoorDeps } from "../../src/session/door.ts";
-
-function addresses(text: string) {
-  const range = parseAddressRange(text);
-  if (!range.ok) throw new Error(range.error);
-  return createAddressSet([range.value]);
-}
+import { addressSetOf } from "../support/addresses.ts";
 
 /** A door with 5 places, 3 of them for those who have said nothing yet, and 2 for each address. */
 function bench(options: Partial<Pick<DoorDeps, "proxies" | "places">> = {}) {
@@ -17,7 +11,7 @@ function bench(options: Partial<Pick<DoorDeps, "proxies" | "places">> = {}) {
       connections: 2,
       perSecond: 0,
       loginsPerSecond: 1,
-      exempt: addresses("10.0.0.0/8"),
+      exempt: addressSetOf("10.0.0.0/8"),
     }),
     proxies: null,
     places: { total: 5, opening: 3 },
@@ -71,7 +65,7 @@ describe("a place", () => {
 });
 
 describe("behind proxies", () => {
-  const proxies = { trusted: addresses("192.0.2.0/24") };
+  const proxies = { trusted: addressSetOf("192.0.2.0/24") };
 
   test("a proxy has as many clients as it likes, each counted for its own address once that is told", () => {
     const { door, refused } = bench({ proxies, places: { total: 99, opening: 99 } });
