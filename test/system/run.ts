@@ -39,6 +39,7 @@ async function runFile(name: string, directory: string): Promise<Count> {
       process.execPath,
       "test",
       `./${join("test/system", name)}`,
+      "--timeout=60000",
       "--reporter=junit",
       `--reporter-outfile=${report}`,
     ],
