@@ -1,5 +1,9 @@
 import type { DockerApi } from "../platform/docker-api.ts";
-import { chooseNetwork, inspectContainer } from "../platform/docker-containers.ts";
+import {
+  type ContainerState,
+  chooseNetwork,
+  inspectContainer,
+} from "../platform/docker-containers.ts";
 import { err, ok, type Result } from "../result.ts";
 import { makeAddress } from "../routing/address.ts";
 import type { WakeTarget } from "../routing/route.ts";
@@ -20,6 +24,8 @@ export function createDockerWaker(api: DockerApi): Waker<DockerTarget> {
   const starting = new Map<string, Promise<Result<void, string>>>();
   /** The stops that are under way: a start must not overtake one. */
   const stopping = new Map<string, Promise<unknown>>();
+  /** When each was found well by a start: one that has ended again soon after will not come up by itself. */
+  const startedAt = new Map<string, number>();
   /** A request that has been sent is not taken back when the last player who waited leaves: the engine may be half through. */
   const { signal: never } = new AbortController();
 
@@ -35,12 +41,19 @@ export function createDockerWaker(api: DockerApi): Waker<DockerTarget> {
 
   async function startOnce(container: string): Promise<Result<void, string>> {
     await stopping.get(container);
+    startedAt.delete(container);
     const inspected = await inspectContainer(api, container, never);
     if (!inspected.ok) return err(inspected.error.message);
-    switch (inspected.value.state) {
+    const started = await bringTo(container, inspected.value.state);
+    if (started.ok) startedAt.set(container, performance.now());
+    return started;
+  }
+
+  function bringTo(container: string, from: ContainerState): Promise<Result<void, string>> {
+    switch (from) {
       case "running":
       case "restarting":
-        return ok(undefined);
+        return Promise.resolve(ok(undefined));
       case "paused":
         return act(container, "unpause", 0);
       case "stopped":
@@ -67,7 +80,14 @@ export function createDockerWaker(api: DockerApi): Waker<DockerTarget> {
   ): Promise<BackendState> {
     const inspected = await inspectContainer(api, target.container, signal);
     if (!inspected.ok) return { kind: "trouble", reason: inspected.error.message };
-    if (inspected.value.state !== "running") return { kind: "not-running" };
+    const { state, exitCode } = inspected.value;
+    if (state === "stopped" && isFresh(target)) {
+      return {
+        kind: "failed",
+        reason: `the container has ended again, with exit code ${exitCode}`,
+      };
+    }
+    if (state !== "running") return { kind: "not-running" };
     const network = chooseNetwork(inspected.value, target.network);
     if (!network.ok) return { kind: "trouble", reason: `the container ${network.error}` };
     const { ip } = network.value;
@@ -75,10 +95,15 @@ export function createDockerWaker(api: DockerApi): Waker<DockerTarget> {
     return { kind: "expected", addresses: [makeAddress(ip, target.port)] };
   }
 
+  /** True for a container whose start a wake may still wait for. */
+  const isFresh = ({ container, scaling }: DockerTarget): boolean =>
+    performance.now() - (startedAt.get(container) ?? Number.NEGATIVE_INFINITY) < scaling.waitMs;
+
   async function stop(
     { container }: DockerTarget,
     signal: AbortSignal,
   ): Promise<Result<void, string>> {
+    startedAt.delete(container);
     const stopped = act(container, `stop?t=${stopSeconds}`, stopSeconds * 1_000, signal);
     stopping.set(container, stopped);
     const result = await stopped;

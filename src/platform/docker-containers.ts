@@ -1,7 +1,15 @@
 import { err, ok, type Result } from "../result.ts";
 import { type DockerApi, dockerFilters } from "./docker-api.ts";
 import type { ApiFailure } from "./json-api.ts";
-import { type Members, membersOf, textMembersOf, textOf, textsOf, within } from "./members.ts";
+import {
+  type Members,
+  membersOf,
+  numberOf,
+  textMembersOf,
+  textOf,
+  textsOf,
+  within,
+} from "./members.ts";
 
 /** A network that a container is on. */
 export interface ContainerNetwork {
@@ -23,6 +31,8 @@ export interface Container {
   readonly state: ContainerState;
   readonly labels: ReadonlyMap<string, string>;
   readonly networks: readonly ContainerNetwork[];
+  /** What its last run ended with, where it does not run; a listing leaves it out. */
+  readonly exitCode: number | null;
 }
 
 /** All containers with that label, whatever their state, and when that was by the engine's clock, in Unix seconds; null where it does not say. */
@@ -88,12 +98,13 @@ function readSummary(json: unknown): Container | null {
   const names = textsOf(summary["Names"]);
   // Links add names with two slashes.
   const name = names.find((each) => each.lastIndexOf("/") === 0) ?? names[0] ?? "";
-  return readContainer(summary, name, textOf(summary, "State"), summary["Labels"]);
+  const state = { Status: summary["State"] };
+  return readContainer(summary, name, state, summary["Labels"]);
 }
 
 function readInspection(json: unknown): Container | null {
   const inspection = membersOf(json) ?? {};
-  const state = textOf(within(inspection, "State"), "Status");
+  const state = within(inspection, "State");
   const labels = within(inspection, "Config")["Labels"];
   return readContainer(inspection, textOf(inspection, "Name") ?? "", state, labels);
 }
@@ -101,7 +112,7 @@ function readInspection(json: unknown): Container | null {
 function readContainer(
   members: Members,
   name: string,
-  state: string | null,
+  state: Members,
   labels: unknown,
 ): Container | null {
   const id = textOf(members, "Id");
@@ -110,7 +121,8 @@ function readContainer(
   return {
     id,
     name: name.replace(/^\//, "") || id.slice(0, shortestId),
-    state: readState(state),
+    state: readState(textOf(state, "Status")),
+    exitCode: numberOf(state, "ExitCode"),
     labels: textMembersOf(membersOf(labels) ?? {}),
     networks: Object.keys(networks).map((each) => readNetwork(each, within(networks, each))),
   };

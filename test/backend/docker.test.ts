@@ -154,6 +154,25 @@ describe("a look", () => {
     expect(await town.waker.look(sleeper(wanted), never)).toEqual(state);
   });
 
+  test("at one that has ended right after its start ends the wake, and a later start begins anew", async () => {
+    using town = bench({ state: "exited" });
+    expect(await town.waker.look(sleeper(), never)).toEqual({ kind: "not-running" });
+    await town.waker.start(sleeper(), never);
+    expect(await town.waker.look(sleeper(), never)).toEqual({
+      kind: "failed",
+      reason: "the container has ended again, with exit code 3",
+    });
+    await town.waker.stop(target(), never);
+    expect(await town.waker.look(sleeper(), never)).toEqual({ kind: "not-running" });
+  });
+
+  test("at one that was started long ago does not", async () => {
+    using town = bench({ state: "exited" });
+    const scaling = { up: true, down: true, waitMs: 0 };
+    await town.waker.start(sleeper({ scaling }), never);
+    expect(await town.waker.look(sleeper({ scaling }), never)).toEqual({ kind: "not-running" });
+  });
+
   test("at one that is gone is trouble", async () => {
     using town = bench(null);
     expect(await town.waker.look(sleeper(), never)).toMatchObject({ kind: "trouble" });

@@ -29,6 +29,8 @@ export interface ContainerTown extends Town, AsyncDisposable {
   ): Promise<void>;
   /** The same without a server inside: it sleeps for ten minutes. */
   sleeper(name: string, labels: Readonly<Record<string, string>>): Promise<void>;
+  /** One that has not been started, and ends with exit code 7 as soon as it is. */
+  crasher(name: string, labels: Readonly<Record<string, string>>): Promise<void>;
   /** The first line of that event, past or future, for a row. */
   event(event: string, row: string): Promise<LogLine>;
   /** What `automc-router explain` says about a hostname. */
@@ -80,6 +82,11 @@ export async function startContainerTown(
       const command = ["/bin/sleep", "600"];
       const options = ["--detach", "--stop-signal", "KILL", "--name", name, ...labelArgs(labels)];
       await engine.docker("run", ...options, busyboxImage, ...command);
+    },
+    async crasher(name, labels) {
+      made.push(name);
+      const command = ["/bin/sh", "-c", "exit 7"];
+      await engine.docker("create", "--name", name, ...labelArgs(labels), busyboxImage, ...command);
     },
     event: (event, row) => town.line({ event, row }),
     async explain(hostname) {

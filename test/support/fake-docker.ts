@@ -155,7 +155,7 @@ const summaryOf = (container: FakeContainer): unknown => ({
 const inspectionOf = (container: FakeContainer): unknown => ({
   Id: idOf(container),
   Name: `/${container.name}`,
-  State: { Status: container.state },
+  State: { Status: container.state, ExitCode: container.state === "running" ? 0 : 3 },
   Config: { Labels: container.labels },
   NetworkSettings: { Networks: networksOf(container, container.aliases ?? []) },
 });

@@ -238,6 +238,16 @@ describe("a sleeping container", () => {
     expect(String(failed["reason"])).toEndWith(":25565 takes no connection");
   });
 
+  test("that ends right after its start ends the wait at once, and the log says with what", async () => {
+    await using town = await startContainerTown(engine, scaled);
+    await town.crasher("broken", { host: "broken.example" });
+    await town.shows("broken.example", "asleep");
+    const outcome = await town.join("broken.example", "Steve");
+    expect(outcome.kind).toBe("disconnected");
+    const failed = await town.event("wake-failed", "broken");
+    expect(failed["reason"]).toBe("the container has ended again, with exit code 7");
+  });
+
   test("is not started by a ping", async () => {
     await using town = await startContainerTown(engine, scaled);
     await town.server("quiet", { host: "quiet.example" }, { verb: "create" });
