@@ -138,6 +138,25 @@ describe("accepting", () => {
     expect(taken.ending).toBe("open");
   });
 
+  test("who is not admitted is reset by its plain address, and `accept` never hears of it", async () => {
+    const asked: string[] = [];
+    const { port, clients, isAccepting } = open({
+      bind: "::",
+      admits(ip) {
+        asked.push(ip);
+        return ip === "::1";
+      },
+    });
+    // The reset may come before the connect is reported.
+    const refused = await connectPlayer({ port, hostname: "127.0.0.1" }).catch(() => null);
+    if (refused !== null) expect(await refused.waitForEnd()).toBe("reset");
+    using admitted = await connectPlayer({ port, hostname: "::1" });
+    await until("the other", () => clients.length === 1);
+    expect(asked).toEqual(["127.0.0.1", "::1"]);
+    expect(clients[0]?.remote.port).toBe(admitted.localPort);
+    expect(isAccepting()).toBe(true);
+  });
+
   test("a client that is closed within `accept` is closed for good", async () => {
     const deadlines = createDeadlines();
     const gone: number[] = [];
