@@ -231,6 +231,32 @@ test("clients that connect and close as fast as they can are all counted, and a 
   await expectUnharmed(arena);
 });
 
+test("clients of one address that connect as fast as they can are refused beyond their share, and cost others little", async () => {
+  // Loopback, where the player comes from, is exempt; the flood takes the namespace's own address.
+  await using arena = await startArena({
+    floods: 2,
+    env: () => ({ AUTOMC_CLIENT_EXEMPT: "127.0.0.0/8", AUTOMC_CLIENT_RATE: "100" }),
+  });
+  const { floods, load, netns, place } = arena;
+  const before = await arena.metric("mc_router_frontend_connections");
+  const flood = { hostname: netns.inside, port: place.port, parallel: 128, waits: true };
+  const churned = Promise.all(floods.map((each) => each.run("churn", { ...flood, seconds: 11 })));
+  const game = { port: place.port, hostname: hostnameOf("echo"), seconds: 10 };
+  const [logins, echoes] = await Promise.all([arena.login(200), load.run("probe", game)]);
+  const offered = sum((await churned).map(({ connections, failures }) => connections + failures));
+  const letIn = (await arena.metric("mc_router_frontend_connections")) - before - 201;
+  measured({
+    scenario: "T6",
+    promise: "P1",
+    what: "AUTOMC_CLIENT_RATE=100: one address connects as fast as it can for 11 s",
+    result: `${count(Math.round(offered / 11))} a second, of which ${count(letIn)} in all were let in (1,000 at once, then 100 a second); a login meanwhile took ${ms(median(logins))}, p99 ${ms(percentile(logins, 0.99))} (≤ 500), a packet of a player there and back ${ms(median(echoes))}, p99 ${ms(percentile(echoes, 0.99))}, at most ${ms(Math.max(...echoes))}`,
+  });
+  expect(offered).toBeGreaterThan(10_000);
+  expect(letIn).toBeLessThan(1_000 + 20 * 100);
+  expect(percentile(logins, 0.99)).toBeLessThan(500);
+  await expectUnharmed(arena);
+});
+
 test("10,000 clients that reset before they are accepted leave nothing behind", async () => {
   await using arena = await startArena();
   const { router, floods, place } = arena;
