@@ -78,7 +78,8 @@ export function socketHandlers(hooks: SocketHooks): SocketHandler<Conn> {
     error(socket, error) {
       const conn: Conn | undefined = socket.data;
       const peer = conn?.peer ?? null;
-      if (conn !== undefined) abort(conn);
+      if (conn === undefined) socket.terminate();
+      else abort(conn);
       if (peer !== null) abort(peer);
       hooks.fault(error);
     },
