@@ -21,7 +21,8 @@ export async function startSwarmTown(
   const { docker, netns, socket } = swarm.manager;
   const directory = mkdtempSync(join(tmpdir(), "automc-town-"));
   const api = join(directory, "api");
-  const port = 25565;
+  // The usual port is for what a test may run as a service, which gives it back a little later than it goes.
+  const port = 25566;
   const env = {
     ...noQueue,
     PORT: String(port),
