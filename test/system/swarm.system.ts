@@ -169,6 +169,7 @@ describe("a service that does not stay up", () => {
   });
 });
 
+// The kernels that tests run on have no IPVS, without which virtual IPs lead nowhere: what is tested of them is that the router knows them.
 describe("services are reached", () => {
   test("by their task, by their virtual IP, by their name, or not yet, as the Swarm says", async () => {
     await using town = await startSwarmTown(swarm, { AUTO_SCALE_ASLEEP_MOTD: "asleep" });
