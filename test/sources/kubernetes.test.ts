@@ -156,6 +156,7 @@ test("while the API is away the routes stay, and what has gone meanwhile goes", 
   const fake = startFakeKubernetes();
   fake.hold("services", [a, b]);
   await using followed = follow(fake);
+  await followed.live();
   await followed.holds([aText, bText]);
   await fake.stop();
   await until("it is lost, and tried again", () => followed.count("source-retry") > 1);
