@@ -107,6 +107,8 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
       ssl: false,
       max: 1,
       backoff: () => 0.05,
+      // A connection that a killed server's queue has swallowed is not waited for.
+      connect_timeout: 5,
       onnotice: (notice) => notices.push(String(notice["message"])),
     });
     clients.push(sql);
@@ -145,6 +147,8 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
     kill: () => control("-m", "immediate", "stop"),
     async crash() {
       const pid = Number(readFileSync(join(data, "postmaster.pid"), "utf8").split("\n", 1)[0]);
+      // 0 would be our own process and all of its group.
+      if (!(pid > 0)) throw new Error("the server has left no process id");
       const family = [pid, ...childrenOf(pid)];
       process.kill(pid, "SIGKILL");
       await until("no process of the server is left", () => !family.some(isRunning));
