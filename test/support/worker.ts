@@ -53,6 +53,8 @@ export function startWorker<Jobs extends JobTable<Jobs>>(
       lastId += 1;
       const job = Promise.withResolvers<unknown>();
       waiting.set(lastId, job);
+      // Whoever waits for it hears of it; when a test has ended for another reason, nobody does.
+      void job.promise.catch(() => {});
       child.send({ id: lastId, name, input });
       return job.promise as Promise<Jobs[Name]["result"]>;
     },
