@@ -119,6 +119,26 @@ describe("a sleeping service", () => {
   });
 });
 
+test("a service that is being updated counts as starting, and who joins meanwhile gets in after it", async () => {
+  await using town = await startSwarmTown(swarm, scaled);
+  await swarm.service(
+    "updated",
+    { host: "updated.example", "auto-scale-loading-motd": "updating" },
+    {
+      args: ["--stop-grace-period", "30s"],
+      // It takes its time to stop, as a server with worlds to save does.
+      script: `trap : TERM; ${minecraftScript} & wait; sleep 4`,
+    },
+  );
+  await town.shows("updated.example", "A server in a container");
+  await swarm.manager.docker("service", "update", "--detach", "--force", "updated");
+  await town.shows("updated.example", "updating");
+  using game = gameOf(await town.join("updated.example", "Steve"));
+  expect(game.isConnected).toBe(true);
+  const states = linesOf(town.router, "service-state").map(({ state }) => state);
+  expect(new Set(states)).toEqual(new Set(["waking", "running"]));
+});
+
 describe("a service that does not stay up", () => {
   test("tells when it comes back, and lets nobody wait for that", async () => {
     await using town = await startSwarmTown(swarm, scaled);
