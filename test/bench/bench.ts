@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { type Load, startLoad } from "./load.ts";
-import { baseRows, idleRow } from "./memory-rows.ts";
+import { baseRows, idleRows } from "./memory-rows.ts";
 import { isFast, type MicroRow, microRows } from "./micro.ts";
 import { writePage } from "./page.ts";
 import { relayRows } from "./relay-rows.ts";
@@ -93,7 +93,7 @@ async function compareRelays(load: Load, size: Size): Promise<readonly Row[]> {
 const parts: Readonly<Record<string, (load: Load, size: Size) => Promise<readonly Row[]>>> = {
   relay: compareRelays,
   base: (load, size) => baseRows(contenders(1_000), load, size.startRounds),
-  idle: async (load, size) => [await idleRow([...contenders(0), bareBun], load, size.memoryRounds)],
+  idle: (load, size) => idleRows([...contenders(0), bareBun], load, size.memoryRounds),
   wake: (load, size) => withPostgres((postgres) => wakeRows(binary, postgres, load, size.wake)),
   routes: (load, size) =>
     withPostgres((postgres) => routesRows(binary, postgres, load, haproxy, size.routes)),

@@ -33,12 +33,12 @@ export function costText(rows: readonly Row[]): string {
         `**${perCore(relayed)} pings a second** fill a core when they are relayed, ${perCore(asleep)} when the server sleeps.`,
     ),
     ...say(
-      ["base", "idle"],
-      (base = 0, idle = 0) =>
-        `**Memory** is ${figure(base)} MB, and ${figure(idle / 1000)} kB for each player: ${figure(base + (4_000 * idle) / 1e6)} MB with 4,000.`,
+      ["base", "idle", "idle-more"],
+      (base = 0, idle = 0, more = 0) =>
+        `**Memory** is ${figure(base)} MB, ${figure(base + (4_000 * idle) / 1e6)} MB with 4,000 players, and ${figure(more / 1000)} kB for each further one.`,
     ),
     ...say(
-      ["held-memory", "held-cpu"],
+      ["held-more", "held-cpu"],
       (memory = 0, cpu = 0) =>
         `**A player who waits** for a server costs ${figure(memory / 1000)} kB, and ${figure(cpu)} ms of processor time a minute.`,
     ),

@@ -16,6 +16,7 @@ export interface WakeSize {
 }
 
 const heldLogins = 4_000;
+const settleMs = 3_000;
 const wokenLogins = 200;
 
 const asleep = "asleep.bench.example.org";
@@ -40,6 +41,7 @@ export async function wakeRows(
   await using router = await minecraftRouter("automc-router", binary, {
     AUTOMC_DSN: servers.dsn,
     AUTOMC_WAKER_URL: `http://127.0.0.1:${load.backends.controlPlane}`,
+    AUTOMC_MAX_HOLDING: String(2 * heldLogins),
     AUTO_SCALE_ASLEEP_MOTD: "This server sleeps. Join to start it.",
   }).start(load.backends);
   return [
@@ -50,25 +52,34 @@ export async function wakeRows(
   ];
 }
 
+/** The first ones bring in what a program sets up once; as many again show what one costs. */
 async function holdRows(router: Target, load: Load, size: WakeSize): Promise<readonly Row[]> {
-  const port = router.port("echo");
-  const base = rssBytes(router.pid);
-  await load.run("open", { port, hostname: starting, count: heldLogins, held: true });
-  await Bun.sleep(2_000);
+  const open = async (): Promise<number> => {
+    const before = rssBytes(router.pid);
+    const port = router.port("echo");
+    await load.run("open", { port, hostname: starting, count: heldLogins, held: true });
+    await Bun.sleep(settleMs);
+    return (rssBytes(router.pid) - before) / heldLogins;
+  };
+  const memory = await open();
   const cpu = await cpuOf(router, () => Bun.sleep(size.holdSeconds * 1000));
-  const memory = rssBytes(router.pid) - base;
+  const more = await open();
   const lost = await load.run("close", {});
   if (lost > 0) throw new Error(`${lost} waiting players were dropped`);
 
-  const scenario = `held logins, ${heldLogins.toLocaleString("en-US")} waiting`;
+  const count = heldLogins.toLocaleString("en-US");
+  const scenario = `held logins, ${count} waiting`;
+  const unit = "bytes RSS per hold";
+  const goal = { kind: "value", atMost: 8_000 } as const;
   return [
+    { id: "held-memory", scenario, unit, ours: memory, others: {}, goal },
     {
-      id: "held-memory",
-      scenario,
-      unit: "bytes RSS per hold",
-      ours: memory / heldLogins,
+      id: "held-more",
+      scenario: `held logins, ${count} more waiting`,
+      unit,
+      ours: more,
       others: {},
-      goal: { kind: "value", atMost: 8_000 },
+      goal,
     },
     {
       id: "held-cpu",
