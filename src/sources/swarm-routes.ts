@@ -37,26 +37,37 @@ export function swarmRoutes(
   const tasksOf = Map.groupBy(tasks, ({ service }) => service);
 
   for (const service of oldestFirst(services)) {
+    const { name } = service;
     const { labels, complaint } = readLabels(service.labels, { ...rules, readDefault });
-    const wrong = complaint === "" ? [] : [complaint];
-    if (labels !== null) {
-      const state = serviceState(service, tasksOf.get(service.id) ?? []);
-      states.set(service.name, state.kind);
-      const free = labels.patterns.filter((pattern) => {
-        const owner = owners.get(patternText(pattern));
-        if (owner !== undefined)
-          wrong.push(`${nameOf(pattern)} belongs to ${owner}, which is older`);
-        return owner === undefined;
-      });
-      for (const pattern of free) owners.set(patternText(pattern), service.name);
-      const address = addressOf(service, state, labels, networks);
-      if (!address.ok) wrong.push(address.error);
-      else if (free.length > 0) routes.push(routeOf(service, state, labels, free, address.value));
+    if (complaint !== "") complaints.set(name, complaint);
+    if (labels === null) continue;
+    const state = serviceState(service, tasksOf.get(service.id) ?? []);
+    states.set(name, state.kind);
+    const address = addressOf(service, state, labels, networks);
+    if (!address.ok) {
+      complaints.set(name, joined(complaint, address.error));
+      continue;
     }
-    if (wrong.length > 0) complaints.set(service.name, wrong.join("; "));
+    const free = labels.patterns.filter((pattern) => !owners.has(patternText(pattern)));
+    if (free.length < labels.patterns.length) {
+      complaints.set(name, joined(complaint, lostTo(owners, labels.patterns)));
+    }
+    for (const pattern of free) owners.set(patternText(pattern), name);
+    if (free.length > 0) routes.push(routeOf(service, state, labels, free, address.value));
   }
   return { routes, states, complaints };
 }
+
+const joined = (...parts: readonly string[]): string => parts.filter(Boolean).join("; ");
+
+/** Whose the patterns are that somebody has already. */
+const lostTo = (owners: ReadonlyMap<string, string>, patterns: readonly Pattern[]): string =>
+  joined(
+    ...patterns.map((pattern) => {
+      const owner = owners.get(patternText(pattern));
+      return owner === undefined ? "" : `${nameOf(pattern)} belongs to ${owner}, which is older`;
+    }),
+  );
 
 const oldestFirst = (services: readonly SwarmService[]): readonly SwarmService[] =>
   services.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));

@@ -235,6 +235,19 @@ describe("two services with one hostname", () => {
     });
   }
 
+  test("belong to the younger one while the older one cannot be reached", () => {
+    const clashing = clash("running-one");
+    const services = clashing.services.map((service) =>
+      service.name === "running-one"
+        ? { ...labelled({ network: "no-such" })(service), replicas: 2 }
+        : service,
+    );
+    const { routes, complaints } = swarmRoutes({ ...clashing, services }, both);
+    expect(routeOf(routes, "sleeping").patterns).toHaveLength(3);
+    expect(complaints.get("running-one")).toBe('it is on no network "no-such"');
+    expect(complaints.has("sleeping")).toBeFalse();
+  });
+
   test("go to the other one when the older one is gone", () => {
     const clashing = clash("sleeping");
     const { routes } = swarmRoutes(
