@@ -42,7 +42,7 @@ interface Listing {
 
 const source = "docker";
 /** A stream of events that has gone dumb without ending is found out by then, ms. */
-const resyncMs = 60_000;
+const resyncMs = 15_000;
 /** Docker tells of a pause or a death before its own listing knows, by some milliseconds where the machine has nothing else to do. */
 const usualEchoesMs = [150, 1_500];
 

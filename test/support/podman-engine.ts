@@ -11,8 +11,13 @@ export function startPodmanEngine(): Promise<ContainerEngine> {
   return startEngine({
     netns: makeNetns(),
     command: (directory, socket) => [
-      // The addresses that are given out are kept there, for all engines of a machine.
-      ...["sh", "-c", `mkdir -p ${leases} && mount -t tmpfs none ${leases} && exec "$@"`, "sh"],
+      // The addresses that are given out are kept there, for all engines of a machine. A second start goes on with them.
+      ...[
+        "sh",
+        "-c",
+        `mkdir -p ${leases}; mountpoint -q ${leases} || mount -t tmpfs none ${leases}; exec "$@"`,
+        "sh",
+      ],
       podman,
       ...["--root", join(directory, "root"), "--runroot", join(directory, "run")],
       ...["system", "service", "--time", "0", `unix://${socket}`],
