@@ -12,7 +12,7 @@ import {
 import type { Deadlines } from "./deadlines.ts";
 
 /**
- * How long what is left of a relay may stand still once one side has ended, ms. A slow reader frees the kernel's buffers in
+ * How long what is left of a relay may stand still once one side has ended, and one for a moment from the start, ms. A slow reader frees the kernel's buffers in
  * large steps; but nobody is left to read what a backend still says when its client is gone.
  */
 const lingerMs = 30_000;
@@ -46,6 +46,18 @@ export function relay(
   backend.peer = client;
   start(client, backend);
   start(backend, client);
+}
+
+/** The same for those who stay a moment only, such as a ping: it is also cut when nothing moves for 30 s, as nobody asks whether they are still there. */
+export function relayBriefly(
+  client: Conn,
+  backend: Conn,
+  deadlines: Deadlines,
+  over: (end: RelayEnd) => void,
+): void {
+  relay(client, backend, deadlines, over);
+  const joined = client.relay;
+  if (joined !== null && joined.over !== null) cutWhenStill(joined);
 }
 
 /** One side has ended or closed. */

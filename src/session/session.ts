@@ -70,7 +70,9 @@ export interface Session {
 }
 
 /** What the opening of a session came to: it is over, or the relay is all that is left of it. */
-export type Served = Outcome | { readonly kind: "joined"; readonly backend: Conn };
+export type Served =
+  | Outcome
+  | { readonly kind: "joined"; readonly backend: Conn; readonly isPing: boolean };
 
 /**
  * One player's connection, from the first byte to the relay or, where it never comes to one, to the last: then the client is
@@ -127,14 +129,15 @@ export async function serve(session: Session, deps: SessionDeps): Promise<Served
   session.visit?.begin();
   session.facts.waitedMs = reached.waitedMs;
   deps.emit({ kind: "session-relaying", session: session.facts });
-  if (opening.kind === "login") {
+  const isPing = opening.kind !== "login";
+  if (!isPing) {
     keepAlive(client);
     keepAlive(backend);
   }
   if (opening.kind === "status" && claim.route.wake !== null) {
     await lookAtStatus(session, opening.handshake.protocol, claim.route, backend, deps);
   }
-  return { kind: "joined", backend };
+  return { kind: "joined", backend, isPing };
 }
 
 /** Gives the session's place among those who have not said what they want back. Safe to call twice. */

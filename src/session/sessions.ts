@@ -1,6 +1,6 @@
 import { abort, type Conn, drop, peek, type RelayEnd } from "../net/conn.ts";
 import type { AcceptQueue } from "../net/rate.ts";
-import { relay } from "../net/relay.ts";
+import { relay, relayBriefly } from "../net/relay.ts";
 import { toError } from "../thrown.ts";
 import type { SessionFacts } from "./event.ts";
 import { dropped, type Outcome } from "./outcome.ts";
@@ -97,7 +97,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
       const served = await serve(entry, deps);
       if (served.kind !== "joined") return end(entry, served);
       entry.gone = null;
-      relay(client, served.backend, deps.deadlines, relayOver(entry));
+      const join = served.isPing ? relayBriefly : relay;
+      join(client, served.backend, deps.deadlines, relayOver(entry));
     } catch (thrown) {
       fail(entry, thrown);
     }

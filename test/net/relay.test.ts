@@ -15,7 +15,7 @@ import {
 import { memoryOf } from "../support/net-proc.ts";
 import type { Peer } from "../support/peer.ts";
 import { connectPlayer } from "../support/player.ts";
-import { relayed } from "../support/relayed.ts";
+import { relayed, relayedBriefly } from "../support/relayed.ts";
 
 const megabyte = 1024 * 1024;
 
@@ -542,6 +542,22 @@ describe("a relay that stands still", () => {
     }
     deadlines.advance(60_000);
     expect(client.closed).toBe(true);
+  });
+
+  test("is cut after 30 s in which nothing moves, where it is for a moment only", async () => {
+    const deadlines = createManualDeadlines();
+    const { player, client, server, backend } = await bench.open();
+    const ended = relayedBriefly(client, server, deadlines);
+    deadlines.advance(29_999);
+    await player.send(Buffer.from("x"));
+    await backend.waitForLength(1);
+    // It is looked at every 30 s: something had moved in the first of them.
+    deadlines.advance(30_000);
+    expect(client.closed || server.closed).toBe(false);
+    deadlines.advance(1);
+    expect(client.closed && server.closed).toBe(true);
+    expect(await ended).toMatchObject({ toBackend: 1, ending: "aborted" });
+    expect(deadlines.pending()).toBe(0);
   });
 
   test("gives a slow player 30 s for the next bytes when its backend is gone, and resets it then", async () => {
