@@ -67,7 +67,7 @@ export function startLoading(
 
   async function change(): Promise<void> {
     try {
-      await table.database.sql.unsafe(changes.next());
+      await table.database.ask(changes.next());
       count("changes of routes");
     } catch {
       // Postgres is away.

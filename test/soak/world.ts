@@ -102,10 +102,12 @@ export async function startWorld(dice: Dice): Promise<SoakWorld> {
       await before[Symbol.asyncDispose]();
       // The database may be away; the next change that gets through will do.
       for (let isTold = false; !isTold; ) {
-        isTold = await sql`UPDATE servers SET address = ${echoOf(next)} WHERE name = 'victim'`.then(
-          () => true,
-          () => Bun.sleep(500).then(() => false),
-        );
+        isTold = await table.database
+          .ask(`UPDATE servers SET address = '${echoOf(next)}' WHERE name = 'victim'`)
+          .then(
+            () => true,
+            () => Bun.sleep(500).then(() => false),
+          );
       }
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),

@@ -45,9 +45,10 @@ export async function startOpenRouter(
 }
 
 /** What `/routes` should say, from the table itself; for rows with one hostname each. */
-export async function tableRoutes({ sql }: TestDatabase): Promise<readonly string[]> {
-  const rows = await sql<{ domain: string; address: string }[]>`
-    SELECT domain, address FROM servers WHERE domain != '' AND address != ''`;
+export async function tableRoutes({ ask }: TestDatabase): Promise<readonly string[]> {
+  const rows = await ask<{ domain: string; address: string }>(
+    "SELECT domain, address FROM servers WHERE domain != '' AND address != ''",
+  );
   return rows.map(({ domain, address }) => `${domain} ${address}`).sort();
 }
 

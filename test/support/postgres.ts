@@ -22,6 +22,11 @@ export type TestSql = postgres.Sql | postgres.TransactionSql;
 export interface TestDatabase {
   readonly name: string;
   readonly sql: postgres.Sql;
+  /**
+   * Runs one statement without parameters, for tests that kill the server: on a connection of its own that is made anew after any
+   * failure. Rejects after 5 s at the latest. The client's own reconnects may hang for ever after a few deaths of the server.
+   */
+  ask<Row extends object>(statement: string): Promise<readonly Row[]>;
   /** What the server has said on the side (NOTICE, WARNING). */
   readonly notices: readonly string[];
   /** Connection string of the database, as the router gets it; `port` may be that of a proxy in front. */
@@ -75,7 +80,7 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
     full_page_writes: "off",
     ...options.settings,
   };
-  const clients: postgres.Sql[] = [];
+  const clients = new Set<postgres.Sql>();
   let databases = 0;
 
   const primary = options.standbyOf;
@@ -111,7 +116,7 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
       connect_timeout: 5,
       onnotice: (notice) => notices.push(String(notice["message"])),
     });
-    clients.push(sql);
+    clients.add(sql);
     return sql;
   };
   const admin = open("postgres");
@@ -119,15 +124,37 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
   function connect(name: string): TestDatabase {
     const notices: string[] = [];
     const sql = open(name, notices);
+    let asking: postgres.Sql | null = null;
+
+    async function ask<Row extends object>(statement: string): Promise<readonly Row[]> {
+      asking ??= open(name);
+      const client = asking;
+      const { promise: late, reject } = Promise.withResolvers<never>();
+      const timer = setTimeout(() => reject(new Error("no answer from Postgres in 5 s")), 5_000);
+      try {
+        return await Promise.race([client.unsafe<Row[]>(statement), late]);
+      } catch (error) {
+        if (asking === client) asking = null;
+        clients.delete(client);
+        // It is given up, however it takes that.
+        client.end({ timeout: 0 }).catch(() => undefined);
+        throw error;
+      } finally {
+        clearTimeout(timer);
+      }
+    }
+
     return {
       name,
       sql,
+      ask,
       notices,
       dsn: (to = {}) =>
         `postgres://postgres@127.0.0.1:${to.port ?? port}/${name}?${to.query ?? "sslmode=disable"}`,
       async routerPids() {
-        const rows = await sql<{ pid: number }[]>`
-          SELECT pid FROM pg_stat_activity WHERE datname = ${name} AND application_name = 'automc-router'`;
+        const rows = await ask<{ pid: number }>(
+          `SELECT pid FROM pg_stat_activity WHERE datname = '${name}' AND application_name = 'automc-router'`,
+        );
         return rows.map(({ pid }) => pid);
       },
     };
@@ -159,7 +186,7 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
     },
     promote: () => control("promote"),
     async stop() {
-      await Promise.all(clients.map((sql) => sql.end({ timeout: 0 })));
+      await Promise.all([...clients].map((sql) => sql.end({ timeout: 0 })));
       await undertaker.stdin.end();
       await undertaker.exited;
     },

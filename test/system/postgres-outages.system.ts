@@ -62,7 +62,7 @@ describe.concurrent("while Postgres", () => {
     let changes = 0;
     const changing = atPace(10, enough.signal, async () => {
       try {
-        await database.sql.unsafe(plan.next());
+        await database.ask(plan.next());
         changes += 1;
       } catch {
         // The server is away, which is what this is about.
