@@ -5,6 +5,7 @@ import { median, percentile } from "../bench/measure.ts";
 import { type Arena, expectUnharmed, startArena, watchPeak } from "../support/arena.ts";
 import { until } from "../support/postgres.ts";
 import { measured } from "../support/reliability.ts";
+import type { Router } from "../support/router.ts";
 import { frame, login, string, varint } from "../support/wire.ts";
 
 setDefaultTimeout(120_000);
@@ -56,7 +57,7 @@ test("5,000 clients that say a byte a second are gone in time, cost little and d
 
 test.each([
   { clients: 2_000, bytes: 4_096, everyMs: 200 },
-  { clients: 1_000, bytes: 100, everyMs: 25 },
+  { clients: 2_000, bytes: 200, everyMs: 50 },
 ])(
   "$clients clients that send as much of an opening as is waited for, $bytes bytes at a time, cost no more than is promised",
   async ({ clients, bytes, everyMs }) => {
@@ -167,13 +168,24 @@ test("15,000 clients that say nothing cost little, the descriptors that there ar
   await expectUnharmed(arena);
 });
 
+/** The least memory of quiet seconds, at most twenty, fewer where it is little enough before: what the garbage collector has not come round to yet is no drift. */
+async function lowestRss(router: Router, enough: number): Promise<number> {
+  let lowest = router.rss();
+  const giveUpAt = performance.now() + 20_000;
+  while (lowest > enough && performance.now() < giveUpAt) {
+    await Bun.sleep(100);
+    lowest = Math.min(lowest, router.rss());
+  }
+  return lowest;
+}
+
 test("100,000 malformed openings end nothing but themselves", async () => {
   await using arena = await startArena();
   const { router, floods, place } = arena;
   const flood = (times: number, seed: number) =>
     floods[0]?.run("junk", { ...place, count: times, parallel: 64, seed });
   await flood(50_000, 1);
-  await Bun.sleep(1_000);
+  await Bun.sleep(5_000);
   const base = router.rss();
   const descriptors = router.fds();
   const seed = Math.floor(Math.random() * 2 ** 32);
@@ -181,8 +193,7 @@ test("100,000 malformed openings end nothing but themselves", async () => {
   const startedAt = performance.now();
   const result = await flood(100_000, seed);
   const tookMs = performance.now() - startedAt;
-  await Bun.sleep(1_000);
-  const drift = router.rss() - base;
+  const drift = (await lowestRss(router, base)) - base;
   measured({
     scenario: "T3",
     promise: "P1",
