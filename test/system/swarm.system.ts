@@ -337,12 +337,12 @@ describe("the Swarm", () => {
           (await swarm.tasks("moves")).some((task) => task.startsWith("manager running running")),
         60_000,
       );
-      using moved = gameOf(await town.join("moves.example", "Alex"));
-      expect(moved.isConnected).toBe(true);
       await until("its route follows", async () => {
         const backend = (await town.routes())["moves.example"]?.backend ?? "";
         return inside.test(backend) && backend !== before;
       });
+      using moved = gameOf(await town.join("moves.example", "Alex"));
+      expect(moved.isConnected).toBe(true);
       expect(game.isConnected).toBe(true);
     } finally {
       swarm.setLink(true);
