@@ -183,7 +183,7 @@ describe("what the backend gets", () => {
         login({ host, name: "Steve", protocol: 763 }),
         // What a mod might send without waiting for anything.
         Buffer.from("07020005deadbeef", "hex"),
-        Buffer.alloc(48_000, "pipelined "),
+        Buffer.alloc(16_000, "pipelined "),
       ]);
       await player.send(said);
       player.finish();
