@@ -25,6 +25,8 @@ export interface ContainerEngine extends AsyncDisposable {
   readonly socket: string;
   /** Runs Docker's own client to its end and gives what it printed, without the line feed at its end. Throws when it fails. */
   docker(...args: readonly string[]): Promise<string>;
+  /** What it has written so far. */
+  log(): string;
   /** Ends the engine by this signal. */
   stop(signal?: NodeJS.Signals): Promise<void>;
   /** Starts it again on what it kept. Resolves when it answers. */
@@ -41,7 +43,8 @@ export interface EngineProgram {
   readonly env?: (directory: string) => Readonly<Record<string, string>>;
 }
 
-const root = resolve(import.meta.dir, "../..");
+/** Where the tests and what they need are. */
+export const repository = resolve(import.meta.dir, "../..");
 
 /** Starts an engine with the image `busyboxImage`, and takes its namespace over. */
 export async function startEngine({
@@ -52,6 +55,8 @@ export async function startEngine({
   const client = requireProgram("docker", "docker.io");
   const directory = mkdtempSync(join(tmpdir(), "automc-engine-"));
   const socket = join(directory, "sock");
+  const logPath = join(directory, "log");
+  const readLog = (): string => readFileSync(logPath, "utf8");
   // What it mounts is gone with this process, and there again for an engine that is started a second time.
   const apart = ["unshare", "--mount", "--propagation", "private", "--uts"];
   const keeper = Bun.spawn([...netns.enter, ...apart, "sleep", "infinity"], { stdin: "ignore" });
@@ -82,16 +87,14 @@ export async function startEngine({
 
   async function start(): Promise<void> {
     await until("its namespaces are there", isApart);
-    const path = join(directory, "log");
-    const log = openSync(path, "a");
+    const log = openSync(logPath, "a");
     const started = Bun.spawn(whole, { stdin: "ignore", stdout: log, stderr: log, env: variables });
     closeSync(log);
     daemon = started;
     await until(
       "the engine answers",
       () => {
-        if (started.exitCode !== null)
-          throw new Error(`it ended: ${readFileSync(path, "utf8").slice(-2_000)}`);
+        if (started.exitCode !== null) throw new Error(`it ended: ${readLog().slice(-2_000)}`);
         return isAnswering(socket);
       },
       30_000,
@@ -135,6 +138,7 @@ export async function startEngine({
     netns,
     socket,
     docker,
+    log: readLog,
     stop,
     start,
     freeze: () => daemon?.kill("SIGSTOP"),
@@ -169,7 +173,10 @@ async function importImage(docker: ContainerEngine["docker"], tree: string): Pro
 /** Arguments for `docker run` that give a container this machine's libraries, Bun and the tests, to read only. */
 export function testsInside(): readonly string[] {
   const bun = dirname(process.execPath);
-  return ["/usr", "/lib", "/lib64", bun, root].flatMap((path) => ["-v", `${path}:${path}:ro`]);
+  return ["/usr", "/lib", "/lib64", bun, repository].flatMap((path) => [
+    "-v",
+    `${path}:${path}:ro`,
+  ]);
 }
 
 /** The command that runs a real Minecraft server at port 25565 in such a container. */

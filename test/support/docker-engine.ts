@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { type ContainerEngine, startEngine } from "./container-engine.ts";
 import { requireProgram } from "./debian.ts";
+import { insideTree } from "./debian-tree.ts";
 import { makeNetns } from "./netns.ts";
 
 /** What an engine may be given. */
@@ -9,19 +10,24 @@ export interface DockerEngineOptions {
   readonly args?: readonly string[];
   /** The name that it has for itself, and for others of its swarm. */
   readonly hostname?: string;
+  /** The file tree of another Debian, whose engine it shall be; this machine's without it. */
+  readonly tree?: string;
 }
 
 /** Starts a real Docker engine with the image `busyboxImage`. It needs root and the packages that the messages name. */
 export function startDockerEngine(options: DockerEngineOptions = {}): Promise<ContainerEngine> {
-  const dockerd = requireProgram("dockerd", "docker.io");
+  const { args = [], tree } = options;
+  const dockerd = tree === undefined ? requireProgram("dockerd", "docker.io") : "dockerd";
   const netns = makeNetns();
-  const { args = [], hostname = netns.name } = options;
+  const { hostname = netns.name } = options;
   return startEngine({
     netns,
     command: (directory, socket) => [
       // Its containerd dies with it, and may stay a zombie that the next one would wait for.
       ...["sh", "-c", 'rm -f "$1" && hostname "$0" && shift && exec "$@"', hostname],
-      ...[join(directory, "exec/containerd/containerd.pid"), dockerd],
+      join(directory, "exec/containerd/containerd.pid"),
+      ...(tree === undefined ? [] : insideTree(tree, directory)),
+      dockerd,
       ...["--host", `unix://${socket}`, "--data-root", join(directory, "data")],
       ...["--exec-root", join(directory, "exec"), "--pidfile", join(directory, "pid")],
       ...["--bip", "198.18.0.1/24"],

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buildOnce } from "./build-once.ts";
 import { requireProgram } from "./debian.ts";
 import { laterPort } from "./ports.ts";
 import { until } from "./postgres.ts";
@@ -42,19 +43,12 @@ export interface KubeCluster extends AsyncDisposable {
 }
 
 /** The folder with the programs; null when they could not be built, which is told on stderr. Building them takes minutes, once on a machine. */
-export async function kubePrograms(): Promise<string | null> {
-  const script = join(import.meta.dir, "../system/build-kube-apiserver.sh");
-  const build = Bun.spawn([script], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-  const [folder, said, code] = await Promise.all([
-    build.stdout.text(),
-    build.stderr.text(),
-    build.exited,
-  ]);
-  if (code === 0) return folder.trim();
-  const why = said.trim().split("\n").slice(-5).join("\n");
-  console.error(`SKIPPED: the Kubernetes tests, as no kube-apiserver could be built:\n${why}`);
-  return null;
-}
+export const kubePrograms = (): Promise<string | null> =>
+  buildOnce({
+    script: "build-kube-apiserver.sh",
+    product: "kube-apiserver",
+    tests: "Kubernetes",
+  });
 
 const adminToken = "administrator";
 

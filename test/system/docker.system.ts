@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { scaled } from "../support/any-engine.ts";
 import type { ContainerEngine } from "../support/container-engine.ts";
 import { type ContainerTown, startContainerTown } from "../support/container-town.ts";
 import { startDockerEngine } from "../support/docker-engine.ts";
@@ -55,7 +56,6 @@ function makeCertificates(): string {
   return directory;
 }
 
-const scaled = { AUTO_SCALE_UP: "true", AUTO_SCALE_ASLEEP_MOTD: "asleep" } as const;
 const bridge = /^198\.18\.0\.\d+:25565$/;
 
 /** How many events of that kind the engine has seen for a container since then. */
