@@ -75,11 +75,20 @@ export const malformed: Readonly<Record<string, Buffer>> = {
 
 const kinds = Object.values(malformed);
 
+/** What the login of a client from before Minecraft 1.7 begins with, which gets an answer whatever it asks for. */
+const legacyLoginId = 0x02;
+
 /**
  * Something malformed: one of the above; or an opening with bits flipped, cut short, with bytes put in or said twice; or noise.
- * Some of it is by chance the beginning of something that is right, or all of it.
+ * Some of it is by chance the beginning of something that is right, or all of it, but never the login of a client before 1.7.
  */
 export function makeMalformed(random: Random): Buffer {
+  const made = makeAny(random);
+  if (made[0] === legacyLoginId) made[0] = 0;
+  return made;
+}
+
+function makeAny(random: Random): Buffer {
   const opening = wellFormed[random(wellFormed.length)] ?? Buffer.alloc(0);
   switch (random(6)) {
     case 0:
