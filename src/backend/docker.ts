@@ -8,6 +8,7 @@ import { err, ok, type Result } from "../result.ts";
 import { makeAddress } from "../routing/address.ts";
 import type { WakeTarget } from "../routing/route.ts";
 import { onPlatform } from "./on-platform.ts";
+import { createOneAtATime } from "./one-at-a-time.ts";
 import type { BackendState, Sleeper, Waker } from "./waker.ts";
 
 /** A container. */
@@ -21,7 +22,7 @@ const stopSeconds = 60;
 /** A waker that starts and unpauses containers, and stops those that are idle. */
 export function createDockerWaker(api: DockerApi): Waker<DockerTarget> {
   /** The starts that are under way; whoever comes meanwhile shares one. */
-  const starting = new Map<string, Promise<Result<void, string>>>();
+  const oneStart = createOneAtATime<Result<void, string>>();
   /** The stops that are under way: a start must not overtake one. */
   const stopping = new Map<string, Promise<unknown>>();
   /** When each was found well by a start: one that has ended again soon after will not come up by itself. */
@@ -32,11 +33,7 @@ export function createDockerWaker(api: DockerApi): Waker<DockerTarget> {
   function start({ target }: Sleeper<DockerTarget>): Promise<Result<void, string>> {
     if (!target.scaling.up) return Promise.resolve(err("its labels do not let it be started"));
     const { container } = target;
-    const underWay = starting.get(container);
-    if (underWay !== undefined) return underWay;
-    const started = startOnce(container).finally(() => starting.delete(container));
-    starting.set(container, started);
-    return started;
+    return oneStart(container, () => startOnce(container));
   }
 
   async function startOnce(container: string): Promise<Result<void, string>> {

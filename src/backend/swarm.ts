@@ -7,6 +7,7 @@ import { err, type Result } from "../result.ts";
 import { type Address, makeAddress } from "../routing/address.ts";
 import type { WakeTarget } from "../routing/route.ts";
 import { onPlatform } from "./on-platform.ts";
+import { createOneAtATime } from "./one-at-a-time.ts";
 import type { BackendState, Sleeper, Waker } from "./waker.ts";
 
 /** A Swarm service. */
@@ -18,7 +19,7 @@ const pauseMs = 500;
 /** A waker that gives sleeping services a replica, and takes all replicas from those that are idle. */
 export function createSwarmWaker(api: SwarmApi): Waker<SwarmTarget> {
   /** The starts that are under way; whoever comes meanwhile shares one. */
-  const starting = new Map<string, Promise<Result<void, string>>>();
+  const oneStart = createOneAtATime<Result<void, string>>();
   /** Those that are being put to sleep: a start must not overtake that. */
   const stopping = new Map<string, Promise<unknown>>();
   /** A request that has been sent is not taken back when the last player who waited leaves: the manager may be half through. */
@@ -27,11 +28,7 @@ export function createSwarmWaker(api: SwarmApi): Waker<SwarmTarget> {
   function start({ target }: Sleeper<SwarmTarget>): Promise<Result<void, string>> {
     if (!target.scaling.up) return Promise.resolve(err("the service may not be started from here"));
     const { service } = target;
-    const underWay = starting.get(service);
-    if (underWay !== undefined) return underWay;
-    const started = startOnce(service).finally(() => starting.delete(service));
-    starting.set(service, started);
-    return started;
+    return oneStart(service, () => startOnce(service));
   }
 
   async function startOnce(service: string): Promise<Result<void, string>> {

@@ -4,6 +4,7 @@ import { err, ok, type Result } from "../result.ts";
 import { type Address, parseAddress } from "../routing/address.ts";
 import { type WakeTarget, wakeKey } from "../routing/route.ts";
 import type { BackendEvent } from "./event.ts";
+import { createOneAtATime } from "./one-at-a-time.ts";
 import { createRequester, type ServiceAnswer } from "./request.ts";
 import type { BackendState, Sleeper, Waker } from "./waker.ts";
 
@@ -47,7 +48,7 @@ export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
   const headers = requestHeaders(deps.headers);
   const moves = new Map<string, Move>();
   /** The "up" that are under way. */
-  const starting = new Map<string, Promise<Result<void, string>>>();
+  const oneStart = createOneAtATime<Result<void, string>>();
   /** The "down" that are under way: an "up" must not overtake one. */
   const stopping = new Map<string, Promise<unknown>>();
   /** The backends whose last "up" failed. */
@@ -72,11 +73,7 @@ export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
   /** An "up" that has been sent is not taken back when the last player who waited leaves: the receiver may be half through. Whoever comes meanwhile shares it. */
   function start({ target }: Sleeper<WebhookTarget>): Promise<Result<void, string>> {
     const key = wakeKey(target);
-    const underWay = starting.get(key);
-    if (underWay !== undefined) return underWay;
-    const started = sendUp(key, target).finally(() => starting.delete(key));
-    starting.set(key, started);
-    return started;
+    return oneStart(key, () => sendUp(key, target));
   }
 
   async function sendUp(key: string, target: WebhookTarget): Promise<Result<void, string>> {
