@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
+import { messageOf } from "./base/thrown.ts";
 import { parseAllowDeny } from "./config/allow-deny.ts";
 import type { Config } from "./config/config.ts";
 import { everybody, type WakePermissions } from "./session/wake-permission.ts";
-import { messageOf } from "./thrown.ts";
 
 /** Who may start servers, as the operator's file says it. */
 export interface AllowDenyFile {

@@ -1,11 +1,11 @@
 import { isIP } from "node:net";
 import { sourcesOf } from "./app.ts";
+import { createDeadlines } from "./base/deadlines.ts";
+import { ok, type Result } from "./base/result.ts";
 import type { Config } from "./config/config.ts";
-import { createDeadlines } from "./net/deadlines.ts";
 import { createEgress } from "./net/egress.ts";
 import type { Observer } from "./observe/bus.ts";
 import { createPlatforms } from "./platforms.ts";
-import { ok, type Result } from "./result.ts";
 import { isNowhere } from "./routing/address.ts";
 import { toHostname } from "./routing/hostname.ts";
 import { patternText } from "./routing/pattern.ts";

@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
 import { start } from "./app.ts";
+import { err, ok, type Result } from "./base/result.ts";
+import { messageOf, toError } from "./base/thrown.ts";
+import { build, buildText } from "./base/version.ts";
 import { type Config, parseConfig } from "./config/config.ts";
 import { type Issue, issueText } from "./config/environment.ts";
 import { helpText, secretVariables, variableForFlag } from "./config/reference.ts";
 import { explain } from "./explain.ts";
 import type { Observer } from "./observe/bus.ts";
 import type { Metrics } from "./observe/metrics.ts";
-import { err, ok, type Result } from "./result.ts";
 import { openService, type Service } from "./service.ts";
 import schema from "./sources/schema.sql" with { type: "text" };
 import { inheritedSockets } from "./system/activation.ts";
@@ -17,8 +19,6 @@ import { libc } from "./system/libc.ts";
 import { sessionLimit } from "./system/limits.ts";
 import { handleSignals } from "./system/signals.ts";
 import { unitKinds, unitText } from "./system/unit.ts";
-import { messageOf, toError } from "./thrown.ts";
-import { build, buildText } from "./version.ts";
 import { openLog, watch } from "./watch.ts";
 
 /** What may be asked in the form of a flag. */

@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Deadline, Deadlines } from "./net/deadlines.ts";
+import type { Deadline, Deadlines } from "./base/deadlines.ts";
+import { codeOf, messageOf } from "./base/thrown.ts";
+import { replaceFile } from "./base/write-file.ts";
 import { createStatusMemory, type StatusMemory } from "./session/status-memory.ts";
-import { replaceFile } from "./sources/write-file.ts";
-import { codeOf, messageOf } from "./thrown.ts";
 
 /** What servers last said about themselves, over restarts. */
 export interface StatusStore {

@@ -1,3 +1,4 @@
+import { build } from "./base/version.ts";
 import type { Config } from "./config/config.ts";
 import { createBus, type Observer } from "./observe/bus.ts";
 import { logLine } from "./observe/line.ts";
@@ -5,7 +6,6 @@ import { createLog } from "./observe/log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
 import { createNotifier } from "./observe/webhook.ts";
 import { createLineWriter, isJournal } from "./observe/writer.ts";
-import { build } from "./version.ts";
 
 /** Those who watch a router, and how it tells them. */
 export interface Watch {

@@ -1,6 +1,6 @@
 import { test } from "bun:test";
+import { err } from "../src/base/result.ts";
 import { parseConfig } from "../src/config/config.ts";
-import { err } from "../src/result.ts";
 import { watch } from "../src/watch.ts";
 
 const log = { observe: () => {}, warn: () => {}, dropped: () => 0, flush: () => Promise.resolve() };

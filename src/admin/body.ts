@@ -1,5 +1,5 @@
-import { err, ok, type Result } from "../result.ts";
-import { parseFirstJson } from "../sources/json.ts";
+import { parseFirstJson } from "../base/json.ts";
+import { err, ok, type Result } from "../base/result.ts";
 
 /**
  * The string members of a request's JSON object, by name in lower case, as mc-router reads a body: whatever follows the first value is ignored,

@@ -1,10 +1,10 @@
+import { objectText } from "../base/json.ts";
 import type { Address } from "../routing/address.ts";
 import { parseAddress } from "../routing/address.ts";
 import { toHostname } from "../routing/hostname.ts";
 import { type Pattern, parsePattern, patternText } from "../routing/pattern.ts";
 import { type Route, sourceNames } from "../routing/route.ts";
 import type { RouteTable } from "../routing/table.ts";
-import { objectText } from "../sources/json.ts";
 import type { StaticRoutes } from "../sources/static-routes.ts";
 import { readFields } from "./body.ts";
 import { problem } from "./problem.ts";

@@ -1,9 +1,9 @@
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { codeOf, messageOf } from "../base/thrown.ts";
 import type { RouteTable } from "../routing/table.ts";
 import type { LiveSession } from "../session/sessions.ts";
-import { codeOf, messageOf } from "../thrown.ts";
 import { type Binding, bindingText } from "./binding.ts";
 import { createGuard } from "./guard.ts";
 import { healthResponse, type NotReady, readinessResponse } from "./health.ts";

@@ -1,4 +1,4 @@
-import type { Deadlines } from "../net/deadlines.ts";
+import type { Deadlines } from "../base/deadlines.ts";
 import type { Dialer } from "../net/dial.ts";
 import { type Address, sameAddress } from "../routing/address.ts";
 import type { BackendState, Sleeper, Waker } from "./waker.ts";

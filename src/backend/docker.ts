@@ -1,10 +1,10 @@
+import { err, ok, type Result } from "../base/result.ts";
 import type { DockerApi } from "../platform/docker-api.ts";
 import {
   type ContainerState,
   chooseNetwork,
   inspectContainer,
 } from "../platform/docker-containers.ts";
-import { err, ok, type Result } from "../result.ts";
 import { makeAddress } from "../routing/address.ts";
 import type { WakeTarget } from "../routing/route.ts";
 import { onPlatform } from "./on-platform.ts";

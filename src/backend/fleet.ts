@@ -1,6 +1,6 @@
-import type { Deadline, Deadlines } from "../net/deadlines.ts";
+import type { Deadline, Deadlines } from "../base/deadlines.ts";
+import type { Result } from "../base/result.ts";
 import type { Dialer } from "../net/dial.ts";
-import type { Result } from "../result.ts";
 import { type Address, isNowhere, sameAddress } from "../routing/address.ts";
 import { type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
 import type { Changes } from "../routing/table.ts";

@@ -1,5 +1,5 @@
-import type { Deadline, Deadlines } from "../net/deadlines.ts";
-import type { Result } from "../result.ts";
+import type { Deadline, Deadlines } from "../base/deadlines.ts";
+import type { Result } from "../base/result.ts";
 import { isNowhere } from "../routing/address.ts";
 import { patternText } from "../routing/pattern.ts";
 import { type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";

@@ -1,8 +1,8 @@
+import { type Members, membersOf, numberOf } from "../base/members.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import type { ApiFailure } from "../platform/json-api.ts";
 import type { KubernetesApi } from "../platform/kubernetes-api.ts";
-import { type Members, membersOf, numberOf } from "../platform/members.ts";
 import type { StatefulSet, StatefulSets } from "../platform/stateful-sets.ts";
-import { err, ok, type Result } from "../result.ts";
 import { type WakeTarget, wakeKey } from "../routing/route.ts";
 import { onPlatform } from "./on-platform.ts";
 import type { BackendState, Sleeper, Waker } from "./waker.ts";

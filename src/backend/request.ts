@@ -1,7 +1,7 @@
-import { failureText, proxyFor, readCapped } from "../http.ts";
-import type { Deadlines } from "../net/deadlines.ts";
+import type { Deadlines } from "../base/deadlines.ts";
+import { failureText, proxyFor, readCapped } from "../base/http.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import { createGate } from "../net/gate.ts";
-import { err, ok, type Result } from "../result.ts";
 
 /** One HTTP request to a service of the operator's. */
 export interface ServiceRequest {

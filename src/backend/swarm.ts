@@ -1,9 +1,9 @@
+import { err, type Result } from "../base/result.ts";
 import { serviceHost, targetNetwork, taskIp } from "../platform/swarm-address.ts";
 import type { SwarmApi } from "../platform/swarm-api.ts";
 import type { SwarmNetwork, SwarmService } from "../platform/swarm-service.ts";
 import { serviceState } from "../platform/swarm-state.ts";
 import type { SwarmTask } from "../platform/swarm-task.ts";
-import { err, type Result } from "../result.ts";
 import { type Address, makeAddress } from "../routing/address.ts";
 import type { WakeTarget } from "../routing/route.ts";
 import { onPlatform } from "./on-platform.ts";

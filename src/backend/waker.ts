@@ -1,4 +1,4 @@
-import type { Result } from "../result.ts";
+import type { Result } from "../base/result.ts";
 import type { Address } from "../routing/address.ts";
 import type { WakeTarget } from "../routing/route.ts";
 

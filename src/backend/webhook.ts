@@ -1,6 +1,6 @@
-import { isSuccess, parseJson } from "../http.ts";
-import type { Deadlines } from "../net/deadlines.ts";
-import { err, ok, type Result } from "../result.ts";
+import type { Deadlines } from "../base/deadlines.ts";
+import { isSuccess, parseJson } from "../base/http.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import { type Address, parseAddress } from "../routing/address.ts";
 import { type WakeTarget, wakeKey } from "../routing/route.ts";
 import type { BackendEvent } from "./event.ts";

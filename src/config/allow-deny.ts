@@ -1,6 +1,6 @@
-import { err, type Result } from "../result.ts";
+import { parseJson, positionText } from "../base/json.ts";
+import { err, type Result } from "../base/result.ts";
 import { readWakePermissions, type WakePermissions } from "../session/wake-permission.ts";
-import { parseJson, positionText } from "../sources/json.ts";
 
 /** What the text of an allow and deny file says. The error is a clause about the file, with line and column where there are any. */
 export function parseAllowDeny(

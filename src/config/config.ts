@@ -1,7 +1,8 @@
 import { isIP } from "node:net";
 import { isAbsolute, join } from "node:path";
 import { type Binding, bindingProblem, parseBinding } from "../admin/binding.ts";
-import { type Reader, readBoolean, readDuration } from "../go-text.ts";
+import { type Reader, readBoolean, readDuration } from "../base/go-text.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import {
   type AddressRange,
   type ClientFilterRanges,
@@ -12,7 +13,6 @@ import type { EgressRules } from "../net/egress.ts";
 import type { InfluxOptions } from "../observe/influx.ts";
 import type { MetricsBackend } from "../observe/metrics.ts";
 import { webhookEvents } from "../observe/webhook.ts";
-import { err, ok, type Result } from "../result.ts";
 import { type Address, parseAddress } from "../routing/address.ts";
 import { type Pattern, parsePattern, patternText } from "../routing/pattern.ts";
 import type { Route } from "../routing/route.ts";

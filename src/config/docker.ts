@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { readBoolean, readDuration } from "../go-text.ts";
+import { readBoolean, readDuration } from "../base/go-text.ts";
 import { parseDockerEndpoint } from "../platform/docker-endpoint.ts";
 import type { ApiEndpoint, ApiTls } from "../platform/json-api.ts";
 import { type Environment, masked, type ReadFile } from "./environment.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import type { Reader } from "../go-text.ts";
-import { ok, type Result } from "../result.ts";
+import type { Reader } from "../base/go-text.ts";
+import { ok, type Result } from "../base/result.ts";
 import { fileVariant, findSetting, type Setting, type SettingName } from "./reference.ts";
 
 /** Something about one variable that an operator should mend. `value` never holds a secret; `expected` completes "expected ...". */

@@ -1,4 +1,4 @@
-import { readBoolean } from "../go-text.ts";
+import { readBoolean } from "../base/go-text.ts";
 import { type KubeAccess, parseKubeconfig, podAccess } from "../platform/kubeconfig.ts";
 import type { Environment, ReadFile, Variables } from "./environment.ts";
 

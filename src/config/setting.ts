@@ -1,5 +1,5 @@
-import { formatDuration, type Reader, readDuration } from "../go-text.ts";
-import { err, ok } from "../result.ts";
+import { formatDuration, type Reader, readDuration } from "../base/go-text.ts";
+import { err, ok } from "../base/result.ts";
 
 /** How much the log says; upstream's `panic` and `fatal` are `error` here, as nothing is logged above it. */
 export type LogLevel = "error" | "warn" | "info" | "debug" | "trace";

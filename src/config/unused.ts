@@ -1,4 +1,4 @@
-import { readBoolean, readDuration } from "../go-text.ts";
+import { readBoolean, readDuration } from "../base/go-text.ts";
 import { type Environment, type Issue, masked, shown, type Variables } from "./environment.ts";
 import { namesOf, type SettingKind, settings } from "./reference.ts";
 import { readInteger, readLevel, readList, readMap, readText } from "./setting.ts";

@@ -1,5 +1,5 @@
-import { ipBytes, mappedPrefix, withoutZone } from "../ip.ts";
-import { err, ok, type Result } from "../result.ts";
+import { ipBytes, mappedPrefix, withoutZone } from "../base/ip.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import { type IpPrefix, readIpPrefix } from "./ip-prefix.ts";
 
 /**

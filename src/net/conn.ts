@@ -1,5 +1,5 @@
 import type { Socket } from "bun";
-import type { Deadline, Deadlines } from "./deadlines.ts";
+import type { Deadline, Deadlines } from "../base/deadlines.ts";
 import { setUserTimeout } from "./socket-options.ts";
 
 /** One side of a TCP connection. `ip` is a literal in its plain form: an IPv4 peer of a dual-stack listener reads `192.0.2.1`. */

@@ -1,8 +1,8 @@
 import { connect } from "node:net";
 import type { Socket } from "bun";
-import { err, ok, type Result } from "../result.ts";
+import type { Deadlines } from "../base/deadlines.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import type { Conn, Endpoint } from "./conn.ts";
-import type { Deadlines } from "./deadlines.ts";
 import type { Egress } from "./egress.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { socketHandlers } from "./handlers.ts";

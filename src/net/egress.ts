@@ -1,5 +1,5 @@
 import { networkInterfaces } from "node:os";
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import { type AddressRange, type AddressSet, createAddressSet, parseAddressRange } from "./cidr.ts";
 
 /** Addresses, and the ports there. */

@@ -1,4 +1,4 @@
-import type { Deadlines } from "./deadlines.ts";
+import type { Deadlines } from "../base/deadlines.ts";
 
 /** Lets a limited number through at a time; the others wait in order. */
 export interface Gate {

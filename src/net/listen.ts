@@ -1,6 +1,6 @@
 import type { TCPSocketListener } from "bun";
-import { err, ok, type Result } from "../result.ts";
-import { codeOf, messageOf } from "../thrown.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { codeOf, messageOf } from "../base/thrown.ts";
 import type { Conn, Endpoint } from "./conn.ts";
 import { socketHandlers } from "./handlers.ts";
 import { backlogOf, raiseBacklog } from "./socket-options.ts";

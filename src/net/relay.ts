@@ -1,3 +1,4 @@
+import type { Deadlines } from "../base/deadlines.ts";
 import {
   abort,
   type Conn,
@@ -9,7 +10,6 @@ import {
   type RelayEnd,
   take,
 } from "./conn.ts";
-import type { Deadlines } from "./deadlines.ts";
 
 /**
  * How long what is left of a relay may stand still once one side has ended, and one for a moment from the start, ms. A slow reader frees the kernel's buffers in

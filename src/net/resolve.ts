@@ -1,8 +1,8 @@
 import { promises as dns } from "node:dns";
 import { readFile, stat } from "node:fs/promises";
 import { isIP } from "node:net";
-import { err, ok, type Result } from "../result.ts";
-import { codeOf, messageOf } from "../thrown.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { codeOf, messageOf } from "../base/thrown.ts";
 
 /** Why a name has no address now. `message` is one readable phrase, without the name. */
 export interface ResolveFailure {

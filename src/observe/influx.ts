@@ -1,4 +1,4 @@
-import { messageOf } from "../thrown.ts";
+import { messageOf } from "../base/thrown.ts";
 import { type Labels, seriesLimit } from "./family.ts";
 import { mcRouterMetrics, type Recorder } from "./recorder.ts";
 

@@ -1,10 +1,10 @@
-import { likeGo } from "../go-json.ts";
-import { proxyFor } from "../http.ts";
+import { likeGo } from "../base/go-json.ts";
+import { proxyFor } from "../base/http.ts";
+import { messageOf } from "../base/thrown.ts";
 import { patternText } from "../routing/pattern.ts";
 import type { Claim } from "../routing/table.ts";
 import type { SessionFacts } from "../session/event.ts";
 import type { Answer, Outcome } from "../session/outcome.ts";
-import { messageOf } from "../thrown.ts";
 import type { Observer } from "./bus.ts";
 import type { RouteEvent, RouterEvent } from "./events.ts";
 

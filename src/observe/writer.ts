@@ -1,6 +1,6 @@
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { isatty } from "node:tty";
-import { codeOf } from "../thrown.ts";
+import { codeOf } from "../base/thrown.ts";
 
 /** Where log lines go: a file descriptor that may be slow, full or gone without ever holding the program up. */
 export interface LineWriter {

@@ -1,4 +1,4 @@
-import { ok, type Result } from "../result.ts";
+import { ok, type Result } from "../base/result.ts";
 import {
   type ApiAnswer,
   type ApiEndpoint,

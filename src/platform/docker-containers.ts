@@ -1,6 +1,3 @@
-import { err, ok, type Result } from "../result.ts";
-import { type DockerApi, dockerFilters } from "./docker-api.ts";
-import type { ApiFailure } from "./json-api.ts";
 import {
   type Members,
   membersOf,
@@ -9,7 +6,10 @@ import {
   textOf,
   textsOf,
   within,
-} from "./members.ts";
+} from "../base/members.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { type DockerApi, dockerFilters } from "./docker-api.ts";
+import type { ApiFailure } from "./json-api.ts";
 
 /** A network that a container is on. */
 export interface ContainerNetwork {

@@ -1,5 +1,5 @@
 import { isAbsolute } from "node:path";
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import type { ApiEndpoint, ApiTls } from "./json-api.ts";
 
 /** The ports that engines listen on by habit. */

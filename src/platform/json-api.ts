@@ -1,5 +1,5 @@
-import { failureText, isSuccess, parseJson, proxyFor, readCapped } from "../http.ts";
-import { err, ok, type Result } from "../result.ts";
+import { failureText, isSuccess, parseJson, proxyFor, readCapped } from "../base/http.ts";
+import { err, ok, type Result } from "../base/result.ts";
 
 /** Keys and certificates of a TLS connection, as PEM text; null where the client has none. */
 export interface ApiTls {

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { err, ok, type Result } from "../result.ts";
-import { messageOf } from "../thrown.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { messageOf } from "../base/thrown.ts";
 import type { ApiTls } from "./json-api.ts";
 import { type ExecCredential, runExecPlugin } from "./kube-exec.ts";
 import type { Bearer, KubeAccess, Pem } from "./kubeconfig.ts";

@@ -1,8 +1,8 @@
-import { parseJson } from "../http.ts";
-import { err, ok, type Result } from "../result.ts";
-import { messageOf } from "../thrown.ts";
+import { parseJson } from "../base/http.ts";
+import { type Members, membersOf, textOf } from "../base/members.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { messageOf } from "../base/thrown.ts";
 import type { ExecPlugin, Pem } from "./kubeconfig.ts";
-import { type Members, membersOf, textOf } from "./members.ts";
 
 /** What authorizes a request: the value of its header, and the certificate of its connection; null where there is none. */
 export interface ExecCredential {

@@ -1,7 +1,7 @@
 import { dirname, join, resolve } from "node:path";
-import { err, ok, type Result } from "../result.ts";
-import { messageOf } from "../thrown.ts";
-import { flagOf, listOf, type Members, membersOf, textOf } from "./members.ts";
+import { flagOf, listOf, type Members, membersOf, textOf } from "../base/members.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { messageOf } from "../base/thrown.ts";
 
 /** A certificate or key: its text, or the file that holds it, which is read anew for each connection. */
 export type Pem =

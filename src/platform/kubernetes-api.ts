@@ -1,4 +1,5 @@
-import { err, ok, type Result } from "../result.ts";
+import { type Members, membersOf, numberOf, textOf } from "../base/members.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import {
   type ApiEndpoint,
   type ApiFailure,
@@ -8,7 +9,6 @@ import {
 } from "./json-api.ts";
 import { createCredentialStore } from "./kube-credentials.ts";
 import type { KubeAccess } from "./kubeconfig.ts";
-import { type Members, membersOf, numberOf, textOf } from "./members.ts";
 
 /** What has happened to one object. */
 export interface ObjectEvent {

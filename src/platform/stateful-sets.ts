@@ -1,6 +1,6 @@
-import type { Result } from "../result.ts";
-import { err, ok } from "../result.ts";
-import { type Members, membersOf, numberOf, textOf } from "./members.ts";
+import { type Members, membersOf, numberOf, textOf } from "../base/members.ts";
+import type { Result } from "../base/result.ts";
+import { err, ok } from "../base/result.ts";
 
 /** A StatefulSet, as far as it matters to whoever starts and stops it. */
 export interface StatefulSet {

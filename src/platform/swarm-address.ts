@@ -1,4 +1,4 @@
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import type { SwarmNetwork, SwarmService } from "./swarm-service.ts";
 import type { SwarmTask } from "./swarm-task.ts";
 

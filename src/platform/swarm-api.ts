@@ -1,7 +1,7 @@
-import { err, ok, type Result } from "../result.ts";
+import { type Members, membersOf, within } from "../base/members.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import { type DockerApi, dockerFilters } from "./docker-api.ts";
 import type { ApiFailure, StreamListener } from "./json-api.ts";
-import { type Members, membersOf, within } from "./members.ts";
 import {
   parseSwarmNetwork,
   parseSwarmService,

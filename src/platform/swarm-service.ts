@@ -7,7 +7,7 @@ import {
   textOf,
   textsOf,
   within,
-} from "./members.ts";
+} from "../base/members.ts";
 
 /** A network that a service's tasks are attached to, as its specification names it: by id, and what the service is called there. */
 export interface ServiceNetwork {

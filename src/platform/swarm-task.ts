@@ -1,4 +1,4 @@
-import { listOf, membersOf, textOf, textsOf, within } from "./members.ts";
+import { listOf, membersOf, textOf, textsOf, within } from "../base/members.ts";
 import { timeOf, withoutPrefix } from "./swarm-service.ts";
 
 /** One task of a service: a container that runs, shall run or has run (Docker Engine API, `Task`). */

@@ -1,4 +1,4 @@
-import { ipBytes, ipv6Text, mappedPrefix } from "../ip.ts";
+import { ipBytes, ipv6Text, mappedPrefix } from "../base/ip.ts";
 import { type Cursor, concat, createCursor } from "./cursor.ts";
 import { type Parsed, parsed } from "./parsed.ts";
 

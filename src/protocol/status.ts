@@ -1,4 +1,4 @@
-import { likeGo } from "../go-json.ts";
+import { likeGo } from "../base/go-json.ts";
 import { encodeString } from "./cursor.ts";
 import { frame, openFrame } from "./frame.ts";
 import type { Parsed } from "./parsed.ts";

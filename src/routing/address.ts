@@ -1,5 +1,5 @@
-import { ipBytes, ipv6Text, withoutZone } from "../ip.ts";
-import { err, ok, type Result } from "../result.ts";
+import { ipBytes, ipv6Text, withoutZone } from "../base/ip.ts";
+import { err, ok, type Result } from "../base/result.ts";
 
 /** The port that Minecraft clients and servers use when none is named. */
 export const defaultPort = 25565;

@@ -1,4 +1,4 @@
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import { type Hostname, toHostname } from "./hostname.ts";
 
 /**

@@ -1,4 +1,4 @@
-import type { Deadlines } from "../net/deadlines.ts";
+import type { Deadlines } from "../base/deadlines.ts";
 import type { Address } from "../routing/address.ts";
 
 /** Backends that took no connection a moment ago, so that the next ping need not ask again: a player's server list pings every server that sleeps. */

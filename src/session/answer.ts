@@ -1,5 +1,5 @@
+import type { Deadlines } from "../base/deadlines.ts";
 import { type Conn, close, send, take } from "../net/conn.ts";
-import type { Deadlines } from "../net/deadlines.ts";
 import { legacyDisconnect, legacyPingReply } from "../protocol/legacy-ping.ts";
 import { loginDisconnect } from "../protocol/login.ts";
 import type { Opening } from "../protocol/opening.ts";

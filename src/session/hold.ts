@@ -1,5 +1,5 @@
+import type { Deadline, Deadlines } from "../base/deadlines.ts";
 import { type Arrival, type Conn, more, peek, send, take, unwatch, watch } from "../net/conn.ts";
-import type { Deadline, Deadlines } from "../net/deadlines.ts";
 import {
   canBeHeld,
   emptyFrame,

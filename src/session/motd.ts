@@ -1,4 +1,4 @@
-import { formatDuration } from "../go-text.ts";
+import { formatDuration } from "../base/go-text.ts";
 import type { Motd, Route } from "../routing/route.ts";
 
 /** The texts of routes that have none of their own; empty for nothing. */

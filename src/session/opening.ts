@@ -1,5 +1,5 @@
+import type { Deadlines } from "../base/deadlines.ts";
 import { type Conn, more, peek } from "../net/conn.ts";
-import type { Deadlines } from "../net/deadlines.ts";
 import { type Opening, parseOpening } from "../protocol/opening.ts";
 import { dropped, type Outcome } from "./outcome.ts";
 

@@ -1,5 +1,5 @@
+import type { Deadlines } from "../base/deadlines.ts";
 import { type Conn, inboxLimits, more, peek } from "../net/conn.ts";
-import type { Deadlines } from "../net/deadlines.ts";
 import type { Parsed } from "../protocol/parsed.ts";
 
 /** A packet that has arrived whole, and the offset just behind it. */

@@ -1,9 +1,9 @@
 import type { Fleet, Starter } from "../backend/fleet.ts";
 import type { Sleeper } from "../backend/waker.ts";
+import type { Deadlines } from "../base/deadlines.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import { abort, type Conn, close, more, peek, send } from "../net/conn.ts";
-import type { Deadlines } from "../net/deadlines.ts";
 import type { Dialer } from "../net/dial.ts";
-import { err, ok, type Result } from "../result.ts";
 import { type Address, isNowhere, sameAddress } from "../routing/address.ts";
 import type { Route, WakeTarget } from "../routing/route.ts";
 import type { Absences } from "./absences.ts";

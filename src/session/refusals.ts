@@ -1,4 +1,4 @@
-import type { Deadlines } from "../net/deadlines.ts";
+import type { Deadlines } from "../base/deadlines.ts";
 import type { DoorRefusal } from "./door.ts";
 import type { SessionEvent } from "./event.ts";
 

@@ -1,7 +1,7 @@
+import { toError } from "../base/thrown.ts";
 import { abort, type Conn, drop, peek, type RelayEnd } from "../net/conn.ts";
 import type { AcceptQueue } from "../net/rate.ts";
 import { relay, relayBriefly } from "../net/relay.ts";
-import { toError } from "../thrown.ts";
 import type { SessionFacts } from "./event.ts";
 import { dropped, type Outcome } from "./outcome.ts";
 import { endOpening, type Session, type SessionDeps, serve } from "./session.ts";

@@ -1,6 +1,6 @@
-import type { Deadlines } from "../net/deadlines.ts";
+import type { Deadlines } from "../base/deadlines.ts";
+import { ok, type Result } from "../base/result.ts";
 import type { Handshake } from "../protocol/handshake.ts";
-import { ok, type Result } from "../result.ts";
 import type { Address } from "../routing/address.ts";
 import type { Hostname } from "../routing/hostname.ts";
 

@@ -1,5 +1,5 @@
+import type { Deadlines } from "../base/deadlines.ts";
 import { type Conn, peek, send, take } from "../net/conn.ts";
-import type { Deadlines } from "../net/deadlines.ts";
 import { readStatusPacket, readStatusResponse, statusRequest } from "../protocol/status.ts";
 import { awaitPacket } from "./packet.ts";
 

@@ -1,5 +1,5 @@
+import { err, ok, type Result } from "../base/result.ts";
 import type { Player } from "../protocol/login.ts";
-import { err, ok, type Result } from "../result.ts";
 import { type Hostname, toHostname } from "../routing/hostname.ts";
 
 /** A player as an operator names one: by UUID, by name, or by both. What is null is not asked for; two nulls match nobody. */

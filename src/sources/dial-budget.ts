@@ -1,4 +1,4 @@
-import { sleep } from "./wait.ts";
+import { sleep } from "../base/wait.ts";
 
 /** How many dials may follow each other at once, and how long one more takes to earn. */
 export interface DialPace {

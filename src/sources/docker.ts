@@ -1,4 +1,5 @@
-import { readBoolean } from "../go-text.ts";
+import { readBoolean } from "../base/go-text.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import { type DockerApi, dockerFilters } from "../platform/docker-api.ts";
 import {
   type Container,
@@ -6,7 +7,6 @@ import {
   inspectContainer,
   listContainers,
 } from "../platform/docker-containers.ts";
-import { err, ok, type Result } from "../result.ts";
 import { type Address, makeAddress, nowhere } from "../routing/address.ts";
 import type { Route } from "../routing/route.ts";
 import type { RouteSource } from "../routing/source.ts";

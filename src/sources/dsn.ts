@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
 
 /** One place where the server may be. */
 export type DsnHost =

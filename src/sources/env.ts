@@ -1,6 +1,6 @@
+import { untilAborted } from "../base/wait.ts";
 import type { Route } from "../routing/route.ts";
 import type { RouteSource } from "../routing/source.ts";
-import { untilAborted } from "./wait.ts";
 
 /** The routes that the environment names: published once, they never change. */
 export function createEnvSource(routes: readonly Route[]): RouteSource {

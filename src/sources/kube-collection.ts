@@ -1,7 +1,7 @@
+import { type Members, membersOf, textOf } from "../base/members.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import type { ApiFailure } from "../platform/json-api.ts";
 import type { KubernetesApi } from "../platform/kubernetes-api.ts";
-import { type Members, membersOf, textOf } from "../platform/members.ts";
-import { err, ok, type Result } from "../result.ts";
 import type { ListWatchOrigin } from "./list-watch.ts";
 
 /** A collection as it was last heard of. A watch brings it up to date in place. */

@@ -1,6 +1,6 @@
-import { readBoolean, readDuration } from "../go-text.ts";
-import { listOf, type Members, membersOf, numberOf, textOf } from "../platform/members.ts";
-import { err, ok, type Result } from "../result.ts";
+import { readBoolean, readDuration } from "../base/go-text.ts";
+import { listOf, type Members, membersOf, numberOf, textOf } from "../base/members.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import { type Address, defaultPort, makeAddress, parseAddress } from "../routing/address.ts";
 import { type Pattern, parsePatterns } from "../routing/pattern.ts";
 import type { Route, Scaling } from "../routing/route.ts";

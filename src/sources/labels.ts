@@ -1,5 +1,5 @@
-import { type Reader, readBoolean, readDuration } from "../go-text.ts";
-import { err, ok, type Result } from "../result.ts";
+import { type Reader, readBoolean, readDuration } from "../base/go-text.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import { defaultPort } from "../routing/address.ts";
 import { type Pattern, parsePatterns } from "../routing/pattern.ts";
 import type { Scaling } from "../routing/route.ts";

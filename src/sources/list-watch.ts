@@ -1,8 +1,8 @@
-import type { Result } from "../result.ts";
+import type { Result } from "../base/result.ts";
+import { createAlarm, sleep } from "../base/wait.ts";
 import type { Route, SourceName } from "../routing/route.ts";
 import type { Publish } from "../routing/source.ts";
 import type { SourceEvent } from "./event.ts";
-import { createAlarm, sleep } from "./wait.ts";
 
 /** How watching ended. */
 export type WatchEnd =

@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import postgres from "postgres";
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { type WaitFailure, within } from "../base/wait.ts";
 import type { DialBudget } from "./dial-budget.ts";
 import { type Dsn, type DsnHost, describeHost } from "./dsn.ts";
 import { guardSocket } from "./postgres-guard.ts";
@@ -13,7 +14,6 @@ import {
   socketFailure,
 } from "./postgres-socket.ts";
 import type { PostgresTimings } from "./timings.ts";
-import { type WaitFailure, within } from "./wait.ts";
 
 /** Why Postgres did not do what was asked. `refused`: it is there, but rejects the statement. `lost`: the connection is of no use. */
 export interface PostgresFailure {

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
 
 /** Message types of a server before its first ReadyForQuery, and after it (PostgreSQL protocol, "Message Formats"). */
 const startupTypes = new Set(Buffer.from("RSKENZ"));

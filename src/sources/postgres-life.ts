@@ -1,4 +1,5 @@
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { type Alarm, createAlarm } from "../base/wait.ts";
 import type { DialBudget } from "./dial-budget.ts";
 import type { Dsn } from "./dsn.ts";
 import { createHints, type Hints, type Reread } from "./hints.ts";
@@ -7,7 +8,6 @@ import { type Listener, openListener } from "./postgres-listener.ts";
 import { createRowReader, type RowReader } from "./postgres-reader.ts";
 import { createReadClock, type ReadClock } from "./read-clock.ts";
 import type { PostgresTimings } from "./timings.ts";
-import { type Alarm, createAlarm } from "./wait.ts";
 
 /** How changes reach the router: by LISTEN, or by reading everything again and again. */
 export type LinkMode = "notify" | "poll";

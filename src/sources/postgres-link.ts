@@ -1,6 +1,6 @@
+import { sleep } from "../base/wait.ts";
 import { createDialBudget } from "./dial-budget.ts";
 import { type LifeDeps, type LinkMode, liveOnce } from "./postgres-life.ts";
-import { sleep } from "./wait.ts";
 
 /** What the link tells about itself. */
 export type LinkReport =

@@ -1,11 +1,11 @@
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { createAlarm } from "../base/wait.ts";
 import {
   type ClientRequest,
   openClient,
   type PostgresClient,
   type PostgresFailure,
 } from "./postgres-client.ts";
-import { createAlarm } from "./wait.ts";
 
 /** The channel of the table's triggers. */
 const routesChannel = "automc_routes_changed";

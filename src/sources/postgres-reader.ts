@@ -1,7 +1,7 @@
 import type postgres from "postgres";
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { yieldToLoop } from "../base/wait.ts";
 import type { PostgresClient, PostgresFailure } from "./postgres-client.ts";
-import { yieldToLoop } from "./wait.ts";
 
 /** One row of the table `servers`, as the router reads it. */
 export interface ServerRow {

@@ -1,8 +1,8 @@
 import { isIP, type Socket, connect as tcpConnect } from "node:net";
 import { type ConnectionOptions, connect as tlsConnect } from "node:tls";
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { within } from "../base/wait.ts";
 import type { DsnHost, TlsMode } from "./dsn.ts";
-import { within } from "./wait.ts";
 
 /** One concrete thing to dial: an IP literal or a socket file. `name` is what a certificate must be made out to. */
 export type DialTarget =

@@ -1,4 +1,5 @@
-import { ok } from "../result.ts";
+import { ok } from "../base/result.ts";
+import { inPieces } from "../base/wait.ts";
 import type { Publish, RouteSource } from "../routing/source.ts";
 import { type Dsn, describeDsn } from "./dsn.ts";
 import type { SourceEvent } from "./event.ts";
@@ -8,7 +9,6 @@ import { createChangePublisher, type PublishChanges } from "./publish-changes.ts
 import { createServerRows, type ServerRows } from "./server-rows.ts";
 import { createSnapshotWriter, loadSnapshot } from "./snapshot.ts";
 import { defaultTimings, type PostgresTimings } from "./timings.ts";
-import { inPieces } from "./wait.ts";
 
 /** What the Postgres source needs. */
 export interface PostgresSourceDeps {

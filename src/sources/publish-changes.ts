@@ -1,8 +1,8 @@
+import { inPieces } from "../base/wait.ts";
 import { patternText } from "../routing/pattern.ts";
 import type { Route } from "../routing/route.ts";
 import type { Publish } from "../routing/source.ts";
 import type { RowChanges } from "./server-rows.ts";
-import { inPieces } from "./wait.ts";
 
 /** Up to here changes are one patch, so that no look-up sees a part of them: a few milliseconds of work. */
 const largestPatch = 2_000;

@@ -1,9 +1,9 @@
-import { likeGo } from "../go-json.ts";
-import { err, ok, type Result } from "../result.ts";
+import { likeGo } from "../base/go-json.ts";
+import { objectText, parseJson, positionText } from "../base/json.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import { type Address, parseAddress } from "../routing/address.ts";
 import { type Pattern, parsePattern, patternText } from "../routing/pattern.ts";
 import type { Route } from "../routing/route.ts";
-import { objectText, parseJson, positionText } from "./json.ts";
 
 /** A routes file's content, mc-router's format, as it is written: what cannot be used is kept too. */
 export interface RoutesFile {

@@ -1,8 +1,8 @@
+import { inPieces } from "../base/wait.ts";
 import { parseAddress } from "../routing/address.ts";
 import { parsePatterns } from "../routing/pattern.ts";
 import { type Route, sameRoute } from "../routing/route.ts";
 import type { ServerRow } from "./postgres-reader.ts";
-import { inPieces } from "./wait.ts";
 
 /** What rows become. */
 export interface RowRules {

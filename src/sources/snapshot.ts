@@ -1,8 +1,8 @@
 import { open, readFile, rename } from "node:fs/promises";
-import { err, ok, type Result } from "../result.ts";
-import { codeOf, messageOf } from "../thrown.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { codeOf, messageOf } from "../base/thrown.ts";
+import { inPieces } from "../base/wait.ts";
 import type { ServerRow } from "./postgres-reader.ts";
-import { inPieces } from "./wait.ts";
 
 /** The last good rows, and when they were written. */
 export interface Snapshot {

@@ -1,10 +1,13 @@
 import { readFile } from "node:fs/promises";
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { codeOf, messageOf } from "../base/thrown.ts";
+import { untilAborted } from "../base/wait.ts";
+import { watchFile } from "../base/watch-file.ts";
+import { type Rename, replaceFile } from "../base/write-file.ts";
 import type { Address } from "../routing/address.ts";
 import { type Pattern, patternText } from "../routing/pattern.ts";
 import { type Route, sameTarget } from "../routing/route.ts";
 import type { Publish, RouteSource } from "../routing/source.ts";
-import { codeOf, messageOf } from "../thrown.ts";
 import type { SourceEvent } from "./event.ts";
 import {
   type BadEntry,
@@ -17,9 +20,6 @@ import {
   toRoute,
   withEdits,
 } from "./routes-file.ts";
-import { untilAborted } from "./wait.ts";
-import { watchFile } from "./watch-file.ts";
-import { type Rename, replaceFile } from "./write-file.ts";
 
 /** What the routes of the file and the API need. */
 export interface StaticRoutesDeps {

@@ -1,7 +1,7 @@
+import { toError } from "../base/thrown.ts";
 import type { SourceName } from "../routing/route.ts";
 import type { Publish, RouteSource } from "../routing/source.ts";
 import type { Changes, RouteTable } from "../routing/table.ts";
-import { toError } from "../thrown.ts";
 
 /** The sources at work. */
 export interface Supervisor {

@@ -1,8 +1,8 @@
+import { ok, type Result } from "../base/result.ts";
 import { serviceHost } from "../platform/swarm-address.ts";
 import type { SwarmNetwork, SwarmService } from "../platform/swarm-service.ts";
 import { type ServiceState, serviceState } from "../platform/swarm-state.ts";
 import type { SwarmTask } from "../platform/swarm-task.ts";
-import { ok, type Result } from "../result.ts";
 import { type Address, makeAddress, nowhere } from "../routing/address.ts";
 import { type Pattern, patternText } from "../routing/pattern.ts";
 import type { Motd, Route, WakeTarget } from "../routing/route.ts";

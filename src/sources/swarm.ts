@@ -1,6 +1,6 @@
+import { ok, type Result } from "../base/result.ts";
 import type { SwarmApi } from "../platform/swarm-api.ts";
 import type { ServiceState } from "../platform/swarm-state.ts";
-import { ok, type Result } from "../result.ts";
 import type { Route } from "../routing/route.ts";
 import type { RouteSource } from "../routing/source.ts";
 import { createComplaints } from "./complaints.ts";

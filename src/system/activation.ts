@@ -1,4 +1,4 @@
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
 
 /** A socket that systemd has opened for the process. */
 export interface InheritedSocket {

@@ -1,6 +1,6 @@
 import { dlopen } from "bun:ffi";
-import { err, ok, type Result } from "../result.ts";
-import { messageOf } from "../thrown.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { messageOf } from "../base/thrown.ts";
 
 /** What the router asks of the C library because Bun has no way to ask it. Each is as in its manual page. */
 const symbols = {

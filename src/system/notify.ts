@@ -1,5 +1,5 @@
 import { ptr } from "bun:ffi";
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import { type Libc, libc } from "./libc.ts";
 
 /** Assignments of sd_notify(3), such as `READY: 1`. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { BackendEvent } from "../../src/backend/event.ts";
 import { createIdle, type IdleDeps } from "../../src/backend/idle.ts";
-import { err, ok, type Result } from "../../src/result.ts";
+import { err, ok, type Result } from "../../src/base/result.ts";
 import { makeAddress, nowhere } from "../../src/routing/address.ts";
 import { parsePattern } from "../../src/routing/pattern.ts";
 import type { Route, WakeTarget } from "../../src/routing/route.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { createKubernetesWaker, type KubernetesTarget } from "../../src/backend/kubernetes.ts";
+import type { Members } from "../../src/base/members.ts";
+import { err, ok, type Result } from "../../src/base/result.ts";
 import type { ApiFailure, ApiRequest } from "../../src/platform/json-api.ts";
-import type { Members } from "../../src/platform/members.ts";
 import { createStatefulSets } from "../../src/platform/stateful-sets.ts";
-import { err, ok, type Result } from "../../src/result.ts";
 import { makeAddress } from "../../src/routing/address.ts";
 import recording from "../fixtures/kubernetes-answers.json";
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createSwarmWaker, type SwarmTarget } from "../../src/backend/swarm.ts";
-import { err, ok } from "../../src/result.ts";
+import { err, ok } from "../../src/base/result.ts";
 import { nowhere } from "../../src/routing/address.ts";
 import { type SwarmEngine, startSwarmEngine } from "../platform/swarm-engine.ts";
 import { serviceNamed } from "../platform/swarm-recording.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { err, ok, type Result } from "../../src/base/result.ts";
 import { type Config, parseConfig } from "../../src/config/config.ts";
 import { type Issue, issueText, type Variables } from "../../src/config/environment.ts";
 import { findSetting, namesOf, settings } from "../../src/config/reference.ts";
-import { err, ok, type Result } from "../../src/result.ts";
 import { patternText } from "../../src/routing/pattern.ts";
 import { rangeOf } from "../support/addresses.ts";
 import { settingsReader } from "../support/settings.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { err, ok } from "../../src/base/result.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import type { DockerConfig } from "../../src/config/docker.ts";
 import type { Issue, Variables } from "../../src/config/environment.ts";
-import { err, ok } from "../../src/result.ts";
 
 const files: Readonly<Record<string, string>> = {
   "/tls/ca.pem": "CA",

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
+import { createDeadlines } from "../../src/base/deadlines.ts";
 import {
   type Arrival,
   abort,
@@ -17,7 +18,6 @@ import {
   send,
   take,
 } from "../../src/net/conn.ts";
-import { createDeadlines } from "../../src/net/deadlines.ts";
 import { createDice, freshSeed } from "../support/dice.ts";
 import {
   createManualDeadlines,

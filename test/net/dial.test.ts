@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
+import { createDeadlines } from "../../src/base/deadlines.ts";
+import { err, ok, type Result } from "../../src/base/result.ts";
 import { abort, type Conn, more, peek, send } from "../../src/net/conn.ts";
-import { createDeadlines } from "../../src/net/deadlines.ts";
 import { createDialer, type Dialer, type DialFailure } from "../../src/net/dial.ts";
 import { createEgress, type Egress } from "../../src/net/egress.ts";
 import type { Resolver } from "../../src/net/resolve.ts";
-import { err, ok, type Result } from "../../src/result.ts";
 import { type Backend, echo, sending, silent, startBackend } from "../support/backend.ts";
 import { anywhere, egressRanges } from "../support/egress.ts";
 import { type Child, startChild } from "../support/net-child.ts";

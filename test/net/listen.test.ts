@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { createDeadlines } from "../../src/base/deadlines.ts";
 import { type Conn, close, localEndpoint, more, peek, send } from "../../src/net/conn.ts";
-import { createDeadlines } from "../../src/net/deadlines.ts";
 import { type Listener, type ListenOptions, listen } from "../../src/net/listen.ts";
 import type { Behaviour } from "../support/backend.ts";
 import { startChild } from "../support/net-child.ts";

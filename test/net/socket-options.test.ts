@@ -1,7 +1,7 @@
 import { ptr } from "bun:ffi";
 import { afterEach, expect, test } from "bun:test";
+import { createDeadlines } from "../../src/base/deadlines.ts";
 import { keepAlive } from "../../src/net/conn.ts";
-import { createDeadlines } from "../../src/net/deadlines.ts";
 import { backlogOf, setUserTimeout } from "../../src/net/socket-options.ts";
 import { libc } from "../../src/system/libc.ts";
 import { echo } from "../support/backend.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { err, ok, type Result } from "../../src/base/result.ts";
 import { type KubeAccess, parseKubeconfig, podAccess } from "../../src/platform/kubeconfig.ts";
-import { err, ok, type Result } from "../../src/result.ts";
 
 const pem = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n";
 const base64 = Buffer.from(pem).toString("base64");

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { err, ok, type Result } from "../../src/base/result.ts";
 import { serviceHost, targetNetwork, taskIp } from "../../src/platform/swarm-address.ts";
 import { serviceState } from "../../src/platform/swarm-state.ts";
-import { err, ok, type Result } from "../../src/result.ts";
 import { networkNamed, recordedNetworks, serviceNamed } from "./swarm-recording.ts";
 
 /** Where a recorded service that runs is reached. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { err, ok } from "../../src/result.ts";
+import { err, ok } from "../../src/base/result.ts";
 import { type SwarmEngine, startSwarmEngine } from "./swarm-engine.ts";
 import { serviceNamed } from "./swarm-recording.ts";
 

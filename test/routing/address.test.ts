@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { isIPv6 } from "node:net";
 import fc from "fast-check";
-import { err, ok } from "../../src/result.ts";
+import { err, ok } from "../../src/base/result.ts";
 import { makeAddress, parseAddress, sameAddress } from "../../src/routing/address.ts";
 
 describe("an address is read", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { err, ok } from "../../src/result.ts";
+import { err, ok } from "../../src/base/result.ts";
 import { toHostname } from "../../src/routing/hostname.ts";
 import {
   type Pattern,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { createDeadlines, type Deadlines } from "../../src/base/deadlines.ts";
 import { type Conn, peek } from "../../src/net/conn.ts";
-import { createDeadlines, type Deadlines } from "../../src/net/deadlines.ts";
 import { listen } from "../../src/net/listen.ts";
 import {
   createHolds,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { createDeadlines } from "../../src/base/deadlines.ts";
 import { peek } from "../../src/net/conn.ts";
-import { createDeadlines } from "../../src/net/deadlines.ts";
 import { type Behaviour, sending, silent, startBackend } from "../support/backend.ts";
 import { startControlPlane } from "../support/control-plane.ts";
 import type { Peer } from "../support/peer.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { err, ok } from "../../src/base/result.ts";
 import type { Handshake } from "../../src/protocol/handshake.ts";
-import { err, ok } from "../../src/result.ts";
 import { makeAddress } from "../../src/routing/address.ts";
 import { toHostname } from "../../src/routing/hostname.ts";
 import { type CachedStatus, createStatusCache, statusKey } from "../../src/session/status-cache.ts";

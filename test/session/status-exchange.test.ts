@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { createDeadlines, type Deadlines } from "../../src/base/deadlines.ts";
 import type { Conn } from "../../src/net/conn.ts";
 import { abort } from "../../src/net/conn.ts";
-import { createDeadlines, type Deadlines } from "../../src/net/deadlines.ts";
 import { listen } from "../../src/net/listen.ts";
 import { askStatus, overhearStatus } from "../../src/session/status-exchange.ts";
 import { type Behaviour, silent, startBackend } from "../support/backend.ts";

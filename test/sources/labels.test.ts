@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readBoolean } from "../../src/go-text.ts";
+import { readBoolean } from "../../src/base/go-text.ts";
 import { patternText } from "../../src/routing/pattern.ts";
 import { type LabelRules, type RouteLabels, readLabels } from "../../src/sources/labels.ts";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { err, ok } from "../../src/result.ts";
+import { err, ok } from "../../src/base/result.ts";
 import { parseAddress } from "../../src/routing/address.ts";
 import type { Route } from "../../src/routing/route.ts";
 import type { SourceEvent } from "../../src/sources/event.ts";

@@ -10,7 +10,7 @@ import {
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { err, ok } from "../../src/result.ts";
+import { err, ok } from "../../src/base/result.ts";
 import { parseDsn } from "../../src/sources/dsn.ts";
 import schema from "../../src/sources/schema.sql" with { type: "text" };
 import { type Authority, makeAuthority } from "../support/certificates.ts";

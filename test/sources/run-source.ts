@@ -1,4 +1,4 @@
-import { ok } from "../../src/result.ts";
+import { ok } from "../../src/base/result.ts";
 import { patternText } from "../../src/routing/pattern.ts";
 import type { Delta } from "../../src/routing/source.ts";
 import { createRouteTable, type RouteTable } from "../../src/routing/table.ts";

@@ -1,9 +1,9 @@
+import { createDeadlines, type Deadline, type Deadlines } from "../../src/base/deadlines.ts";
+import { ok } from "../../src/base/result.ts";
 import type { Conn } from "../../src/net/conn.ts";
-import { createDeadlines, type Deadline, type Deadlines } from "../../src/net/deadlines.ts";
 import { createDialer, type Dialer } from "../../src/net/dial.ts";
 import { type Listener, listen } from "../../src/net/listen.ts";
 import type { Resolver } from "../../src/net/resolve.ts";
-import { ok } from "../../src/result.ts";
 import { type Backend, type Behaviour, silent, startBackend } from "./backend.ts";
 import { anywhere } from "./egress.ts";
 import { defaultTimeoutMs, type Peer } from "./peer.ts";

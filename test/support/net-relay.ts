@@ -2,8 +2,9 @@
  * A router that relays everybody to one backend, as a process of its own, so that its memory can be measured:
  * `net-relay.ts BACKEND_PORT`. Prints the port it listens on, and how each relay ended.
  */
+
+import { createDeadlines } from "../../src/base/deadlines.ts";
 import type { Conn } from "../../src/net/conn.ts";
-import { createDeadlines } from "../../src/net/deadlines.ts";
 import { createDialer } from "../../src/net/dial.ts";
 import { listen } from "../../src/net/listen.ts";
 import { anywhere } from "./egress.ts";

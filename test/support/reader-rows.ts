@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { Reader } from "../../src/go-text.ts";
+import type { Reader } from "../../src/base/go-text.ts";
 
 /** Rows of texts that a reader takes; undefined marks those it refuses. */
 export function rows<T>(

@@ -1,5 +1,5 @@
+import type { Deadlines } from "../../src/base/deadlines.ts";
 import type { Conn, RelayEnd } from "../../src/net/conn.ts";
-import type { Deadlines } from "../../src/net/deadlines.ts";
 import { relay, relayBriefly } from "../../src/net/relay.ts";
 
 /** Joins the two, and resolves with how it went when both are closed. */

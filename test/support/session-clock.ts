@@ -1,4 +1,4 @@
-import type { Deadlines } from "../../src/net/deadlines.ts";
+import type { Deadlines } from "../../src/base/deadlines.ts";
 
 /** Deadlines on a clock that stands still until the test moves it, so that no schedule depends on how fast the machine is. */
 export interface ManualDeadlines extends Deadlines {

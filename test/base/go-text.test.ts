@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { formatDuration, readBoolean, readDuration } from "../src/go-text.ts";
-import { rows, tellsWithoutText } from "./support/reader-rows.ts";
+import { formatDuration, readBoolean, readDuration } from "../../src/base/go-text.ts";
+import { rows, tellsWithoutText } from "../support/reader-rows.ts";
 
 describe("a boolean is one of twelve words", () => {
   rows(readBoolean, {

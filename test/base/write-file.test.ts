@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { replaceFile } from "../../src/sources/write-file.ts";
+import { replaceFile } from "../../src/base/write-file.ts";
 
 const root = mkdtempSync(join(tmpdir(), "automc-write-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));

@@ -1,5 +1,5 @@
 import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
-import { codeOf, messageOf } from "../thrown.ts";
+import { codeOf, messageOf } from "./thrown.ts";
 
 /** The step that puts a finished file in the old one's place. */
 export type Rename = (from: string, to: string) => Promise<void>;

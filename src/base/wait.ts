@@ -1,4 +1,4 @@
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "./result.ts";
 
 /** Why a wait gave nothing: the promise rejected, the time was over, or the signal aborted. */
 export type WaitFailure =

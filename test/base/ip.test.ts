@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { isIP } from "node:net";
 import fc from "fast-check";
-import { ipBytes, ipv6Text, withoutZone } from "../src/ip.ts";
+import { ipBytes, ipv6Text, withoutZone } from "../../src/base/ip.ts";
 
 const literals: readonly { text: string; hex: string; shortest: string }[] = [
   { text: "::", hex: "00000000000000000000000000000000", shortest: "::" },

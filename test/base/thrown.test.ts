@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { codeOf, messageOf, toError } from "../src/thrown.ts";
+import { codeOf, messageOf, toError } from "../../src/base/thrown.ts";
 
 const system = Object.assign(new Error("no such file"), { code: "ENOENT" });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { createAlarm, inPieces, sleep, within } from "../../src/sources/wait.ts";
+import { createAlarm, inPieces, sleep, within } from "../../src/base/wait.ts";
 
 const { signal } = new AbortController();
 const never = new Promise<never>(() => undefined);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
-import { createDeadlines, type Deadline } from "../../src/net/deadlines.ts";
+import { createDeadlines, type Deadline } from "../../src/base/deadlines.ts";
 import { never } from "../support/net-link.ts";
 
 const tickMs = 25;
@@ -171,7 +171,7 @@ describe("on the real clock", () => {
   });
 
   test("a process whose deadlines are over or taken back can end", async () => {
-    const source = `${import.meta.dir}/../../src/net/deadlines.ts`;
+    const source = `${import.meta.dir}/../../src/base/deadlines.ts`;
     const program = `
       const { createDeadlines } = await import(${JSON.stringify(source)});
       const deadlines = createDeadlines();

@@ -1,4 +1,4 @@
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "./result.ts";
 
 /** A JSON value, and the offset behind it. */
 export interface JsonValue {

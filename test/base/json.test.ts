@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { objectText, parseFirstJson, parseJson, positionText } from "../../src/sources/json.ts";
+import { objectText, parseFirstJson, parseJson, positionText } from "../../src/base/json.ts";
 
 const good: readonly { name: string; text: string; value: unknown; end?: number }[] = [
   { name: "an object", text: '{"a":"b"}', value: { a: "b" } },
