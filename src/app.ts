@@ -3,22 +3,27 @@ import { startAdminServer } from "./admin/server.ts";
 import { openAllowDenyFile } from "./allow-deny-file.ts";
 import { createControlPlane } from "./backend/control-plane.ts";
 import { createDockerWaker } from "./backend/docker.ts";
-import { createFleet, type Fleet } from "./backend/fleet.ts";
+import { createWakes, type Wakes } from "./backend/fleet.ts";
 import { createIdle, type Idle } from "./backend/idle.ts";
 import { createKubernetesWaker } from "./backend/kubernetes.ts";
 import { createSwarmWaker } from "./backend/swarm.ts";
-import { createWakeBudget } from "./backend/wake-budget.ts";
 import { createWebhook } from "./backend/webhook.ts";
 import { createDeadlines, type Deadlines } from "./base/deadlines.ts";
 import { err, ok, type Result } from "./base/result.ts";
 import type { Config } from "./config/config.ts";
 import type { Limits } from "./config/limits.ts";
-import { createAddressSet, createClientFilter } from "./net/cidr.ts";
-import { createClientLimits } from "./net/client-limits.ts";
+import { createAcceptQueue } from "./limits/accept-queue.ts";
+import { createAddressSet, createClientFilter } from "./limits/cidr.ts";
+import { createClientLimits } from "./limits/client-limits.ts";
+import {
+  type ConnectionLimiter,
+  type ConnectionLimiterDeps,
+  createConnectionLimiter,
+} from "./limits/connection-limiter.ts";
+import { createEgress, type Egress } from "./limits/egress.ts";
+import { createWakeBudget } from "./limits/wake-budget.ts";
 import { createDialer, type Dialer } from "./net/dial.ts";
-import { createEgress, type Egress } from "./net/egress.ts";
 import { listen, listenOn } from "./net/listen.ts";
-import { createAcceptQueue } from "./net/rate.ts";
 import { createResolver } from "./net/resolve.ts";
 import type { Observer } from "./observe/bus.ts";
 import type { Metrics } from "./observe/metrics.ts";
@@ -26,9 +31,7 @@ import { createPlatforms, type Platforms } from "./platforms.ts";
 import { type Route, wakeId } from "./routing/route.ts";
 import type { RouteSource } from "./routing/source.ts";
 import { createRouteTable } from "./routing/table.ts";
-import { createAbsences } from "./session/absences.ts";
-import type { AdmissionDeps } from "./session/admission.ts";
-import { createDoor, type Door, type DoorDeps } from "./session/door.ts";
+import { createRecentDialFailures } from "./session/absences.ts";
 import { createHolds } from "./session/hold.ts";
 import { openingMs } from "./session/opening.ts";
 import { createRefusals } from "./session/refusals.ts";
@@ -154,7 +157,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     ...settings,
     queue,
     limit: sessionLimit,
-    door: doorFor(config.limits, sessionLimit, settings.proxies, refusals.count),
+    limiter: connectionLimiterFor(config.limits, sessionLimit, settings.proxies, refusals.count),
     table,
     dialer,
     fleet,
@@ -198,20 +201,18 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
   await firstRoutes(supervisor, deadlines);
   const hooks = { admits: sessions.admits, accept: sessions.accept, fault };
   const isInherited = inherited.length > 0;
-  const listener = isInherited
-    ? listenOn(inherited, hooks)
-    : listen({ ...config.listen, ...hooks });
-  if (!listener.ok) return opened.closeBecause(listener.error);
-  const { value: door } = listener;
-  for (const { ip, port } of door.endpoints) egress.listens(ip, port);
-  emit({ kind: "listening", address: door.address, port: door.port, sessionLimit });
+  const opening = isInherited ? listenOn(inherited, hooks) : listen({ ...config.listen, ...hooks });
+  if (!opening.ok) return opened.closeBecause(opening.error);
+  const { value: listener } = opening;
+  for (const { ip, port } of listener.endpoints) egress.listens(ip, port);
+  emit({ kind: "listening", address: listener.address, port: listener.port, sessionLimit });
   if (config.listen.shared && !isInherited && losesHandshakes()) warn(handshakesAreLost);
 
   async function drain(signal: string, now: AbortSignal): Promise<void> {
     const drainMs = config.drainTimeoutMs;
     const until = deadlines.now() + drainMs;
     emit({ kind: "draining", signal, sessions: sessions.count(), drainMs });
-    door.stop();
+    listener.stop();
     // Others go on taking players at the port; whoever came here a moment too early for them is served all the same.
     if (isInherited || config.listen.shared) {
       await openingsOver(sessions, Math.min(openingMs, drainMs), deadlines, now);
@@ -225,9 +226,9 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
 
   let draining: Promise<void> | null = null;
   return ok({
-    port: door.port,
+    port: listener.port,
     routes: () => [...table.size().routes.values()].reduce((sum, count) => sum + count, 0),
-    isAccepting: door.isAccepting,
+    isAccepting: listener.isAccepting,
     async reload() {
       emit({ kind: "reloading" });
       await allowDeny.reload();
@@ -270,11 +271,11 @@ function buildBackends(
     readonly emit: Observer;
     readonly fault: (error: Error) => void;
   },
-): { readonly dialer: Dialer; readonly fleet: Fleet; readonly idle: Idle } {
+): { readonly dialer: Dialer; readonly fleet: Wakes; readonly idle: Idle } {
   const { waker, scaler, dialTimeoutMs: timeoutMs } = config;
   const resolver = createResolver({});
   const attemptMs = Math.max(leastAttemptMs, timeoutMs);
-  const fleet = createFleet({
+  const fleet = createWakes({
     ...deps,
     wakers: {
       "control-plane": waker && createControlPlane({ ...waker, ...deps }),
@@ -314,7 +315,7 @@ function sessionSettings(config: Config, deadlines: Deadlines) {
     simplifySrv: config.simplifySrv,
     asleepText: asleep,
     loadingText: loading,
-    absences: createAbsences(deadlines),
+    absences: createRecentDialFailures(deadlines),
     hold: config.hold,
     wakeProof: config.limits.wakes.proof,
     transferAsLogin: config.transferAsLogin,
@@ -331,13 +332,13 @@ function limitOf(config: Config, possible: number, warn: (message: string) => vo
 }
 
 /** Whom there is a place for. */
-function doorFor(
+function connectionLimiterFor(
   { client, connections }: Limits,
   sessionLimit: number,
-  proxies: AdmissionDeps["proxies"],
-  refused: DoorDeps["refused"],
-): Door {
-  return createDoor({
+  proxies: ConnectionLimiterDeps["proxies"],
+  refused: ConnectionLimiterDeps["refused"],
+): ConnectionLimiter {
+  return createConnectionLimiter({
     clients: createClientLimits({ ...client, exempt: createAddressSet(client.exempt) }),
     proxies,
     places: {

@@ -3,7 +3,7 @@ import { sourcesOf } from "./app.ts";
 import { createDeadlines } from "./base/deadlines.ts";
 import { ok, type Result } from "./base/result.ts";
 import type { Config } from "./config/config.ts";
-import { createEgress } from "./net/egress.ts";
+import { createEgress } from "./limits/egress.ts";
 import type { Observer } from "./observe/bus.ts";
 import { createPlatforms } from "./platforms.ts";
 import { isNowhere } from "./routing/address.ts";

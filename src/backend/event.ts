@@ -1,5 +1,5 @@
+import type { StartRefused } from "../limits/wake-budget.ts";
 import type { WakeTarget } from "../routing/route.ts";
-import type { StartRefused } from "./wake-budget.ts";
 
 /** What happens to backends and to those who start them, as the operator needs to know it. `server` is the backend's name there. */
 export type BackendEvent =

@@ -1,12 +1,12 @@
 import type { Deadline, Deadlines } from "../base/deadlines.ts";
 import type { Result } from "../base/result.ts";
+import type { StartRefused, WakeBudget } from "../limits/wake-budget.ts";
 import type { Dialer } from "../net/dial.ts";
 import { type Address, isNowhere, sameAddress } from "../routing/address.ts";
 import { type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
 import type { Changes } from "../routing/table.ts";
 import { type Attempt, bringUp, type Found } from "./bring-up.ts";
 import type { BackendEvent } from "./event.ts";
-import type { StartRefused, WakeBudget } from "./wake-budget.ts";
 import type { Sleeper, Waker, Wakers } from "./waker.ts";
 
 /**
@@ -31,7 +31,7 @@ export interface Starter {
 }
 
 /** The backends that can be woken. One wake per backend, shared by everyone who waits for it. */
-export interface Fleet {
+export interface Wakes {
   /**
    * Waits until the backend can be dialled. The first to wait starts the wake, later ones join it, and it ends early when the last
    * one has left. Who may not start it can join all the same. Where nobody who waits may start it yet, it is looked whether it runs.
@@ -66,7 +66,7 @@ export interface Fleet {
 }
 
 /** What a fleet needs. */
-export interface FleetDeps {
+export interface WakesDeps {
   readonly wakers: Wakers;
   readonly budget: WakeBudget;
   readonly dialer: Pick<Dialer, "accepts">;
@@ -137,7 +137,7 @@ function end(waiter: Waiter): void {
 }
 
 /** A fleet whose backends are started by others, and dialled without them when they cannot be asked. */
-export function createFleet(deps: FleetDeps): Fleet {
+export function createWakes(deps: WakesDeps): Wakes {
   const { deadlines, budget, emit } = deps;
   const wakes = new Map<string, Wake>();
 

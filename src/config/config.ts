@@ -8,8 +8,8 @@ import {
   type ClientFilterRanges,
   parseAddressRange,
   parseCidr,
-} from "../net/cidr.ts";
-import type { EgressRules } from "../net/egress.ts";
+} from "../limits/cidr.ts";
+import type { EgressRules } from "../limits/egress.ts";
 import type { InfluxOptions } from "../observe/influx.ts";
 import type { MetricsBackend } from "../observe/metrics.ts";
 import { webhookEvents } from "../observe/webhook.ts";

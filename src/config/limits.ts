@@ -1,7 +1,7 @@
 import { type Reader, readBoolean } from "../base/go-text.ts";
 import { err, ok } from "../base/result.ts";
-import { type AddressRange, parseAddressRange } from "../net/cidr.ts";
-import { type EgressRange, type EgressRules, parseEgressRange } from "../net/egress.ts";
+import { type AddressRange, parseAddressRange } from "../limits/cidr.ts";
+import { type EgressRange, type EgressRules, parseEgressRange } from "../limits/egress.ts";
 import type { Environment } from "./environment.ts";
 import type { SettingName } from "./reference.ts";
 import { dayMs, durationWithin, readInteger, readList } from "./setting.ts";

@@ -3,7 +3,6 @@ import type { Socket } from "bun";
 import type { Deadlines } from "../base/deadlines.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { Conn, Endpoint } from "./conn.ts";
-import type { Egress } from "./egress.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { socketHandlers } from "./handlers.ts";
 import { literal, type Resolver } from "./resolve.ts";
@@ -31,12 +30,18 @@ export interface Dialer {
   accepts(target: DialTarget, signal: AbortSignal): Promise<boolean>;
 }
 
+/** The rules for where the router may connect to. */
+export interface EgressCheck {
+  /** Why this IP literal and port may not be dialled, as a phrase to follow the address; null when they may. */
+  refusal(ip: string, port: number): string | null;
+}
+
 /** What a dialer needs. */
 export interface DialerDeps {
   readonly resolver: Resolver;
   readonly deadlines: Deadlines;
   /** Where it may connect to. */
-  readonly egress: Pick<Egress, "refusal">;
+  readonly egress: EgressCheck;
   /** The whole budget of one dial, ms. */
   readonly timeoutMs: number;
   /** A socket handler threw; the connection is cut already. */

@@ -1,6 +1,6 @@
+import type { ConnectionRefusal } from "../limits/connection-limiter.ts";
 import { patternText } from "../routing/pattern.ts";
 import type { Claim } from "../routing/table.ts";
-import type { DoorRefusal } from "../session/door.ts";
 import type { SessionFacts } from "../session/event.ts";
 import type { Answer, Dropped, Outcome } from "../session/outcome.ts";
 import type { Observer } from "./bus.ts";
@@ -398,7 +398,7 @@ const answerMessages: Readonly<Record<Answer, string>> = {
   "too-old": "refused: the client is older than Minecraft 1.7",
 };
 
-const refusalTexts: Readonly<Record<DoorRefusal, string>> = {
+const refusalTexts: Readonly<Record<ConnectionRefusal, string>> = {
   rate: "too many connections a second from their address",
   client: "too many connections at a time from their address",
   total: "the router is full",

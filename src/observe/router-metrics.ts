@@ -1,4 +1,4 @@
-import type { StartRefused } from "../backend/wake-budget.ts";
+import type { StartRefused } from "../limits/wake-budget.ts";
 import type { SourceName } from "../routing/route.ts";
 import type { SessionFacts } from "../session/event.ts";
 import type { Outcome } from "../session/outcome.ts";

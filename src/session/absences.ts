@@ -2,7 +2,7 @@ import type { Deadlines } from "../base/deadlines.ts";
 import type { Address } from "../routing/address.ts";
 
 /** Backends that took no connection a moment ago, so that the next ping need not ask again: a player's server list pings every server that sleeps. */
-export interface Absences {
+export interface RecentDialFailures {
   /** Why nothing could be reached there a moment ago, as one readable phrase; null when that is not known, or too long ago. */
   reason(address: Address): string | null;
   /** Nothing could be reached there just now. */
@@ -14,7 +14,7 @@ const rememberedMs = 1_000;
 const limit = 4_096;
 
 /** Nothing is known at first. */
-export function createAbsences(deadlines: Pick<Deadlines, "now">): Absences {
+export function createRecentDialFailures(deadlines: Pick<Deadlines, "now">): RecentDialFailures {
   /** The one noted last is the last. */
   const noted = new Map<string, { readonly reason: string; readonly until: number }>();
 

@@ -1,5 +1,5 @@
 import type { Deadlines } from "../base/deadlines.ts";
-import type { AddressSet, ClientFilter } from "../net/cidr.ts";
+import type { AddressSet, ClientFilter } from "../limits/cidr.ts";
 import { type Conn, type Endpoint, more, peek, take } from "../net/conn.ts";
 import { readProxyHeader } from "../protocol/proxy-header.ts";
 import { dropped, type Outcome } from "./outcome.ts";

@@ -1,6 +1,6 @@
+import type { ConnectionRefusal } from "../limits/connection-limiter.ts";
 import type { Endpoint } from "../net/conn.ts";
 import type { Player } from "../protocol/login.ts";
-import type { DoorRefusal } from "./door.ts";
 import type { Outcome } from "./outcome.ts";
 
 /** What a session is about, as far as it has become known. Client-supplied text is raw: whoever prints it escapes it. */
@@ -32,7 +32,7 @@ export type SessionEvent =
   /** So many clients have been turned away since the last event of this kind and reason, the last of them from that address. */
   | {
       readonly kind: "clients-refused";
-      readonly why: DoorRefusal;
+      readonly why: ConnectionRefusal;
       readonly count: number;
       readonly lastIp: string;
     }

@@ -1,4 +1,4 @@
-import type { Fleet, Starter } from "../backend/fleet.ts";
+import type { Starter, Wakes } from "../backend/fleet.ts";
 import type { Sleeper } from "../backend/waker.ts";
 import type { Deadlines } from "../base/deadlines.ts";
 import { err, ok, type Result } from "../base/result.ts";
@@ -6,7 +6,7 @@ import { abort, type Conn, close, more, peek, send } from "../net/conn.ts";
 import type { Dialer } from "../net/dial.ts";
 import { type Address, isNowhere, sameAddress } from "../routing/address.ts";
 import type { Route, WakeTarget } from "../routing/route.ts";
-import type { Absences } from "./absences.ts";
+import type { RecentDialFailures } from "./absences.ts";
 import {
   type Hold,
   type HoldEnd,
@@ -47,7 +47,7 @@ export interface ReachDeps extends DefaultMotd {
   readonly deadlines: Deadlines;
   readonly dialer: Dialer;
   /** Null when nothing can be woken. */
-  readonly fleet: Fleet | null;
+  readonly fleet: Wakes | null;
   /** Keep waiting logins alive; false lets them wait in silence. */
   readonly hold: boolean;
   /** Start servers only for clients that prove that they are a game. */
@@ -55,7 +55,7 @@ export interface ReachDeps extends DefaultMotd {
   /** Who waits, and until when at most. */
   readonly holds: Holds;
   /** Which servers that may sleep took no connection a moment ago. */
-  readonly absences: Absences;
+  readonly absences: RecentDialFailures;
   /** Null: every ping of a running server reaches it. */
   readonly statusCache: StatusCache | null;
 }
@@ -81,7 +81,7 @@ export interface PingNotes {
 }
 
 /** True for a backend that may be started, or that others have had started already. */
-export const isWakeable = (target: WakeTarget, fleet: Fleet): boolean =>
+export const isWakeable = (target: WakeTarget, fleet: Wakes): boolean =>
   fleet.canStart(target) || fleet.isJoinable(target);
 
 /** The way for a ping: whatever answers at the route's address. A ping never wakes anything. `cacheKey` is null for one that the cache cannot answer. */
@@ -119,7 +119,7 @@ export async function reachForPing(
 /** The way to a backend that is not to be woken: where it was told to be, or else where its route says. */
 async function reachAsItIs(
   sleeper: Sleeper,
-  fleet: Fleet,
+  fleet: Wakes,
   reachAt: (address: Address) => Promise<Reached>,
 ): Promise<Reached> {
   const address = fleet.addressOf(sleeper);
@@ -201,7 +201,7 @@ export interface SleepersLogin {
 export async function reachWithoutWaiting(
   { sleeper, opening, gone }: SleepersLogin,
   instead: "wake-denied" | "full",
-  fleet: Fleet,
+  fleet: Wakes,
   deps: ReachDeps,
   notes: ReachNotes,
 ): Promise<Reached> {
@@ -218,7 +218,7 @@ export async function reachWithoutWaiting(
  */
 export async function reachByWaking(
   login: SleepersLogin,
-  fleet: Fleet,
+  fleet: Wakes,
   deps: ReachDeps,
   notes: ReachNotes,
 ): Promise<Reached> {

@@ -1,13 +1,13 @@
 import type { Deadlines } from "../base/deadlines.ts";
-import type { DoorRefusal } from "./door.ts";
+import type { ConnectionRefusal } from "../limits/connection-limiter.ts";
 import type { SessionEvent } from "./event.ts";
 
 /** How many clients have been turned away, by why. */
-export type RefusalCounts = Readonly<Record<DoorRefusal, number>>;
+export type RefusalCounts = Readonly<Record<ConnectionRefusal, number>>;
 
 /** Counts those who are turned away. A flood of them is told of now and then, as one event each would be a flood as well. */
 export interface Refusals {
-  count(why: DoorRefusal, ip: string): void;
+  count(why: ConnectionRefusal, ip: string): void;
   counts(): RefusalCounts;
 }
 
@@ -22,9 +22,9 @@ export function createRefusals(deps: {
   const total = ofEach(0);
   const told = ofEach(0);
   const lastIp = ofEach("");
-  const waiting = new Set<DoorRefusal>();
+  const waiting = new Set<ConnectionRefusal>();
 
-  function tell(why: DoorRefusal): void {
+  function tell(why: ConnectionRefusal): void {
     waiting.add(why);
     deps.deadlines.after(everyMs, () => {
       waiting.delete(why);
@@ -45,7 +45,7 @@ export function createRefusals(deps: {
   };
 }
 
-const ofEach = <T>(value: T): Record<DoorRefusal, T> => ({
+const ofEach = <T>(value: T): Record<ConnectionRefusal, T> => ({
   rate: value,
   client: value,
   total: value,

@@ -1,4 +1,5 @@
 import type { Idle, Visit } from "../backend/idle.ts";
+import type { ConnectionLimiter } from "../limits/connection-limiter.ts";
 import { type Conn, keepAlive, localEndpoint, peek, take } from "../net/conn.ts";
 import { loginInsteadOfTransfer } from "../protocol/handshake.ts";
 import type { Opening } from "../protocol/opening.ts";
@@ -10,7 +11,6 @@ import type { Route } from "../routing/route.ts";
 import type { Claim, RouteTable } from "../routing/table.ts";
 import { type AdmissionDeps, admit, type Ends } from "./admission.ts";
 import { answerPing, kick, kickLegacy } from "./answer.ts";
-import type { Door } from "./door.ts";
 import type { SessionEvent, SessionFacts } from "./event.ts";
 import { motdOf, refusalOf } from "./motd.ts";
 import { type Opened, openingMs, readOpening } from "./opening.ts";
@@ -33,7 +33,7 @@ import { mayWake, type WakePermissions } from "./wake-permission.ts";
 
 /** What every session needs. */
 export interface SessionDeps extends ReachDeps, AdmissionDeps {
-  readonly door: Door;
+  readonly limiter: ConnectionLimiter;
   readonly table: RouteTable;
   readonly simplifySrv: boolean;
   /** Null when nothing is ever put to sleep. */
@@ -90,7 +90,7 @@ export async function serve(session: Session, deps: SessionDeps): Promise<Served
 
   const opened = await readOpening(client, until, deps.deadlines);
   if (opened.kind === "refused") return opened.outcome;
-  endOpening(session, deps.door);
+  endOpening(session, deps.limiter);
 
   const { opening } = opened;
   const hostname = recognise(session, opening, deps);
@@ -100,7 +100,7 @@ export async function serve(session: Session, deps: SessionDeps): Promise<Served
   if (claim === null) return dropped("unknown-host");
   noteClaim(session, claim);
   const what = opening.kind === "login" ? "login" : "status";
-  if (!deps.door.allows(session.facts.client.ip, what)) {
+  if (!deps.limiter.allows(session.facts.client.ip, what)) {
     return refuse(session, opening, { kind: "throttled" }, claim.route, deps);
   }
   if (session.isTooMany) {
@@ -141,16 +141,16 @@ export async function serve(session: Session, deps: SessionDeps): Promise<Served
 }
 
 /** Gives the session's place among those who have not said what they want back. Safe to call twice. */
-export function endOpening(session: Session, door: Door): void {
-  if (session.isOpening) door.opened();
+export function endOpening(session: Session, limiter: ConnectionLimiter): void {
+  if (session.isOpening) limiter.opened();
   session.isOpening = false;
 }
 
 /** Counts a client that came through a proxy for the address that the proxy told; false when that address has had enough. */
-function isCounted(session: Session, { door }: SessionDeps): boolean {
+function isCounted(session: Session, { limiter }: SessionDeps): boolean {
   const { ip } = session.facts.client;
   if (session.countedIp !== null) return true;
-  if (!door.countFor(ip)) return false;
+  if (!limiter.countFor(ip)) return false;
   session.countedIp = ip;
   return true;
 }
@@ -340,7 +340,7 @@ async function lookAtStatus(
 const nameOf = (route: Route): string => `${route.source} ${route.id}`;
 
 function refuseLegacy(session: Session, deps: SessionDeps): Outcome {
-  const isAllowed = deps.door.allows(session.facts.client.ip, "login");
+  const isAllowed = deps.limiter.allows(session.facts.client.ip, "login");
   const answer = isAllowed ? "too-old" : "throttled";
   kickLegacy(session.client, answer, deps.deadlines);
   return answered(answer);

@@ -1,6 +1,6 @@
 import { toError } from "../base/thrown.ts";
+import type { AcceptQueue } from "../limits/accept-queue.ts";
 import { abort, type Conn, drop, peek, type RelayEnd } from "../net/conn.ts";
-import type { AcceptQueue } from "../net/rate.ts";
 import { relay, relayBriefly } from "../net/relay.ts";
 import type { SessionFacts } from "./event.ts";
 import { dropped, type Outcome } from "./outcome.ts";
@@ -34,7 +34,7 @@ export interface Sessions {
 /** What the set of sessions needs. */
 export interface SessionsDeps extends SessionDeps {
   readonly queue: AcceptQueue;
-  /** How many sessions are served. The few more that the door lets in are told that the router is full. */
+  /** How many sessions are served. The few more that the limiter lets in are told that the router is full. */
   readonly limit: number;
 }
 
@@ -53,7 +53,7 @@ interface Entry extends Session {
 
 /** A set of sessions that is empty at first. */
 export function createSessions(deps: SessionsDeps): Sessions {
-  const { door } = deps;
+  const { limiter } = deps;
   const entries = new Map<Conn, Entry>();
   let lastId = 0;
   let onEmpty: (() => void) | null = null;
@@ -64,7 +64,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     lastId += 1;
     const entry = newEntry(lastId, client, entries.size >= deps.limit, deps.deadlines.now());
     entries.set(client, entry);
-    entry.countedIp = door.enter(client.remote.ip);
+    entry.countedIp = limiter.enter(client.remote.ip);
     client.onClose = closed;
     if (entry.isTooMany) {
       // It takes nobody's turn: all it gets is a word.
@@ -81,8 +81,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
     const entry = entries.get(client);
     if (entry === undefined) return;
     entries.delete(client);
-    endOpening(entry, door);
-    door.leave(entry.countedIp);
+    endOpening(entry, limiter);
+    limiter.leave(entry.countedIp);
     entry.leaveQueue?.();
     entry.gone?.abort();
     if (entry.startedAt === null) end(entry, dropped("left"));
@@ -166,7 +166,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     }));
   }
 
-  return { admits: door.admits, accept, count: () => entries.size, list, drain };
+  return { admits: limiter.admits, accept, count: () => entries.size, list, drain };
 }
 
 const newEntry = (id: number, client: Conn, isTooMany: boolean, acceptedAt: number): Entry => ({

@@ -10,7 +10,7 @@ import {
 import { type Address, makeAddress, nowhere } from "../routing/address.ts";
 import type { Route } from "../routing/route.ts";
 import type { RouteSource } from "../routing/source.ts";
-import { createComplaints } from "./complaints.ts";
+import { createEntryProblems } from "./complaints.ts";
 import type { SourceEvent } from "./event.ts";
 import { type RouteLabels, readLabels } from "./labels.ts";
 import {
@@ -142,7 +142,7 @@ function isRelevant(event: unknown): boolean {
 
 /** Turns listings into routes, one for each container, and says once what stands in the way of one. */
 function routesOf(deps: DockerSourceDeps): (listing: Listing) => readonly Route[] {
-  const complaints = createComplaints(source, deps.emit);
+  const complaints = createEntryProblems(source, deps.emit);
   const rules = { ...deps, readDefault: readBoolean };
   return ({ containers }) => {
     const routes: Route[] = [];

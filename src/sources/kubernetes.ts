@@ -26,7 +26,7 @@ export function createKubernetesSource(deps: KubernetesSourceDeps): RouteSource 
       const { emit, timings } = deps;
       // Not before it is of use: it takes rights that a router without scaling need not have.
       let following: Promise<void> | null = null;
-      const complain = createComplaints(emit);
+      const complain = createEntryProblems(emit);
       const origin = createKubeCollection<ReadService>(deps, {
         group: "/api/v1",
         plural: "services",
@@ -50,7 +50,7 @@ export function createKubernetesSource(deps: KubernetesSourceDeps): RouteSource 
 }
 
 /** Tells what is wrong with services, each thing once. */
-function createComplaints(
+function createEntryProblems(
   emit: KubernetesSourceDeps["emit"],
 ): (items: ReadonlyMap<string, ReadService>) => void {
   let known: ReadonlyMap<string, string> = new Map();

@@ -3,7 +3,7 @@ import type { SwarmApi } from "../platform/swarm-api.ts";
 import type { ServiceState } from "../platform/swarm-state.ts";
 import type { Route } from "../routing/route.ts";
 import type { RouteSource } from "../routing/source.ts";
-import { createComplaints } from "./complaints.ts";
+import { createEntryProblems } from "./complaints.ts";
 import type { SourceEvent } from "./event.ts";
 import {
   type ListWatchOrigin,
@@ -89,7 +89,7 @@ function swarmOrigin(
 
 /** Turns listings into routes, and tells what is new about the services. */
 function followServices(deps: SwarmSourceDeps) {
-  const complaints = createComplaints(source, deps.emit);
+  const complaints = createEntryProblems(source, deps.emit);
   let known: ReadonlyMap<string, ServiceState["kind"]> = new Map();
 
   function routesOf(listing: SwarmListing): readonly Route[] {

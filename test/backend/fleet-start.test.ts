@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import type { BackendEvent } from "../../src/backend/event.ts";
-import { createFleet, type Starter, type Woken } from "../../src/backend/fleet.ts";
-import { createWakeBudget } from "../../src/backend/wake-budget.ts";
+import { createWakes, type Starter, type Woken } from "../../src/backend/fleet.ts";
 import type { BackendState, Sleeper, Waker } from "../../src/backend/waker.ts";
 import { err, ok } from "../../src/base/result.ts";
-import { createAddressSet } from "../../src/net/cidr.ts";
+import { createAddressSet } from "../../src/limits/cidr.ts";
+import { createWakeBudget } from "../../src/limits/wake-budget.ts";
 import { parseAddress } from "../../src/routing/address.ts";
 import type { WakeTarget } from "../../src/routing/route.ts";
 import { startControlPlane } from "../support/control-plane.ts";
@@ -140,7 +140,7 @@ describe("where clients have to prove that they are a game", () => {
       canStop: () => false,
       stop: () => Promise.resolve(err("never")),
     };
-    const fleet = createFleet({
+    const fleet = createWakes({
       wakers: { "control-plane": plane },
       budget: freeBudget(clock),
       dialer: { accepts: () => Promise.resolve(false) },

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { BackendEvent } from "../../src/backend/event.ts";
-import { createFleet, type Woken } from "../../src/backend/fleet.ts";
+import { createWakes, type Woken } from "../../src/backend/fleet.ts";
 import type { Sleeper } from "../../src/backend/waker.ts";
 import { createWebhook } from "../../src/backend/webhook.ts";
 import { type Address, parseAddress } from "../../src/routing/address.ts";
@@ -42,7 +42,7 @@ function bench(options: { readonly wakeTimeoutMs?: number } = {}) {
   });
   const dialer = realDialer(clock);
   let attempts = 0;
-  const fleet = createFleet({
+  const fleet = createWakes({
     wakers: { "control-plane": null, webhook },
     budget: freeBudget(clock),
     dialer: {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { BackendEvent } from "../../src/backend/event.ts";
-import type { Fleet, Woken } from "../../src/backend/fleet.ts";
+import type { Wakes, Woken } from "../../src/backend/fleet.ts";
 import type { Sleeper } from "../../src/backend/waker.ts";
 import { nowhere, parseAddress } from "../../src/routing/address.ts";
 import type { WakeTarget } from "../../src/routing/route.ts";
@@ -35,7 +35,7 @@ const sleeper = (own = "127.0.0.1:1", server = "a"): Sleeper => ({
 const named = (server: string): WakeTarget => ({ kind: "control-plane", server });
 
 /** A wake by somebody who may start it. */
-const wake = (fleet: Fleet, who: Sleeper, signal: AbortSignal): Promise<Woken> =>
+const wake = (fleet: Wakes, who: Sleeper, signal: AbortSignal): Promise<Woken> =>
   fleet.wake(who, starter(true), signal);
 
 const awakeAt = (text: string): Woken => ({ kind: "awake", address: addressOf(text) });

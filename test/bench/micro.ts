@@ -1,5 +1,5 @@
-import { createAddressSet } from "../../src/net/cidr.ts";
-import { createClientLimits } from "../../src/net/client-limits.ts";
+import { createAddressSet } from "../../src/limits/cidr.ts";
+import { createClientLimits } from "../../src/limits/client-limits.ts";
 import { setUserTimeout } from "../../src/net/socket-options.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { type Opening, parseOpening } from "../../src/protocol/opening.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Config } from "../../src/config/config.ts";
 import type { Variables } from "../../src/config/environment.ts";
-import { createAddressSet } from "../../src/net/cidr.ts";
+import { createAddressSet } from "../../src/limits/cidr.ts";
 import { settingsReader } from "../support/settings.ts";
 
 const password = "hunter2";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { DockerTarget } from "../../src/backend/docker.ts";
-import { createFleet } from "../../src/backend/fleet.ts";
+import { createWakes } from "../../src/backend/fleet.ts";
 import type { Waker } from "../../src/backend/waker.ts";
 import { createDeadlines } from "../../src/base/deadlines.ts";
 import { ok } from "../../src/base/result.ts";
@@ -49,7 +49,7 @@ function start(one: Route) {
   const dialer = realDialer(deadlines);
   const budget = freeBudget(deadlines);
   const wakers = { docker: idleWaker };
-  const fleet = createFleet({ wakers, budget, dialer, deadlines, emit: () => undefined });
+  const fleet = createWakes({ wakers, budget, dialer, deadlines, emit: () => undefined });
   return startSessions({ routes: [one], fleet, asleepText: "zzz", loadingText: "soon" });
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { createAcceptQueue } from "../../src/net/rate.ts";
+import { createAcceptQueue } from "../../src/limits/accept-queue.ts";
 import { createRouteTable } from "../../src/routing/table.ts";
 import type { SessionEvent } from "../../src/session/event.ts";
 import { echo, silent, startBackend } from "../support/backend.ts";

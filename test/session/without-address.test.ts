@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { BackendEvent } from "../../src/backend/event.ts";
-import { createFleet } from "../../src/backend/fleet.ts";
+import { createWakes } from "../../src/backend/fleet.ts";
 import type { SwarmTarget } from "../../src/backend/swarm.ts";
 import type { BackendState, Waker } from "../../src/backend/waker.ts";
 import { createDeadlines } from "../../src/base/deadlines.ts";
@@ -89,7 +89,7 @@ function start(
   const events: BackendEvent[] = [];
   const dialer = realDialer(deadlines);
   const emit = (event: BackendEvent): void => void events.push(event);
-  const fleet = createFleet({
+  const fleet = createWakes({
     wakers: { swarm: waker },
     budget: freeBudget(deadlines),
     dialer,

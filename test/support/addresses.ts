@@ -3,7 +3,7 @@ import {
   type AddressSet,
   createAddressSet,
   parseAddressRange,
-} from "../../src/net/cidr.ts";
+} from "../../src/limits/cidr.ts";
 
 /** The range that an entry of a setting stands for. Throws for one that is none. */
 export function rangeOf(entry: string): AddressRange {

@@ -1,4 +1,4 @@
-import { createEgress, type EgressRange, parseEgressRange } from "../../src/net/egress.ts";
+import { createEgress, type EgressRange, parseEgressRange } from "../../src/limits/egress.ts";
 
 /** Rules that leave everything open but what is never connected to. */
 export const anywhere = createEgress({ allow: [], deny: [] });

@@ -1,22 +1,25 @@
 import { createControlPlane } from "../../src/backend/control-plane.ts";
 import type { BackendEvent } from "../../src/backend/event.ts";
-import { createFleet, type Fleet, type Starter } from "../../src/backend/fleet.ts";
+import { createWakes, type Starter, type Wakes } from "../../src/backend/fleet.ts";
 import type { Idle } from "../../src/backend/idle.ts";
-import { createWakeBudget, type WakeBudget } from "../../src/backend/wake-budget.ts";
 import type { Deadlines } from "../../src/base/deadlines.ts";
 import { createDeadlines } from "../../src/base/deadlines.ts";
-import { createAddressSet, createClientFilter } from "../../src/net/cidr.ts";
-import { type ClientLimitsDeps, createClientLimits } from "../../src/net/client-limits.ts";
+import { type AcceptQueue, createAcceptQueue } from "../../src/limits/accept-queue.ts";
+import { createAddressSet, createClientFilter } from "../../src/limits/cidr.ts";
+import { type ClientLimitsDeps, createClientLimits } from "../../src/limits/client-limits.ts";
+import {
+  type ConnectionLimiterDeps,
+  createConnectionLimiter,
+} from "../../src/limits/connection-limiter.ts";
+import { createWakeBudget, type WakeBudget } from "../../src/limits/wake-budget.ts";
 import { createDialer, type Dialer } from "../../src/net/dial.ts";
 import { listen } from "../../src/net/listen.ts";
-import { type AcceptQueue, createAcceptQueue } from "../../src/net/rate.ts";
 import { createResolver } from "../../src/net/resolve.ts";
 import { parseAddress } from "../../src/routing/address.ts";
 import { type Pattern, parsePattern } from "../../src/routing/pattern.ts";
 import type { Route } from "../../src/routing/route.ts";
 import { createRouteTable, type RouteTable } from "../../src/routing/table.ts";
-import { createAbsences } from "../../src/session/absences.ts";
-import { createDoor, type DoorDeps } from "../../src/session/door.ts";
+import { createRecentDialFailures } from "../../src/session/absences.ts";
 import type { SessionEvent, SessionFacts } from "../../src/session/event.ts";
 import { createHolds } from "../../src/session/hold.ts";
 import type { Outcome } from "../../src/session/outcome.ts";
@@ -66,13 +69,13 @@ export function realFleet(
     readonly pollMs?: number;
     readonly budget?: WakeBudget;
   } = {},
-): Fleet {
+): Wakes {
   const { timeoutMs = 90_000, pollMs: pollIntervalMs = 2_000 } = scale;
   const scaled = { url: plane.url, token: null, timeoutMs, pollIntervalMs };
   const controlPlane = createControlPlane({ ...scaled, deadlines, emit });
   const wakers = { "control-plane": controlPlane, webhook: null };
   const budget = scale.budget ?? freeBudget(deadlines);
-  return createFleet({ wakers, budget, dialer: realDialer(deadlines), deadlines, emit });
+  return createWakes({ wakers, budget, dialer: realDialer(deadlines), deadlines, emit });
 }
 
 /** A budget that refuses nobody. */
@@ -128,7 +131,7 @@ export interface SessionWorldOptions {
     readonly budget?: WakeBudget;
   };
   /** Instead of the one that `plane` makes. */
-  readonly fleet?: Fleet;
+  readonly fleet?: Wakes;
   readonly idle?: Idle;
   readonly wakePermissions?: WakePermissions;
   readonly hold?: boolean;
@@ -139,7 +142,7 @@ export interface SessionWorldOptions {
   readonly statusMaxAgeMs?: number;
   readonly transferAsLogin?: boolean;
   readonly limit?: number;
-  readonly places?: Partial<DoorDeps["places"]>;
+  readonly places?: Partial<ConnectionLimiterDeps["places"]>;
   readonly holdingLimit?: number;
   /** What addresses may have; what is left out is not limited. */
   readonly clientLimits?: Partial<ClientLimitsDeps>;
@@ -156,7 +159,7 @@ export interface SessionWorld extends AsyncDisposable {
   readonly table: RouteTable;
   readonly sessions: Sessions;
   /** Null without a control plane. */
-  readonly fleet: Fleet | null;
+  readonly fleet: Wakes | null;
   readonly events: readonly (SessionEvent | BackendEvent)[];
   /** Tells the sessions that the router stops. */
   stop(): void;
@@ -198,7 +201,7 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     fleet,
     queue: options.queue ?? createAcceptQueue({ perSecond: 100_000 }),
     limit,
-    door: createDoor({
+    limiter: createConnectionLimiter({
       clients: createClientLimits({
         connections: 0,
         perSecond: 0,
@@ -222,7 +225,7 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     filter: createClientFilter({ allow: [], deny: [] }),
     sendProxyProtocol: false,
     statusMemory: createStatusMemory({ now: deadlines.now, changed: () => {} }),
-    absences: createAbsences(deadlines),
+    absences: createRecentDialFailures(deadlines),
     statusCache:
       options.statusMaxAgeMs === undefined
         ? null

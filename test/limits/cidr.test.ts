@@ -6,7 +6,7 @@ import {
   createClientFilter,
   parseAddressRange,
   parseCidr,
-} from "../../src/net/cidr.ts";
+} from "../../src/limits/cidr.ts";
 
 function range(text: string): AddressRange {
   const parsed = parseAddressRange(text);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { createEgress, type EgressDeps, parseEgressRange } from "../../src/net/egress.ts";
+import { createEgress, type EgressDeps, parseEgressRange } from "../../src/limits/egress.ts";
 
 function ranges(...entries: readonly string[]) {
   return entries.map((entry) => {

@@ -1,11 +1,11 @@
-import type { ClientLimits, ClientRefusal } from "../net/client-limits.ts";
-import type { AdmissionDeps } from "./admission.ts";
+import type { AddressSet } from "./cidr.ts";
+import type { ClientLimits, ClientRefusal } from "./client-limits.ts";
 
 /** Why a client is turned away: for what its address does, or because the router has no place, or none for those who have not said what they want. */
-export type DoorRefusal = ClientRefusal | "total" | "opening" | "pings" | "logins";
+export type ConnectionRefusal = ClientRefusal | "total" | "opening" | "pings" | "logins";
 
 /** Counts who is there, and lets nobody in whom there is no place for. */
-export interface Door {
+export interface ConnectionLimiter {
   /** Whether a client with this address may come in. Asked before anything is made for it. */
   admits(ip: string): boolean;
   /** A client has come in. Gives the address that it is counted for; null while that is not known. */
@@ -20,18 +20,24 @@ export interface Door {
   leave(countedIp: string | null): void;
 }
 
-/** What a door needs. */
-export interface DoorDeps {
+/** What a connection limiter needs. */
+export interface ConnectionLimiterDeps {
   readonly clients: ClientLimits;
-  readonly proxies: AdmissionDeps["proxies"];
+  /** Peers that send a PROXY protocol header: those in `trusted`, or all where it is null. Null: the PROXY protocol is off. */
+  readonly proxies: { readonly trusted: AddressSet | null } | null;
   /** How many may be there at a time, and how many of them that have not said what they want. */
   readonly places: { readonly total: number; readonly opening: number };
   /** Told of each client that is turned away. */
-  refused(why: DoorRefusal, ip: string): void;
+  refused(why: ConnectionRefusal, ip: string): void;
 }
 
-/** A door behind which nobody is. */
-export function createDoor({ clients, proxies, places, refused }: DoorDeps): Door {
+/** A limiter that has counted no client yet. */
+export function createConnectionLimiter({
+  clients,
+  proxies,
+  places,
+  refused,
+}: ConnectionLimiterDeps): ConnectionLimiter {
   let connected = 0;
   let opening = 0;
 
@@ -42,13 +48,13 @@ export function createDoor({ clients, proxies, places, refused }: DoorDeps): Doo
   /** A proxy that speaks for itself looks whether the router is there. */
   const isProxy = (ip: string): boolean => proxies?.trusted?.has(ip) === true;
 
-  function refusal(ip: string): DoorRefusal | null {
+  function refusal(ip: string): ConnectionRefusal | null {
     if (connected >= places.total) return "total";
     if (opening >= places.opening) return "opening";
     return mayBeProxy(ip) ? null : clients.refusal(ip);
   }
 
-  function isLetIn(why: DoorRefusal | null, ip: string): boolean {
+  function isLetIn(why: ConnectionRefusal | null, ip: string): boolean {
     if (why !== null) refused(why, ip);
     return why === null;
   }

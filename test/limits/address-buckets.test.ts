@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type AddressBucketsDeps, createAddressBuckets } from "../../src/net/address-buckets.ts";
+import { type AddressBucketsDeps, createAddressBuckets } from "../../src/limits/address-buckets.ts";
 
 /** Buckets on a clock that the test moves: 2 tokens a second and 10 at most for each address, and as many of a second kind. */
 function bench(options: Partial<AddressBucketsDeps> = {}) {

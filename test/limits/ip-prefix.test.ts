@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { ipBytes, withoutZone } from "../../src/base/ip.ts";
-import { type IpPrefix, readIpPrefix } from "../../src/net/ip-prefix.ts";
+import { type IpPrefix, readIpPrefix } from "../../src/limits/ip-prefix.ts";
 
 /** The prefix as text; null for text that is no address. */
 function prefixOf(text: string): string | null {

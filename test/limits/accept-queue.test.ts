@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import fc from "fast-check";
-import { type AcceptQueue, createAcceptQueue } from "../../src/net/rate.ts";
+import { type AcceptQueue, createAcceptQueue } from "../../src/limits/accept-queue.ts";
 
 // Bun's fake timers move `performance.now` along with `setTimeout`.
 beforeEach(() => {

@@ -1,5 +1,5 @@
-import { createAddressBuckets } from "../net/address-buckets.ts";
-import type { AddressSet } from "../net/cidr.ts";
+import { createAddressBuckets } from "./address-buckets.ts";
+import type { AddressSet } from "./cidr.ts";
 
 /**
  * Why a server is not started for somebody: the address, or all of them together, have started as many as they may, the server has

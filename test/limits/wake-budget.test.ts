@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { createWakeBudget, type WakeBudgetDeps } from "../../src/backend/wake-budget.ts";
+import { createWakeBudget, type WakeBudgetDeps } from "../../src/limits/wake-budget.ts";
 import { addressSetOf } from "../support/addresses.ts";
 
 const minuteMs = 60_000;
