@@ -1,16 +1,17 @@
 import { readFileSync } from "node:fs";
-import { start } from "./app.ts";
+import { explain } from "./app/explain.ts";
+import { openLog, watch } from "./app/observers.ts";
+import { start } from "./app/start.ts";
+import { openService, type Service } from "./app/systemd.ts";
 import { err, ok, type Result } from "./base/result.ts";
 import { messageOf, toError } from "./base/thrown.ts";
 import { build, buildText } from "./base/version.ts";
 import { type Config, parseConfig } from "./config/config.ts";
 import { type Issue, issueText } from "./config/environment.ts";
 import { helpText, secretVariables, variableForFlag } from "./config/reference.ts";
-import { explain } from "./explain.ts";
 import type { Observer } from "./observe/bus.ts";
 import type { Metrics } from "./observe/metrics.ts";
-import { openService, type Service } from "./service.ts";
-import schema from "./sources/schema.sql" with { type: "text" };
+import schema from "./providers/postgres/schema.sql" with { type: "text" };
 import { inheritedSockets } from "./system/activation.ts";
 import { wipeVariable } from "./system/environment-memory.ts";
 import { createFaultLimit } from "./system/fault-limit.ts";
@@ -19,7 +20,6 @@ import { libc } from "./system/libc.ts";
 import { sessionLimit } from "./system/limits.ts";
 import { handleSignals } from "./system/signals.ts";
 import { unitKinds, unitText } from "./system/unit.ts";
-import { openLog, watch } from "./watch.ts";
 
 /** What may be asked in the form of a flag. */
 const asked: ReadonlySet<string> = new Set(["--version", "--help", "-h"]);

@@ -1,11 +1,11 @@
 import { objectText } from "../base/json.ts";
+import type { StaticRoutes } from "../providers/static/static-routes.ts";
 import type { Address } from "../routing/address.ts";
 import { parseAddress } from "../routing/address.ts";
 import { toHostname } from "../routing/hostname.ts";
 import { type Pattern, parsePattern, patternText } from "../routing/pattern.ts";
 import { type Route, sourceNames } from "../routing/route.ts";
 import type { RouteTable } from "../routing/table.ts";
-import type { StaticRoutes } from "../sources/static-routes.ts";
 import { readFields } from "./body.ts";
 import { problem } from "./problem.ts";
 

@@ -13,11 +13,11 @@ import type { EgressRules } from "../limits/egress.ts";
 import type { InfluxOptions } from "../observe/influx.ts";
 import type { MetricsBackend } from "../observe/metrics.ts";
 import { webhookEvents } from "../observe/webhook.ts";
+import { type Dsn, parseDsn } from "../providers/postgres/dsn.ts";
 import { type Address, parseAddress } from "../routing/address.ts";
 import { type Pattern, parsePattern, patternText } from "../routing/pattern.ts";
 import type { Route } from "../routing/route.ts";
 import type { WakePermissions } from "../session/wake-permission.ts";
-import { type Dsn, parseDsn } from "../sources/dsn.ts";
 import { parseAllowDeny } from "./allow-deny.ts";
 import { type DockerConfig, readDocker } from "./docker.ts";
 import {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { readBoolean, readDuration } from "../base/go-text.ts";
-import { parseDockerEndpoint } from "../platform/docker-endpoint.ts";
-import type { ApiEndpoint, ApiTls } from "../platform/json-api.ts";
+import { parseDockerEndpoint } from "../providers/docker/endpoint.ts";
+import type { ApiEndpoint, ApiTls } from "../providers/http-api.ts";
 import { type Environment, masked, type ReadFile } from "./environment.ts";
 
 /** What is looked for with Docker, and where Docker is. It holds a private key: never print it whole. */

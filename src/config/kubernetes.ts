@@ -1,5 +1,5 @@
 import { readBoolean } from "../base/go-text.ts";
-import { type KubeAccess, parseKubeconfig, podAccess } from "../platform/kubeconfig.ts";
+import { type KubeAccess, parseKubeconfig, podAccess } from "../providers/kubernetes/kubeconfig.ts";
 import type { Environment, ReadFile, Variables } from "./environment.ts";
 
 /** Which cluster is looked at, and how much of it. It holds secrets: never print it whole. */

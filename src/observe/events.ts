@@ -1,8 +1,8 @@
-import type { BackendEvent } from "../backend/event.ts";
+import type { SourceEvent } from "../providers/event.ts";
 import type { SourceName } from "../routing/route.ts";
 import type { Changes } from "../routing/table.ts";
 import type { SessionEvent } from "../session/event.ts";
-import type { SourceEvent } from "../sources/event.ts";
+import type { BackendEvent } from "../wake/event.ts";
 import type { InfluxEvent } from "./influx.ts";
 
 /** What a source's publication did to the table. */

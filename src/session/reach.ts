@@ -1,12 +1,11 @@
-import type { Starter, Wakes } from "../backend/fleet.ts";
-import type { Sleeper } from "../backend/waker.ts";
 import type { Deadlines } from "../base/deadlines.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { abort, type Conn, close, more, peek, send } from "../net/conn.ts";
 import type { Dialer } from "../net/dial.ts";
 import { type Address, isNowhere, sameAddress } from "../routing/address.ts";
 import type { Route, WakeTarget } from "../routing/route.ts";
-import type { RecentDialFailures } from "./absences.ts";
+import type { Sleeper } from "../wake/waker.ts";
+import type { Starter, Wakes } from "../wake/wakes.ts";
 import {
   type Hold,
   type HoldEnd,
@@ -17,6 +16,7 @@ import {
   stopHold,
 } from "./hold.ts";
 import { type DefaultMotd, motdOf } from "./motd.ts";
+import type { RecentDialFailures } from "./recent-dial-failures.ts";
 import type { CachedStatus, StatusCache } from "./status-cache.ts";
 import { askStatus } from "./status-exchange.ts";
 

@@ -1,4 +1,3 @@
-import type { Idle, Visit } from "../backend/idle.ts";
 import type { ConnectionLimiter } from "../limits/connection-limiter.ts";
 import { type Conn, keepAlive, localEndpoint, peek, take } from "../net/conn.ts";
 import { loginInsteadOfTransfer } from "../protocol/handshake.ts";
@@ -9,6 +8,7 @@ import { type Hostname, toHostname } from "../routing/hostname.ts";
 import { patternText } from "../routing/pattern.ts";
 import type { Route } from "../routing/route.ts";
 import type { Claim, RouteTable } from "../routing/table.ts";
+import type { Idle, Visit } from "../wake/idle.ts";
 import { type AdmissionDeps, admit, type Ends } from "./admission.ts";
 import { answerPing, kick, kickLegacy } from "./answer.ts";
 import type { SessionEvent, SessionFacts } from "./event.ts";

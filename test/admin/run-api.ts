@@ -13,7 +13,7 @@ import {
   patternOf,
   type RunningStaticRoutes,
   runStaticRoutes,
-} from "../sources/run-static-routes.ts";
+} from "../providers/static/run-static-routes.ts";
 
 /** An API at work over real sources, with a routes file. */
 export interface RunningApi extends RunningStaticRoutes {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { makeAddress } from "../../src/routing/address.ts";
-import { freshFolder, patternOf } from "../sources/run-static-routes.ts";
+import { freshFolder, patternOf } from "../providers/static/run-static-routes.ts";
 import { startChild } from "../support/net-child.ts";
 import { type RunningApi, routeOf, runApi } from "./run-api.ts";
 

@@ -1,5 +1,5 @@
-import schema from "../../src/sources/schema.sql" with { type: "text" };
-import { seedSchema } from "../sources/seed-schema.ts";
+import schema from "../../src/providers/postgres/schema.sql" with { type: "text" };
+import { seedSchema } from "../providers/postgres/seed-schema.ts";
 import type { TestDatabase, TestPostgres } from "../support/postgres.ts";
 
 /** A database with the table `servers`, empty. Dispose removes nothing: the database goes with its server. */

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
-import { seedSchema } from "../sources/seed-schema.ts";
+import { seedSchema } from "../providers/postgres/seed-schema.ts";
 import { type Backend, echo, startBackend } from "../support/backend.ts";
 import { startControlPlane } from "../support/control-plane.ts";
 import {

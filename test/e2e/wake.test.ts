@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { seedSchema } from "../sources/seed-schema.ts";
+import { seedSchema } from "../providers/postgres/seed-schema.ts";
 import { type Behaviour, startBackend } from "../support/backend.ts";
 import { type Misbehaviour, startControlPlane } from "../support/control-plane.ts";
 import {

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import type { DockerTarget } from "../../src/backend/docker.ts";
-import { createWakes } from "../../src/backend/fleet.ts";
-import type { Waker } from "../../src/backend/waker.ts";
 import { createDeadlines } from "../../src/base/deadlines.ts";
 import { ok } from "../../src/base/result.ts";
+import type { DockerTarget } from "../../src/providers/docker/waker.ts";
 import { nowhere } from "../../src/routing/address.ts";
 import type { Motd, Route } from "../../src/routing/route.ts";
+import type { Waker } from "../../src/wake/waker.ts";
+import { createWakes } from "../../src/wake/wakes.ts";
 import { silent, startBackend, status } from "../support/backend.ts";
 import { reserveClosedPort } from "../support/ports.ts";
 import { freeBudget, realDialer, route, startSessions } from "../support/session-world.ts";

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import type { BackendEvent } from "../../src/backend/event.ts";
-import { createWakes } from "../../src/backend/fleet.ts";
-import type { SwarmTarget } from "../../src/backend/swarm.ts";
-import type { BackendState, Waker } from "../../src/backend/waker.ts";
 import { createDeadlines } from "../../src/base/deadlines.ts";
 import { ok } from "../../src/base/result.ts";
+import type { SwarmTarget } from "../../src/providers/swarm/waker.ts";
 import { type Address, makeAddress, nowhere } from "../../src/routing/address.ts";
 import type { Motd, Route } from "../../src/routing/route.ts";
 import { createRouteTable } from "../../src/routing/table.ts";
+import type { BackendEvent } from "../../src/wake/event.ts";
+import type { BackendState, Waker } from "../../src/wake/waker.ts";
+import { createWakes } from "../../src/wake/wakes.ts";
 import { sending, startBackend } from "../support/backend.ts";
 import { disconnectText, waitThroughHold } from "../support/player.ts";
 import { type ManualDeadlines, manualDeadlines, until } from "../support/session-clock.ts";

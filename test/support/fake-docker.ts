@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createDockerApi, type DockerApi } from "../../src/platform/docker-api.ts";
+import { createDockerApi, type DockerApi } from "../../src/providers/docker/api.ts";
 
 /** A container of the fake, in few words. */
 export interface FakeContainer {

@@ -1,5 +1,5 @@
-import type { KubeAccess } from "../../src/platform/kubeconfig.ts";
-import { createKubernetesApi, type KubernetesApi } from "../../src/platform/kubernetes-api.ts";
+import { createKubernetesApi, type KubernetesApi } from "../../src/providers/kubernetes/api.ts";
+import type { KubeAccess } from "../../src/providers/kubernetes/kubeconfig.ts";
 import { laterPort } from "./ports.ts";
 
 /** An object of the fake, as it goes over the wire. */

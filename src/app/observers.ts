@@ -1,0 +1,99 @@
+import { build } from "../base/version.ts";
+import type { Config } from "../config/config.ts";
+import { createBus, type Observer } from "../observe/bus.ts";
+import { logLine } from "../observe/line.ts";
+import { createLog } from "../observe/log.ts";
+import { createMetrics, type Metrics } from "../observe/metrics.ts";
+import { createNotifier } from "../observe/webhook.ts";
+import { createLineWriter, isJournal } from "../observe/writer.ts";
+
+/** Those who watch a router, and how it tells them. */
+export interface Watch {
+  readonly emit: Observer;
+  readonly metrics: Metrics;
+  /** Resolves when everything has been told, after a few seconds at the latest, and as soon as the signal aborts. */
+  stop(now: AbortSignal): Promise<void>;
+}
+
+/** A log on stderr that nothing holds up. */
+export interface Log {
+  readonly observe: Observer;
+  /** Prints what no event says. */
+  warn(message: string, fields: Readonly<Record<string, string | number>>): void;
+  /** Lines lost because the reader is too slow. */
+  dropped(): number;
+  flush(): Promise<void>;
+}
+
+/** How long what is left to tell may take at the end, ms. */
+const noticesMs = 5_000;
+const linesMs = 1_000;
+
+/** The log alone. `journalStream` is what systemd says about stderr. */
+export function openLog(config: Config, journalStream: string): Log {
+  const { level, format } = config.log;
+  const journald = isJournal(2, journalStream);
+  const now = (): string => new Date().toISOString();
+  const line = (message: string, fields: Readonly<Record<string, string | number>>): string =>
+    logLine({ time: now(), level: "warn", message, fields }, format, journald);
+  const writer = createLineWriter({
+    fd: 2,
+    droppedLine: (count) =>
+      line("log lines were lost: whoever reads the log is too slow", { count }),
+  });
+  return {
+    observe: createLog({
+      level,
+      format,
+      recordLogins: config.recordLogins,
+      journald,
+      now,
+      write: writer.write,
+    }),
+    warn: (message, fields) => writer.write(line(message, fields)),
+    dropped: () => writer.dropped,
+    flush: () => writer.flush(AbortSignal.timeout(linesMs)),
+  };
+}
+
+/** Log, metrics and, where one is set, the webhook. A new observer is one more of them. */
+export function watch(
+  config: Config,
+  log: Log,
+  commandLine: readonly string[],
+  further: readonly Observer[] = [],
+): Watch {
+  const metrics = createMetrics({
+    ...config.metrics,
+    recordLogins: config.recordLogins,
+    version: build.version,
+    commit: build.commit,
+    commandLine,
+    droppedLines: log.dropped,
+    emit: (event) => emit(event),
+  });
+  const notifier =
+    config.webhook &&
+    createNotifier({
+      ...config.webhook,
+      now: () => new Date(),
+      emit: (event) => emit(event),
+    });
+  const observers = [
+    log.observe,
+    metrics.observe,
+    ...(notifier ? [notifier.observe] : []),
+    ...further,
+  ];
+  const emit = createBus(observers, (thrown) =>
+    log.warn("an observer failed", { error: String(thrown) }),
+  );
+
+  async function stop(now: AbortSignal): Promise<void> {
+    const limit = AbortSignal.any([now, AbortSignal.timeout(noticesMs)]);
+    await Promise.all([notifier?.flush(limit), metrics.stop(limit)]);
+    await log.flush();
+  }
+
+  return { emit, metrics, stop };
+}

@@ -1,0 +1,97 @@
+import type { Observer } from "../observe/bus.ts";
+import { createServiceStatus } from "../observe/service-status.ts";
+import { monotonicUs, type Notify, openNotify } from "../system/notify.ts";
+import { startWatchdog, type Watchdog, watchdogTimeout } from "../system/watchdog.ts";
+import type { App } from "./start.ts";
+
+/** The router as its service manager sees it. */
+export interface Service {
+  readonly observe: Observer;
+  /** What keeps the service manager from being told; null for nothing. */
+  readonly problem: string | null;
+  /** The router has its routes and its port: it is ready, and watched from now on. */
+  ready(app: Pick<App, "routes" | "isAccepting">): void;
+  stop(): void;
+}
+
+/** How often the status is looked at, and a stop that goes on is said to go on, ms. */
+const beatMs = 2_000;
+
+/** How much longer a stop may take after each such word, ms: the drain has a limit of its own, and what stands still gets no further. */
+const extensionMs = 30_000;
+
+/** What systemd wants to know, by the variables that it gives to its services; without them nobody is told. */
+export function openService(
+  variables: Readonly<Record<string, string | undefined>>,
+  pid: number,
+): Service {
+  const path = variables["NOTIFY_SOCKET"] ?? "";
+  if (path === "") return { ...unwatched, problem: null };
+  const notify = openNotify(path);
+  if (!notify.ok) return { ...unwatched, problem: notify.error };
+  return createService(notify.value, watchdogTimeout(variables, pid));
+}
+
+const unwatched = { observe: () => {}, ready: () => {}, stop: () => {} };
+
+function createService(notify: Notify, watchdogMs: number | null): Service {
+  const status = createServiceStatus();
+  let app: Pick<App, "routes" | "isAccepting"> | null = null;
+  let watchdog: Watchdog | null = null;
+  let timer: ReturnType<typeof setInterval> | null = null;
+  let isStopping = false;
+  let told = "";
+
+  const isUp = (): boolean => app !== null && !isStopping;
+
+  function statusText(): string {
+    told = status.text(app?.routes() ?? 0);
+    return told;
+  }
+
+  function beat(): void {
+    if (isStopping) notify({ EXTEND_TIMEOUT_USEC: extensionMs * 1_000 });
+    if (app !== null && status.text(app.routes()) !== told) notify({ STATUS: statusText() });
+  }
+
+  return {
+    problem: null,
+    observe(event) {
+      status.observe(event);
+      switch (event.kind) {
+        case "reloading":
+          if (isUp()) notify({ RELOADING: 1, MONOTONIC_USEC: monotonicUs() ?? 0 });
+          return;
+        case "reloaded":
+          if (isUp()) notify({ READY: 1, STATUS: statusText() });
+          return;
+        case "failed":
+          notify({ STATUS: event.reason });
+          return;
+        case "draining":
+          isStopping = true;
+          notify({ STOPPING: 1, STATUS: statusText() });
+          beat();
+          return;
+        default:
+          return;
+      }
+    },
+    ready(started) {
+      app = started;
+      notify({ READY: 1, STATUS: statusText() });
+      timer = setInterval(beat, beatMs);
+      if (watchdogMs === null) return;
+      watchdog = startWatchdog({
+        timeoutMs: watchdogMs,
+        // A port that is closed on purpose lets nobody in.
+        isWell: () => isStopping || started.isAccepting(),
+        feed: () => notify({ WATCHDOG: 1 }),
+      });
+    },
+    stop() {
+      if (timer !== null) clearInterval(timer);
+      watchdog?.stop();
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import { sleep } from "../../base/wait.ts";
+import { createDialBudget } from "./dial-budget.ts";
+import { type LifeDeps, type LinkMode, liveOnce } from "./life.ts";
+
+/** What the link tells about itself. */
+export type LinkReport =
+  /** Everything has been read; `mode` is how changes arrive from now on. */
+  | { readonly kind: "live"; readonly mode: LinkMode }
+  /** It is down; the next attempt comes after `nextMs`. */
+  | { readonly kind: "down"; readonly reason: string; readonly nextMs: number }
+  /** LISTEN does not work. Told once, until it has worked again. */
+  | { readonly kind: "deaf"; readonly reason: string };
+
+/** What the link needs. */
+export interface LinkDeps
+  extends Pick<LifeDeps, "dsn" | "listenDsn" | "resyncMs" | "timings" | "mostNames" | "refresh"> {
+  readonly report: (report: LinkReport) => void;
+}
+
+/**
+ * Keeps a link to Postgres up until the signal aborts, one life after the other, with a growing and jittered pause
+ * between them. It resolves when both connections are closed, and never rejects.
+ */
+export async function runPostgresLink(deps: LinkDeps, signal: AbortSignal): Promise<void> {
+  const { timings } = deps;
+  let failures = 0;
+  let isKnownDeaf = false;
+
+  const life: LifeDeps = {
+    ...deps,
+    budget: createDialBudget({ burst: timings.dialBurst, everyMs: timings.dialEveryMs }),
+    heartbeatChannel: `automc_router_heartbeat_${crypto.randomUUID().replaceAll("-", "")}`,
+    onLive(mode) {
+      failures = 0;
+      if (mode === "notify") isKnownDeaf = false;
+      deps.report({ kind: "live", mode });
+    },
+    onDeaf(reason) {
+      if (!isKnownDeaf) deps.report({ kind: "deaf", reason });
+      isKnownDeaf = true;
+    },
+  };
+
+  while (!signal.aborted) {
+    const reason = await liveOnce(life, signal);
+    if (signal.aborted) return;
+    const grownMs = Math.min(timings.backoffMaxMs, timings.backoffMs * 2 ** failures);
+    const nextMs = Math.round(grownMs * (0.5 + Math.random() / 2));
+    failures += 1;
+    deps.report({ kind: "down", reason, nextMs });
+    await sleep(nextMs, signal);
+  }
+}

@@ -1,0 +1,206 @@
+import { inPieces } from "../../base/wait.ts";
+import { parseAddress } from "../../routing/address.ts";
+import { parsePatterns } from "../../routing/pattern.ts";
+import { type Route, sameRoute } from "../../routing/route.ts";
+import type { ServerRow } from "./reader.ts";
+
+/** What rows become. */
+export interface RowRules {
+  /** True: every route is woken through the control plane, by its row's name. */
+  readonly wakeable: boolean;
+  /** Passed to routing: SRV prefixes are cut off hostnames. */
+  readonly simplifySrv: boolean;
+  /** A row that cannot be used, wholly or in part; called once for each new complaint about a row. */
+  readonly onComplaint: (row: string, reason: string) => void;
+}
+
+/** What rows changed about the routes: these now read so, those are gone. */
+export interface RowChanges {
+  readonly upsert: readonly Route[];
+  readonly removed: readonly Route[];
+}
+
+/** A read of everything, as it arrives. */
+export interface FullRead {
+  /** Takes some rows; changes nothing yet. */
+  add(rows: readonly ServerRow[]): void;
+  /** How many routes the read would remove. */
+  losses(): number;
+  /** Makes the read the held state, piece by piece, and gives what that changes. */
+  commit(): Promise<RowChanges>;
+}
+
+/** The rows the router holds, and what new ones change about its routes. */
+export interface ServerRows {
+  /** Begins a read of everything, and drops the one before: without `commit` it leaves everything as it was. */
+  beginFull(): FullRead;
+  /** How many routes `applyNamed` would remove. */
+  lossesAmong(names: readonly string[], rows: readonly ServerRow[]): number;
+  /** Takes the rows found among `names`; a name without a row is gone. */
+  applyNamed(names: readonly string[], rows: readonly ServerRow[]): RowChanges;
+  /** How many routes are held. */
+  routeCount(): number;
+  /** The rows that the held routes are made of. */
+  goodRows(): readonly ServerRow[];
+}
+
+/**
+ * One row as it was read last, and what serves. It is one flat object, and replaced when the row changes: each further one for each row of a
+ * large table would have the collector of garbage hold sessions up for longer.
+ */
+interface HeldRow extends ServerRow {
+  readonly proxyProtocol: boolean | null;
+  /** Null: no version of the row could ever be used. */
+  readonly route: Route | null;
+  /** The older version that the route is made of, when this one cannot be used. */
+  readonly older: ServerRow | null;
+  /** What is wrong with this version, "" when nothing is. */
+  readonly complaint: string;
+  /** The last read of everything that has found the row. */
+  seenBy: number;
+}
+
+/** Holds nothing at first. */
+export function createServerRows(rules: RowRules): ServerRows {
+  const held = new Map<string, HeldRow>();
+  let routeCount = 0;
+  /** How many reads of everything have begun. */
+  let reads = 0;
+
+  /** A row that does not read as the held one does, as it is to be held. */
+  function taken(row: ServerRow, old: HeldRow | undefined): HeldRow {
+    const { name, domain, address, proxyProtocol = null } = row;
+    const { route, complaint } = toRoute(row, rules);
+    const before = old?.route ?? null;
+    const isKept = route === null && before !== null;
+    const isSame = route !== null && before !== null && sameRoute(before, route);
+    return {
+      name,
+      domain,
+      // One string for both where they are equal, as in nearly all rows.
+      address: route?.address.text === address ? route.address.text : address,
+      proxyProtocol,
+      route: isKept || isSame ? before : route,
+      older: isKept ? (old?.older ?? old ?? null) : null,
+      complaint: isKept ? `${complaint}; its last usable version stays` : complaint,
+      seenBy: reads,
+    };
+  }
+
+  /** Holds a row in the place of an older version of it. Its route is added to `upsert` if players can tell it from what was there. */
+  function hold(row: HeldRow, upsert: Route[]): void {
+    const { name, route, complaint } = row;
+    const old = held.get(name);
+    if (complaint !== "" && complaint !== old?.complaint) rules.onComplaint(name, complaint);
+    held.set(name, row);
+    const before = old?.route ?? null;
+    if (route === null || route === before) return;
+    if (before === null) routeCount += 1;
+    upsert.push(route);
+  }
+
+  /** Forgets a row. Its route, if it had one, is added to `removed`. */
+  function drop({ name, route }: HeldRow, removed: Route[]): void {
+    held.delete(name);
+    if (route === null) return;
+    routeCount -= 1;
+    removed.push(route);
+  }
+
+  return {
+    beginFull() {
+      reads += 1;
+      const read = reads;
+      // What changes is put aside, so that a read that fails half way has changed nothing.
+      const changed = new Map<string, HeldRow>();
+      let seen = 0;
+      let kept = 0;
+      return {
+        add(rows) {
+          for (const row of rows) {
+            const old = held.get(row.name);
+            if (old !== undefined && old.seenBy !== read) {
+              old.seenBy = read;
+              seen += 1;
+              if (old.route !== null) kept += 1;
+            }
+            if (old === undefined || !isSameRow(old, row)) changed.set(row.name, taken(row, old));
+            else if (changed.size > 0) changed.delete(row.name);
+          }
+        },
+        losses: () => routeCount - kept,
+        async commit() {
+          const isGone = ({ seenBy }: HeldRow) => seenBy !== read;
+          const gone = seen < held.size ? [...held.values()].filter(isGone) : [];
+          const removed: Route[] = [];
+          for await (const piece of inPieces(gone)) {
+            for (const row of piece) drop(row, removed);
+          }
+          const upsert: Route[] = [];
+          for await (const piece of inPieces([...changed.values()])) {
+            for (const row of piece) hold(row, upsert);
+          }
+          return { upsert, removed };
+        },
+      };
+    },
+    lossesAmong(names, rows) {
+      const found = new Set(rows.map(({ name }) => name));
+      const isLost = (name: string) => !found.has(name) && (held.get(name)?.route ?? null) !== null;
+      return names.filter(isLost).length;
+    },
+    applyNamed(names, rows) {
+      const upsert: Route[] = [];
+      const removed: Route[] = [];
+      const gone = new Set(names);
+      for (const row of rows) {
+        gone.delete(row.name);
+        const old = held.get(row.name);
+        if (old === undefined || !isSameRow(old, row)) hold(taken(row, old), upsert);
+      }
+      for (const name of gone) {
+        const old = held.get(name);
+        if (old !== undefined) drop(old, removed);
+      }
+      return { upsert, removed };
+    },
+    routeCount: () => routeCount,
+    goodRows() {
+      const rows: ServerRow[] = [];
+      for (const row of held.values()) if (row.route !== null) rows.push(row.older ?? row);
+      return rows;
+    },
+  };
+}
+
+/** True for two versions of one row that read the same. */
+const isSameRow = (a: HeldRow, b: ServerRow): boolean =>
+  a.domain === b.domain && a.address === b.address && a.proxyProtocol === (b.proxyProtocol ?? null);
+
+/** The row's route, null when it has none, and what is wrong with it, "" when nothing is. */
+function toRoute(
+  row: ServerRow,
+  rules: RowRules,
+): { readonly route: Route | null; readonly complaint: string } {
+  const { patterns, problems } = parsePatterns(row.domain, rules.simplifySrv);
+  const address = parseAddress(row.address);
+  const complaints = problems.map(({ text, reason }) => `the hostname ${quoted(text)} ${reason}`);
+  if (patterns.length === 0 && problems.length === 0) complaints.push("it names no hostname");
+  if (!address.ok) complaints.push(`the address ${quoted(row.address)} ${address.error}`);
+  const complaint = complaints.join("; ");
+  if (patterns.length === 0 || !address.ok) return { route: null, complaint };
+  const route: Route = {
+    source: "postgres",
+    id: row.name,
+    patterns,
+    address: address.value,
+    wake: rules.wakeable ? { kind: "control-plane", server: row.name } : null,
+  };
+  const { proxyProtocol } = row;
+  const isDecided = typeof proxyProtocol === "boolean";
+  return { route: isDecided ? { ...route, proxyProtocol } : route, complaint };
+}
+
+/** Enough of a value to recognise it in a log line. */
+const quoted = (text: string): string =>
+  text.length > 60 ? `"${text.slice(0, 60)}..."` : `"${text}"`;

@@ -1,0 +1,159 @@
+import { likeGo } from "../../base/go-json.ts";
+import { objectText, parseJson, positionText } from "../../base/json.ts";
+import { err, ok, type Result } from "../../base/result.ts";
+import { type Address, parseAddress } from "../../routing/address.ts";
+import { type Pattern, parsePattern, patternText } from "../../routing/pattern.ts";
+import type { Route } from "../../routing/route.ts";
+
+/** A routes file's content, mc-router's format, as it is written: what cannot be used is kept too. */
+export interface RoutesFile {
+  /** `default-server`; empty for none. */
+  readonly fallback: string;
+  readonly mappings: ReadonlyMap<string, string>;
+  /** The members that are nobody's, as JSON. */
+  readonly others: ReadonlyMap<string, string>;
+}
+
+/** One change to the file's routes; a null address takes the pattern's route away. */
+export interface RouteEdit {
+  readonly pattern: Pattern;
+  readonly address: Address | null;
+}
+
+/** An entry that cannot be routed; `reason` is a whole clause. */
+export interface BadEntry {
+  readonly key: string;
+  readonly reason: string;
+}
+
+/** What stands in a file that does not exist. */
+export const emptyRoutesFile: RoutesFile = {
+  fallback: "",
+  mappings: new Map(),
+  others: new Map(),
+};
+
+const fallbackKey = "default-server";
+const mappingsKey = "mappings";
+
+/**
+ * The content of a file's bytes. As Go's JSON decoder reads it: keys in any case, the last one of a name counts, null is nothing given,
+ * a byte order mark is a mistake. The error is a clause about the file, with line and column where there are any.
+ */
+export function parseRoutesFile(bytes: Uint8Array): Result<RoutesFile, string> {
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  if (text.startsWith("\ufeff")) return err("it starts with a byte order mark");
+  if (text.trim() === "") return err("it is empty, expected a JSON object");
+  const json = parseJson(text);
+  if (!json.ok) {
+    return err(`it is no JSON: ${positionText(text, json.error.at)}: ${json.error.reason}`);
+  }
+  if (json.value === null) return ok(emptyRoutesFile);
+  const members = membersOf(json.value);
+  if (members === null) return err("it is no JSON object");
+
+  let fallback = "";
+  let mappings: RoutesFile["mappings"] = new Map();
+  const others = new Map<string, string>();
+  for (const [key, value] of members) {
+    if (key.toLowerCase() === fallbackKey) {
+      if (value !== null && typeof value !== "string") return err(`its "${key}" is no string`);
+      fallback = value ?? "";
+    } else if (key.toLowerCase() === mappingsKey) {
+      const parsed = parseMappings(key, value);
+      if (!parsed.ok) return parsed;
+      mappings = parsed.value;
+    } else {
+      others.set(key, JSON.stringify(value));
+    }
+  }
+  return ok({ fallback, mappings, others });
+}
+
+/**
+ * The text of a routes file, byte for byte as mc-router writes it: compact, sorted, no line feed at the end, and escaped as Go's JSON
+ * encoder does it. What mc-router does not know follows.
+ */
+export function routesFileText({ fallback, mappings, others }: RoutesFile): string {
+  const sorted = [...mappings].sort(([a], [b]) => (a < b ? -1 : 1));
+  const text = objectText([
+    [fallbackKey, JSON.stringify(fallback)],
+    [mappingsKey, objectText(sorted.map(([key, backend]) => [key, JSON.stringify(backend)]))],
+    ...others,
+  ]);
+  return likeGo(text);
+}
+
+/** The file with the changes made. An entry that is written differently but means a changed pattern goes. */
+export function withEdits(
+  file: RoutesFile,
+  edits: readonly RouteEdit[],
+  simplifySrv: boolean,
+): RoutesFile {
+  let { fallback } = file;
+  const changed = new Map<string, string | null>();
+  for (const { pattern, address } of edits) {
+    if (pattern.kind === "default") fallback = address?.text ?? "";
+    else changed.set(patternText(pattern), address?.text ?? null);
+  }
+  const kept = [...file.mappings].filter(([key]) => {
+    const pattern = parsePattern(key, simplifySrv);
+    return !pattern.ok || !changed.has(patternText(pattern.value));
+  });
+  const added = [...changed].flatMap(([key, backend]) =>
+    backend === null ? [] : [[key, backend] as const],
+  );
+  return { ...file, fallback, mappings: new Map([...kept, ...added]) };
+}
+
+/** What the file says about who gets which players, by the pattern's text, and the entries that say nothing usable. */
+export function readRoutes(
+  file: RoutesFile,
+  simplifySrv: boolean,
+): { readonly routes: ReadonlyMap<string, Route>; readonly bad: readonly BadEntry[] } {
+  const routes = new Map<string, Route>();
+  const bad: BadEntry[] = [];
+  for (const [key, backend] of file.mappings) {
+    const pattern = parsePattern(key, simplifySrv);
+    const address = parseAddress(backend);
+    if (!pattern.ok) bad.push({ key, reason: `the hostname ${pattern.error}` });
+    if (!address.ok) bad.push({ key, reason: `the address ${address.error}` });
+    if (pattern.ok && address.ok) {
+      routes.set(patternText(pattern.value), toRoute("file", pattern.value, address.value));
+    }
+  }
+  if (file.fallback !== "") {
+    const address = parseAddress(file.fallback);
+    if (address.ok) routes.set("*", toRoute("file", { kind: "default" }, address.value));
+    else bad.push({ key: fallbackKey, reason: `the address ${address.error}` });
+  }
+  return { routes, bad };
+}
+
+/** The route that a file or the API names for a pattern. */
+export const toRoute = (source: "file" | "api", pattern: Pattern, address: Address): Route => ({
+  source,
+  id: patternText(pattern),
+  patterns: [pattern],
+  address,
+  wake: null,
+});
+
+function parseMappings(key: string, value: unknown): Result<RoutesFile["mappings"], string> {
+  if (value === null) return ok(new Map());
+  const members = membersOf(value);
+  if (members === null) return err(`its "${key}" is no object`);
+  const mappings = new Map<string, string>();
+  for (const [hostname, backend] of members) {
+    if (backend !== null && typeof backend !== "string") {
+      return err(`its "${key}" has something else than a string for ${JSON.stringify(hostname)}`);
+    }
+    mappings.set(hostname, backend ?? "");
+  }
+  return ok(mappings);
+}
+
+const membersOf = (value: unknown): readonly (readonly [string, unknown])[] | null =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+    ? Object.entries(value)
+    : null;

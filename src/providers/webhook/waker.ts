@@ -1,0 +1,156 @@
+import type { Deadlines } from "../../base/deadlines.ts";
+import { isSuccess, parseJson } from "../../base/http.ts";
+import { err, ok, type Result } from "../../base/result.ts";
+import { type Address, parseAddress } from "../../routing/address.ts";
+import { type WakeTarget, wakeKey } from "../../routing/route.ts";
+import type { BackendEvent } from "../../wake/event.ts";
+import type { BackendState, Sleeper, Waker } from "../../wake/waker.ts";
+import { createOneAtATime } from "../one-at-a-time.ts";
+import { createRequester, type ServiceAnswer } from "../request.ts";
+
+/** A backend that a webhook starts and stops. */
+export type WebhookTarget = Extract<WakeTarget, { kind: "webhook" }>;
+
+/** What calling a webhook needs. */
+export interface WebhookDeps {
+  readonly url: string;
+  /** Further headers; they win over ours. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** How long it may take to answer, ms. */
+  readonly timeoutMs: number;
+  /** How long a backend may take to accept connections after that, ms. One whole attempt is made in any case. */
+  readonly wakeTimeoutMs: number;
+  /** How long such an attempt may take, ms. */
+  readonly attemptMs: number;
+  readonly deadlines: Deadlines;
+  emit(event: BackendEvent): void;
+}
+
+/** Where a webhook has said that a backend is up. */
+interface Move {
+  readonly address: Address;
+  /** The last "up" has said so; false: an earlier one, and the last one named no address. */
+  readonly isCertain: boolean;
+}
+
+/** As much of an answer as mc-router reads, bytes. */
+const answerLimit = 4096;
+/** mc-router's pauses between two attempts to connect, ms. */
+const firstPauseMs = 500;
+const pauseMs = 1_000;
+
+/**
+ * A waker that calls mc-router's webhook: `POST {"action":"up"|"down","serverAddress":…,"backend":…}`. The answer to "up" may
+ * name the address at which the backend is up, in its member `backend`; it holds until "down".
+ */
+export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
+  const ask = createRequester(deps.deadlines);
+  const headers = requestHeaders(deps.headers);
+  const moves = new Map<string, Move>();
+  /** The "up" that are under way. */
+  const oneStart = createOneAtATime<Result<void, string>>();
+  /** The "down" that are under way: an "up" must not overtake one. */
+  const stopping = new Map<string, Promise<unknown>>();
+  /** The backends whose last "up" failed. */
+  const troubled = new Set<string>();
+
+  async function call(
+    action: "up" | "down",
+    { serverAddress, backend }: WebhookTarget,
+    signal: AbortSignal,
+  ): Promise<Result<ServiceAnswer, string>> {
+    const what = `the webhook's "${action}"`;
+    const body = JSON.stringify({ action, serverAddress, backend });
+    const { url, timeoutMs } = deps;
+    const answered = await ask(
+      { what, url, method: "POST", headers, body, timeoutMs, redirect: "follow", answerLimit },
+      signal,
+    );
+    if (!answered.ok || isSuccess(answered.value.status)) return answered;
+    return err(`${what}: status ${answered.value.status}`);
+  }
+
+  /** An "up" that has been sent is not taken back when the last player who waited leaves: the receiver may be half through. Whoever comes meanwhile shares it. */
+  function start({ target }: Sleeper<WebhookTarget>): Promise<Result<void, string>> {
+    const key = wakeKey(target);
+    return oneStart(key, () => sendUp(key, target));
+  }
+
+  async function sendUp(key: string, target: WebhookTarget): Promise<Result<void, string>> {
+    await stopping.get(key);
+    const called = await call("up", target, new AbortController().signal);
+    const told = called.ok ? readBackend(called.value) : called;
+    if (told.ok) note(key, told.value);
+    judge(target.backend, told);
+    return told.ok ? ok(undefined) : told;
+  }
+
+  function note(key: string, address: Address | null): void {
+    const known = moves.get(key);
+    if (address !== null) moves.set(key, { address, isCertain: true });
+    else if (known !== undefined) moves.set(key, { ...known, isCertain: false });
+  }
+
+  function judge(server: string, told: Result<unknown, string>): void {
+    if (told.ok) {
+      if (troubled.delete(server)) deps.emit({ kind: "webhook-back", server });
+    } else if (!troubled.has(server)) {
+      troubled.add(server);
+      deps.emit({ kind: "webhook-lost", server, reason: told.error });
+    }
+  }
+
+  function look({ target, address }: Sleeper<WebhookTarget>): Promise<BackendState> {
+    const move = moves.get(wakeKey(target));
+    const other = move === undefined || !move.isCertain ? [address] : [];
+    const addresses = move === undefined ? other : [move.address, ...other];
+    return Promise.resolve({ kind: "expected", addresses });
+  }
+
+  async function stop(target: WebhookTarget, signal: AbortSignal): Promise<Result<void, string>> {
+    const key = wakeKey(target);
+    const called = call("down", target, signal);
+    stopping.set(key, called);
+    const answered = await called;
+    stopping.delete(key);
+    if (!answered.ok) return answered;
+    moves.delete(key);
+    return ok(undefined);
+  }
+
+  return {
+    kind: "webhook",
+    asking: "once",
+    timeoutMs: () => Math.max(deps.wakeTimeoutMs, deps.attemptMs),
+    askMs: deps.timeoutMs,
+    pauseMs: (round) => (round === 1 ? firstPauseMs : pauseMs),
+    start,
+    look,
+    moved: (target) => moves.get(wakeKey(target))?.address ?? null,
+    forget: (target) => void moves.delete(wakeKey(target)),
+    canStart: () => true,
+    canStop: () => true,
+    stop,
+  };
+}
+
+/** What the connection itself decides about is not for a configured header to say. */
+function requestHeaders(
+  configured: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const headers = new Headers({ "content-type": "application/json" });
+  for (const [name, value] of Object.entries(configured)) headers.set(name, value);
+  for (const name of ["host", "content-length", "transfer-encoding"]) headers.delete(name);
+  return Object.fromEntries(headers);
+}
+
+/** The address that an answer to "up" names. Whatever has no such member says nothing (null); one that is no address is an error. */
+function readBackend({ text }: ServiceAnswer): Result<Address | null, string> {
+  const body = parseJson(text);
+  if (typeof body !== "object" || body === null) return ok(null);
+  // Go's decoder takes member names in any case, and the last of several.
+  const named = Object.entries(body).findLast(([name]) => name.toLowerCase() === "backend")?.[1];
+  if (typeof named !== "string" || named.trim() === "") return ok(null);
+  const address = parseAddress(named);
+  return address.ok ? address : err(`the webhook's "up": its backend ${address.error}`);
+}
