@@ -7,7 +7,7 @@ import { err } from "../../src/base/result.ts";
 import { type ParsedConfig, parseConfig } from "../../src/config/config.ts";
 import { seedSchema } from "../providers/postgres/seed-schema.ts";
 import { startSwarmEngine } from "../providers/swarm/engine.ts";
-import { startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres/postgres.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "automc-explain-"));
 let postgres: TestPostgres;

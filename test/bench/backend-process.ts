@@ -3,7 +3,7 @@
  * Tells its parent where they listen, and ends with it.
  */
 import type { Socket } from "bun";
-import { frame, readVarint, string } from "../support/wire.ts";
+import { frame, readVarint, string } from "../support/minecraft/wire.ts";
 import { type BackendPorts, greetings, type Role, runningPrefix } from "./jobs.ts";
 
 interface Visit {

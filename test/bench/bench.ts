@@ -4,7 +4,7 @@
  */
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres/postgres.ts";
 import { type Load, startLoad } from "./load.ts";
 import { baseRows, idleRows } from "./memory-rows.ts";
 import { isFast, type MicroRow, microRows } from "./micro.ts";

@@ -2,8 +2,15 @@
  * The players, in a process of their own: what they cost is not counted. Takes jobs from its parent, and ends with it.
  */
 import type { Socket } from "bun";
-import { frame, handshake, intents, loginStart, readVarint, varint } from "../support/wire.ts";
-import { type Order, serveJobs } from "../support/worker.ts";
+import {
+  frame,
+  handshake,
+  intents,
+  loginStart,
+  readVarint,
+  varint,
+} from "../support/minecraft/wire.ts";
+import { type Order, serveJobs } from "../support/process/worker.ts";
 import { hostnameOf, type Jobs } from "./jobs.ts";
 
 interface Player {

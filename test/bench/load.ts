@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { startWorker, type Worker } from "../support/worker.ts";
+import { startWorker, type Worker } from "../support/process/worker.ts";
 import type { BackendPorts, Jobs } from "./jobs.ts";
 
 /** The processes around the program under test: backends behind it, players in front of it. Dispose ends them. */

@@ -9,7 +9,7 @@ import { toHostname } from "../../src/routing/hostname.ts";
 import type { Route } from "../../src/routing/route.ts";
 import { createRouteTable, type RouteTable } from "../../src/routing/table.ts";
 import type { SessionFacts } from "../../src/session/event.ts";
-import { frame, handshake, intents, loginStart } from "../support/wire.ts";
+import { frame, handshake, intents, loginStart } from "../support/minecraft/wire.ts";
 
 /** One function of ours on its own. */
 export interface MicroRow {

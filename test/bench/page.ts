@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { withMarked } from "../support/marked.ts";
+import { withMarked } from "../support/docs/marked.ts";
 import { costText } from "./cost.ts";
 import { type Result, runText, tableText } from "./report.ts";
 

@@ -1,4 +1,4 @@
-import type { TestPostgres } from "../support/postgres.ts";
+import type { TestPostgres } from "../support/postgres/postgres.ts";
 import { greetings, hostnameOf } from "./jobs.ts";
 import type { Load } from "./load.ts";
 import { percentile, rssBytes } from "./measure.ts";

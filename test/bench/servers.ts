@@ -1,6 +1,6 @@
 import schema from "../../src/providers/postgres/schema.sql" with { type: "text" };
 import { seedSchema } from "../providers/postgres/seed-schema.ts";
-import type { TestDatabase, TestPostgres } from "../support/postgres.ts";
+import type { TestDatabase, TestPostgres } from "../support/postgres/postgres.ts";
 
 /** A database with the table `servers`, empty. Dispose removes nothing: the database goes with its server. */
 export interface Servers extends AsyncDisposable {

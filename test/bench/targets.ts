@@ -1,9 +1,9 @@
 import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { requireProgram } from "../support/debian.ts";
-import { laterPort } from "../support/ports.ts";
-import { postgresBinaries, until } from "../support/postgres.ts";
+import { laterPort } from "../support/net/ports.ts";
+import { postgresBinaries, until } from "../support/postgres/postgres.ts";
+import { requireProgram } from "../support/process/debian.ts";
 import { type BackendPorts, hostnameOf, type Role, roles } from "./jobs.ts";
 import { childrenOf } from "./measure.ts";
 

@@ -1,5 +1,5 @@
-import { laterPort } from "../support/ports.ts";
-import type { TestPostgres } from "../support/postgres.ts";
+import { laterPort } from "../support/net/ports.ts";
+import type { TestPostgres } from "../support/postgres/postgres.ts";
 import { hostnameOf, runningPrefix } from "./jobs.ts";
 import type { Load } from "./load.ts";
 import { median, rssBytes } from "./measure.ts";

@@ -4,7 +4,7 @@ import { type Config, parseConfig } from "../../src/config/config.ts";
 import { type Issue, issueText, type Variables } from "../../src/config/environment.ts";
 import { findSetting, namesOf, settings } from "../../src/config/reference.ts";
 import { patternText } from "../../src/routing/pattern.ts";
-import { rangeOf } from "../support/addresses.ts";
+import { rangeOf } from "../support/net/addresses.ts";
 import { settingsReader } from "../support/settings.ts";
 
 const password = "hunter2";

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { reserveClosedPort } from "../support/ports.ts";
+import { reserveClosedPort } from "../support/net/ports.ts";
 
 const root = join(import.meta.dir, "../..");
 

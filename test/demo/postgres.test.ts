@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 // biome-ignore lint/correctness/noUndeclaredDependencies: the very package that src uses
 import postgres from "postgres";
-import { own } from "../support/postgres.ts";
+import { own } from "../support/postgres/postgres.ts";
 import { type PostgresOrigin, startDemoPostgres } from "./postgres.ts";
 
 const origins: readonly { readonly name: string; readonly origin: PostgresOrigin }[] = [

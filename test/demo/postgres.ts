@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 // biome-ignore lint/correctness/noUndeclaredDependencies: the very package that src uses
 import postgres from "postgres";
-import { freePort, own, run, writeOwned } from "../support/postgres.ts";
+import { freePort, own, run, writeOwned } from "../support/postgres/postgres.ts";
 import { installedBinaries, packagedBinaries } from "./postgres-binaries.ts";
 
 /** A private PostgreSQL server on 127.0.0.1 that asks for a password. Dispose ends it and closes its client; its files are left to whoever made the folder. */

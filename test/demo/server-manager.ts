@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ControlPlane, startControlPlane } from "../support/control-plane.ts";
-import { startMinecraftServer } from "../support/minecraft.ts";
-import { type ClosedPort, reserveClosedPort } from "../support/ports.ts";
-import { startWorld, type World } from "../support/world.ts";
+import { startMinecraftServer } from "../support/minecraft/minecraft.ts";
+import { startWorld, type World } from "../support/minecraft/world.ts";
+import { type ClosedPort, reserveClosedPort } from "../support/net/ports.ts";
+import { type ControlPlane, startControlPlane } from "../support/process/control-plane.ts";
 import type { DemoPostgres } from "./postgres.ts";
 import { seconds, type Timeline } from "./timeline.ts";
 

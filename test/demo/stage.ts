@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { own } from "../support/postgres.ts";
-import { runRouter } from "../support/router.ts";
+import { own } from "../support/postgres/postgres.ts";
+import { runRouter } from "../support/process/router.ts";
 import { type DemoPostgres, startDemoPostgres } from "./postgres.ts";
 import { type DemoRouter, startDemoRouter } from "./router.ts";
 import { plans, type ServerManager, startServerManager } from "./server-manager.ts";

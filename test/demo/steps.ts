@@ -1,7 +1,7 @@
-import { type GameSession, join, pingServer, protocolOf } from "../support/minecraft.ts";
-import { connectPlayer } from "../support/player.ts";
-import { handshake, intents, statusRequest } from "../support/wire.ts";
-import { type Bot, sendBot } from "../support/world.ts";
+import { type GameSession, join, pingServer, protocolOf } from "../support/minecraft/minecraft.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
+import { handshake, intents, statusRequest } from "../support/minecraft/wire.ts";
+import { type Bot, sendBot } from "../support/minecraft/world.ts";
 import { changeMs, expectEqual, expectSoon, Unexpected } from "./expectation.ts";
 import { motd, type Stage } from "./stage.ts";
 import { seconds } from "./timeline.ts";

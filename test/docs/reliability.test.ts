@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { promises } from "../support/reliability.ts";
+import { promises } from "../support/docs/reliability.ts";
 
 const root = join(import.meta.dir, "../..");
 

@@ -2,15 +2,15 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { echo, sending, startBackend } from "../support/backend.ts";
-import { complaints, noQueue, startNetwork } from "../support/e2e-network.ts";
-import { join as joinServer, startMinecraftServer } from "../support/minecraft.ts";
-import { firstWord } from "../support/player.ts";
-import { laterPort } from "../support/ports.ts";
-import { startPostgres, until } from "../support/postgres.ts";
-import { runRouter, startRouter } from "../support/router.ts";
-import { openTcpGate } from "../support/tcp-gate.ts";
-import { offlineUuid } from "../support/wire.ts";
+import { join as joinServer, startMinecraftServer } from "../support/minecraft/minecraft.ts";
+import { firstWord } from "../support/minecraft/player.ts";
+import { offlineUuid } from "../support/minecraft/wire.ts";
+import { echo, sending, startBackend } from "../support/net/backend.ts";
+import { laterPort } from "../support/net/ports.ts";
+import { openTcpGate } from "../support/net/tcp-gate.ts";
+import { startPostgres, until } from "../support/postgres/postgres.ts";
+import { complaints, noQueue, startNetwork } from "../support/process/e2e-network.ts";
+import { runRouter, startRouter } from "../support/process/router.ts";
 
 // A start without Postgres waits 5 s for its routes.
 setDefaultTimeout(60_000);

@@ -1,10 +1,5 @@
 import { expect, test } from "bun:test";
-import { echo, startBackend } from "../support/backend.ts";
-import { complaints, linesOf, noQueue } from "../support/e2e-network.ts";
-import type { Peer } from "../support/peer.ts";
-import { connectPlayer } from "../support/player.ts";
-import { until } from "../support/postgres.ts";
-import { type Router, startRouter } from "../support/router.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
 import {
   frame,
   handshake,
@@ -14,7 +9,12 @@ import {
   string,
   u16,
   varint,
-} from "../support/wire.ts";
+} from "../support/minecraft/wire.ts";
+import { echo, startBackend } from "../support/net/backend.ts";
+import type { Peer } from "../support/net/peer.ts";
+import { until } from "../support/postgres/postgres.ts";
+import { complaints, linesOf, noQueue } from "../support/process/e2e-network.ts";
+import { type Router, startRouter } from "../support/process/router.ts";
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(" ", ""), "hex");
 

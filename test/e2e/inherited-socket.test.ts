@@ -2,10 +2,10 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { echo, startBackend } from "../support/backend.ts";
-import { connectPlayer } from "../support/player.ts";
-import { until } from "../support/postgres.ts";
-import { login } from "../support/wire.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
+import { login } from "../support/minecraft/wire.ts";
+import { echo, startBackend } from "../support/net/backend.ts";
+import { until } from "../support/postgres/postgres.ts";
 
 const binary = join(import.meta.dir, "../../dist/automc-router");
 const folder = mkdtempSync(join(tmpdir(), "automc-inherited-"));

@@ -1,6 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { echo, startBackend, status } from "../support/backend.ts";
-import { complaints, noQueue, sessionEnd } from "../support/e2e-network.ts";
 import {
   type JoinOutcome,
   join,
@@ -8,13 +6,9 @@ import {
   protocolOf,
   startMinecraftServer,
   versions,
-} from "../support/minecraft.ts";
-import { startSessionService } from "../support/online-mode.ts";
-import type { Peer } from "../support/peer.ts";
-import { connectPlayer } from "../support/player.ts";
-import { reserveClosedPort } from "../support/ports.ts";
-import { until } from "../support/postgres.ts";
-import { startRouter } from "../support/router.ts";
+} from "../support/minecraft/minecraft.ts";
+import { startSessionService } from "../support/minecraft/online-mode.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
 import {
   handshake,
   intents,
@@ -25,8 +19,14 @@ import {
   ping,
   statusRequest,
   statusResponse,
-} from "../support/wire.ts";
-import { sendBot, startWorld } from "../support/world.ts";
+} from "../support/minecraft/wire.ts";
+import { sendBot, startWorld } from "../support/minecraft/world.ts";
+import { echo, startBackend, status } from "../support/net/backend.ts";
+import type { Peer } from "../support/net/peer.ts";
+import { reserveClosedPort } from "../support/net/ports.ts";
+import { until } from "../support/postgres/postgres.ts";
+import { complaints, noQueue, sessionEnd } from "../support/process/e2e-network.ts";
+import { startRouter } from "../support/process/router.ts";
 
 /** The session of somebody who must have joined. */
 function inGame(outcome: JoinOutcome) {

@@ -1,14 +1,19 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { echo, startBackend } from "../support/backend.ts";
-import { startControlPlane } from "../support/control-plane.ts";
-import { linesOf, noQueue, sessionEnd, startNetwork } from "../support/e2e-network.ts";
-import { join, startMinecraftServer } from "../support/minecraft.ts";
-import type { Peer } from "../support/peer.ts";
-import { connectPlayer, disconnectText, firstWord, waitThroughHold } from "../support/player.ts";
-import { reserveClosedPort } from "../support/ports.ts";
-import { startPostgres, type TestPostgres, until } from "../support/postgres.ts";
-import { type Router, runRouter, startRouter } from "../support/router.ts";
-import { login, pluginNotUnderstood } from "../support/wire.ts";
+import { join, startMinecraftServer } from "../support/minecraft/minecraft.ts";
+import {
+  connectPlayer,
+  disconnectText,
+  firstWord,
+  waitThroughHold,
+} from "../support/minecraft/player.ts";
+import { login, pluginNotUnderstood } from "../support/minecraft/wire.ts";
+import { echo, startBackend } from "../support/net/backend.ts";
+import type { Peer } from "../support/net/peer.ts";
+import { reserveClosedPort } from "../support/net/ports.ts";
+import { startPostgres, type TestPostgres, until } from "../support/postgres/postgres.ts";
+import { startControlPlane } from "../support/process/control-plane.ts";
+import { linesOf, noQueue, sessionEnd, startNetwork } from "../support/process/e2e-network.ts";
+import { type Router, runRouter, startRouter } from "../support/process/router.ts";
 
 // Real joins, on a machine that is busy with something else.
 setDefaultTimeout(60_000);

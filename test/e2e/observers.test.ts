@@ -1,15 +1,15 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { echo, startBackend } from "../support/backend.ts";
-import { linesOf, noQueue, sessionEnd } from "../support/e2e-network.ts";
-import { startInfluxDb } from "../support/influxdb.ts";
-import { join, startMinecraftServer } from "../support/minecraft.ts";
-import { receiveNotices } from "../support/notices.ts";
-import { connectPlayer, disconnectText } from "../support/player.ts";
-import { laterPort } from "../support/ports.ts";
-import { until } from "../support/postgres.ts";
-import { promtool } from "../support/prometheus.ts";
-import { type Router, startRouter } from "../support/router.ts";
-import { login, offlineUuid } from "../support/wire.ts";
+import { join, startMinecraftServer } from "../support/minecraft/minecraft.ts";
+import { connectPlayer, disconnectText } from "../support/minecraft/player.ts";
+import { login, offlineUuid } from "../support/minecraft/wire.ts";
+import { echo, startBackend } from "../support/net/backend.ts";
+import { laterPort } from "../support/net/ports.ts";
+import { until } from "../support/postgres/postgres.ts";
+import { linesOf, noQueue, sessionEnd } from "../support/process/e2e-network.ts";
+import { startInfluxDb } from "../support/process/influxdb.ts";
+import { receiveNotices } from "../support/process/notices.ts";
+import { promtool } from "../support/process/prometheus.ts";
+import { type Router, startRouter } from "../support/process/router.ts";
 
 // Real servers and a real InfluxDB, on a machine that is busy with something else.
 setDefaultTimeout(60_000);

@@ -11,18 +11,17 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { echo, startBackend } from "../support/backend.ts";
-import { startControlPlane } from "../support/control-plane.ts";
-import { linesOf, noQueue, sessionEnd, startNetwork } from "../support/e2e-network.ts";
-
-import { openPipe, startBareRouter, untilOpen } from "../support/e2e-process.ts";
-import type { Peer } from "../support/peer.ts";
-import { connectPlayer, disconnectText, waitThroughHold } from "../support/player.ts";
-import { laterPort, reserveClosedPort } from "../support/ports.ts";
-import { startPostgres, type TestPostgres, until } from "../support/postgres.ts";
-import { type Router, runRouter, startRouter } from "../support/router.ts";
-import { openTcpGate } from "../support/tcp-gate.ts";
-import { login, offlineUuid } from "../support/wire.ts";
+import { connectPlayer, disconnectText, waitThroughHold } from "../support/minecraft/player.ts";
+import { login, offlineUuid } from "../support/minecraft/wire.ts";
+import { echo, startBackend } from "../support/net/backend.ts";
+import type { Peer } from "../support/net/peer.ts";
+import { laterPort, reserveClosedPort } from "../support/net/ports.ts";
+import { openTcpGate } from "../support/net/tcp-gate.ts";
+import { startPostgres, type TestPostgres, until } from "../support/postgres/postgres.ts";
+import { startControlPlane } from "../support/process/control-plane.ts";
+import { linesOf, noQueue, sessionEnd, startNetwork } from "../support/process/e2e-network.ts";
+import { openPipe, startBareRouter, untilOpen } from "../support/process/e2e-process.ts";
+import { type Router, runRouter, startRouter } from "../support/process/router.ts";
 
 let postgres: TestPostgres;
 const folder = mkdtempSync(join(tmpdir(), "automc-process-"));

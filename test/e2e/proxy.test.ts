@@ -1,5 +1,9 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type Backend, echo, startBackend } from "../support/backend.ts";
+import { join, startMinecraftServer } from "../support/minecraft/minecraft.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
+import { login } from "../support/minecraft/wire.ts";
+import { type Backend, echo, startBackend } from "../support/net/backend.ts";
+import { startPostgres, until } from "../support/postgres/postgres.ts";
 import {
   complaints,
   insertRows,
@@ -8,13 +12,9 @@ import {
   printedSchema,
   sessionEnd,
   startNetwork,
-} from "../support/e2e-network.ts";
-import { startHaproxy } from "../support/haproxy.ts";
-import { join, startMinecraftServer } from "../support/minecraft.ts";
-import { connectPlayer } from "../support/player.ts";
-import { startPostgres, until } from "../support/postgres.ts";
-import { type Router, startRouter } from "../support/router.ts";
-import { login } from "../support/wire.ts";
+} from "../support/process/e2e-network.ts";
+import { startHaproxy } from "../support/process/haproxy.ts";
+import { type Router, startRouter } from "../support/process/router.ts";
 
 // Real HAProxies and real joins, on a machine that is busy with something else.
 setDefaultTimeout(60_000);

@@ -10,13 +10,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Backend, echo, sending, startBackend } from "../support/backend.ts";
-import { complaints, linesOf, noQueue } from "../support/e2e-network.ts";
-import type { Peer } from "../support/peer.ts";
-import { connectPlayer } from "../support/player.ts";
-import { until } from "../support/postgres.ts";
-import { type Router, runRouter, startRouter } from "../support/router.ts";
-import { login } from "../support/wire.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
+import { login } from "../support/minecraft/wire.ts";
+import { type Backend, echo, sending, startBackend } from "../support/net/backend.ts";
+import type { Peer } from "../support/net/peer.ts";
+import { until } from "../support/postgres/postgres.ts";
+import { complaints, linesOf, noQueue } from "../support/process/e2e-network.ts";
+import { type Router, runRouter, startRouter } from "../support/process/router.ts";
 
 // The file is left alone for 5 s before it is read again.
 setDefaultTimeout(60_000);

@@ -3,8 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { seedSchema } from "../providers/postgres/seed-schema.ts";
-import { type Backend, echo, startBackend } from "../support/backend.ts";
-import { startControlPlane } from "../support/control-plane.ts";
+import { join, startMinecraftServer } from "../support/minecraft/minecraft.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
+import { handshake, intents, login } from "../support/minecraft/wire.ts";
+import { type Backend, echo, startBackend } from "../support/net/backend.ts";
+import { startPostgres, type TestPostgres, until } from "../support/postgres/postgres.ts";
+import { startControlPlane } from "../support/process/control-plane.ts";
 import {
   complaints,
   insertRows,
@@ -13,12 +17,8 @@ import {
   printedSchema,
   sessionEnd,
   startNetwork,
-} from "../support/e2e-network.ts";
-import { join, startMinecraftServer } from "../support/minecraft.ts";
-import { connectPlayer } from "../support/player.ts";
-import { startPostgres, type TestPostgres, until } from "../support/postgres.ts";
-import { type Router, startRouter } from "../support/router.ts";
-import { handshake, intents, login } from "../support/wire.ts";
+} from "../support/process/e2e-network.ts";
+import { type Router, startRouter } from "../support/process/router.ts";
 
 let postgres: TestPostgres;
 /** Three servers that say their own name to everybody who comes. */

@@ -1,21 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { seedSchema } from "../providers/postgres/seed-schema.ts";
-import { type Behaviour, startBackend } from "../support/backend.ts";
-import { type Misbehaviour, startControlPlane } from "../support/control-plane.ts";
 import {
-  complaints,
-  linesOf,
-  type Network,
-  type ServerRow,
-  sessionEnd,
-  startNetwork,
-} from "../support/e2e-network.ts";
-
-import { join, pingServer, protocolOf, startMinecraftServer } from "../support/minecraft.ts";
-import type { Peer } from "../support/peer.ts";
-import { connectPlayer, disconnectText, waitThroughHold } from "../support/player.ts";
-import { laterPort, reserveClosedPort } from "../support/ports.ts";
-import { startPostgres, type TestPostgres, until } from "../support/postgres.ts";
+  join,
+  pingServer,
+  protocolOf,
+  startMinecraftServer,
+} from "../support/minecraft/minecraft.ts";
+import { connectPlayer, disconnectText, waitThroughHold } from "../support/minecraft/player.ts";
 import {
   handshake,
   intents,
@@ -29,7 +20,20 @@ import {
   readVarint,
   statusRequest,
   statusResponse,
-} from "../support/wire.ts";
+} from "../support/minecraft/wire.ts";
+import { type Behaviour, startBackend } from "../support/net/backend.ts";
+import type { Peer } from "../support/net/peer.ts";
+import { laterPort, reserveClosedPort } from "../support/net/ports.ts";
+import { startPostgres, type TestPostgres, until } from "../support/postgres/postgres.ts";
+import { type Misbehaviour, startControlPlane } from "../support/process/control-plane.ts";
+import {
+  complaints,
+  linesOf,
+  type Network,
+  type ServerRow,
+  sessionEnd,
+  startNetwork,
+} from "../support/process/e2e-network.ts";
 
 let postgres: TestPostgres;
 beforeAll(async () => {

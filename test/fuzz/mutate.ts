@@ -1,5 +1,5 @@
 import type { Dice } from "../support/dice.ts";
-import { malformed, wellFormed } from "../support/malformed.ts";
+import { malformed, wellFormed } from "../support/minecraft/malformed.ts";
 import {
   frame,
   handshake,
@@ -9,7 +9,7 @@ import {
   string,
   u16,
   varint,
-} from "../support/wire.ts";
+} from "../support/minecraft/wire.ts";
 
 const bytes = (text: string): Buffer => Buffer.from(text, "latin1");
 const utf16 = (text: string): Buffer => Buffer.from(text, "utf16le").swap16();

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { parseOpening } from "../../src/protocol/opening.ts";
 import type { Parsed } from "../../src/protocol/parsed.ts";
 import type { readProxyHeader } from "../../src/protocol/proxy-header.ts";
-import { readHandshake } from "../support/wire.ts";
+import { readHandshake } from "../support/minecraft/wire.ts";
 
 /** The parsers of what a client says first; given as they are, since the fuzzer imports them in a way of its own. */
 export interface Parsers {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type ClientLimitsDeps, createClientLimits } from "../../src/limits/client-limits.ts";
-import { addressSetOf } from "../support/addresses.ts";
+import { addressSetOf } from "../support/net/addresses.ts";
 
 /** Limits on a clock that the test moves: 4 connections a second, 3 of them at a time, 1 login a second; 10.0.0.0/8 is exempt. */
 function bench(options: Partial<ClientLimitsDeps> = {}) {

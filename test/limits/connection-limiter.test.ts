@@ -4,7 +4,7 @@ import {
   type ConnectionLimiterDeps,
   createConnectionLimiter,
 } from "../../src/limits/connection-limiter.ts";
-import { addressSetOf } from "../support/addresses.ts";
+import { addressSetOf } from "../support/net/addresses.ts";
 
 /** A limiter with 5 places, 3 of them for those who have said nothing yet, and 2 for each address. */
 function bench(options: Partial<Pick<ConnectionLimiterDeps, "proxies" | "places">> = {}) {

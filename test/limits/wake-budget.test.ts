@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { createWakeBudget, type WakeBudgetDeps } from "../../src/limits/wake-budget.ts";
-import { addressSetOf } from "../support/addresses.ts";
+import { addressSetOf } from "../support/net/addresses.ts";
 
 const minuteMs = 60_000;
 

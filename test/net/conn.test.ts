@@ -26,8 +26,8 @@ import {
   settled,
   startLinkBench,
   until,
-} from "../support/net-link.ts";
-import type { Peer } from "../support/peer.ts";
+} from "../support/net/net-link.ts";
+import type { Peer } from "../support/net/peer.ts";
 
 let bench: LinkBench;
 beforeEach(() => {

@@ -6,12 +6,12 @@ import { createEgress, type Egress } from "../../src/limits/egress.ts";
 import { abort, type Conn, more, peek, send } from "../../src/net/conn.ts";
 import { createDialer, type Dialer, type DialFailure } from "../../src/net/dial.ts";
 import type { Resolver } from "../../src/net/resolve.ts";
-import { type Backend, echo, sending, silent, startBackend } from "../support/backend.ts";
-import { anywhere, egressRanges } from "../support/egress.ts";
-import { type Child, startChild } from "../support/net-child.ts";
-import { fixedResolver, never, settled, until } from "../support/net-link.ts";
-import { countDescriptors, countSocketsTo } from "../support/net-proc.ts";
-import { reserveClosedPort } from "../support/ports.ts";
+import { type Backend, echo, sending, silent, startBackend } from "../support/net/backend.ts";
+import { anywhere, egressRanges } from "../support/net/egress.ts";
+import { type Child, startChild } from "../support/net/net-child.ts";
+import { fixedResolver, never, settled, until } from "../support/net/net-link.ts";
+import { countDescriptors, countSocketsTo } from "../support/net/net-proc.ts";
+import { reserveClosedPort } from "../support/net/ports.ts";
 
 const deadlines = createDeadlines();
 const dialled: Conn[] = [];

@@ -2,12 +2,12 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { createDeadlines } from "../../src/base/deadlines.ts";
 import { type Conn, close, localEndpoint, more, peek, send } from "../../src/net/conn.ts";
 import { type Listener, type ListenOptions, listen } from "../../src/net/listen.ts";
-import type { Behaviour } from "../support/backend.ts";
-import { startChild } from "../support/net-child.ts";
-import { type Link, startLinkBench, until } from "../support/net-link.ts";
-import { countDescriptors } from "../support/net-proc.ts";
-import { connectPlayer } from "../support/player.ts";
-import { relayed } from "../support/relayed.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
+import type { Behaviour } from "../support/net/backend.ts";
+import { startChild } from "../support/net/net-child.ts";
+import { type Link, startLinkBench, until } from "../support/net/net-link.ts";
+import { countDescriptors } from "../support/net/net-proc.ts";
+import { relayed } from "../support/net/relayed.ts";
 
 const opened: (Listener & { readonly clients: Conn[] })[] = [];
 afterEach(() => {
@@ -99,7 +99,7 @@ describe("a port that is shared", () => {
 
 /** Clients that connect and reset at once. Runs to its end while nothing here is accepted: they wait in the backlog. */
 function resetStorm(port: number, count: number): void {
-  const program = `${import.meta.dir}/../support/net-reset-storm.ts`;
+  const program = `${import.meta.dir}/../support/net/net-reset-storm.ts`;
   const child = Bun.spawnSync([process.execPath, program, String(port), String(count)]);
   expect(child.exitCode).toBe(0);
 }

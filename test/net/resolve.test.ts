@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createResolver, literal } from "../../src/net/resolve.ts";
-import { type DnsRecord, startDnsServer } from "../support/dns.ts";
+import { type DnsRecord, startDnsServer } from "../support/net/dns.ts";
 
 const forever = new AbortController().signal;
 

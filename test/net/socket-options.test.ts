@@ -4,8 +4,8 @@ import { createDeadlines } from "../../src/base/deadlines.ts";
 import { keepAlive } from "../../src/net/conn.ts";
 import { backlogOf, setUserTimeout } from "../../src/net/socket-options.ts";
 import { libc } from "../../src/system/libc.ts";
-import { echo } from "../support/backend.ts";
-import { startLinkBench } from "../support/net-link.ts";
+import { echo } from "../support/net/backend.ts";
+import { startLinkBench } from "../support/net/net-link.ts";
 
 const listeners: { stop(): void }[] = [];
 afterEach(() => {

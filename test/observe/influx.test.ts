@@ -5,9 +5,9 @@ import {
   type InfluxEvent,
   type InfluxRecorder,
 } from "../../src/observe/influx.ts";
-import { startInfluxDb } from "../support/influxdb.ts";
-import { freePort } from "../support/postgres.ts";
-import { until } from "../support/session-clock.ts";
+import { freePort } from "../support/postgres/postgres.ts";
+import { startInfluxDb } from "../support/process/influxdb.ts";
+import { until } from "../support/session/session-clock.ts";
 
 const never = (): AbortSignal => new AbortController().signal;
 

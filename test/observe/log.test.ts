@@ -5,9 +5,6 @@ import { createLog, type LogDeps } from "../../src/observe/log.ts";
 import type { Claim } from "../../src/routing/table.ts";
 import type { SessionFacts } from "../../src/session/event.ts";
 import { answered, dropped, type Outcome } from "../../src/session/outcome.ts";
-import { silent, startBackend } from "../support/backend.ts";
-import { until } from "../support/session-clock.ts";
-import { route, startSessions } from "../support/session-world.ts";
 import {
   frame,
   handshake,
@@ -16,7 +13,10 @@ import {
   login,
   statusRequest,
   varint,
-} from "../support/wire.ts";
+} from "../support/minecraft/wire.ts";
+import { silent, startBackend } from "../support/net/backend.ts";
+import { until } from "../support/session/session-clock.ts";
+import { route, startSessions } from "../support/session/session-world.ts";
 
 /** A log and the lines that it has written. */
 function logTo(deps: Partial<LogDeps> = {}) {

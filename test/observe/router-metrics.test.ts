@@ -9,8 +9,8 @@ import {
 import { parsePattern } from "../../src/routing/pattern.ts";
 import type { Changes, Claim } from "../../src/routing/table.ts";
 import { answered, dropped } from "../../src/session/outcome.ts";
-import { ended, holding, relaying } from "../support/session-events.ts";
-import { route } from "../support/session-world.ts";
+import { ended, holding, relaying } from "../support/session/session-events.ts";
+import { route } from "../support/session/session-world.ts";
 
 const readings: RouterReadings = {
   sessions: () => 5,

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { RouterEvent } from "../../src/observe/events.ts";
 import { createServiceStatus } from "../../src/observe/service-status.ts";
-import { ended, holding, relaying } from "../support/session-events.ts";
+import { ended, holding, relaying } from "../support/session/session-events.ts";
 
 const live = (mode: "notify" | "poll"): RouterEvent => ({
   kind: "source-live",

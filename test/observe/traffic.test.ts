@@ -7,7 +7,14 @@ import { createTraffic, errorType } from "../../src/observe/traffic.ts";
 import { parseOpening } from "../../src/protocol/opening.ts";
 import type { SessionEvent, SessionFacts } from "../../src/session/event.ts";
 import { answered, dropped, type Outcome } from "../../src/session/outcome.ts";
-import { accepted, ended, facts, holding, relayed, relaying } from "../support/session-events.ts";
+import {
+  accepted,
+  ended,
+  facts,
+  holding,
+  relayed,
+  relaying,
+} from "../support/session/session-events.ts";
 
 const steve = 'player_name="Steve",player_uuid="069a79f4-44e9-4726-a5be-fca90e38aaf5"';
 const steveTags = "player_name=Steve,player_uuid=069a79f4-44e9-4726-a5be-fca90e38aaf5";

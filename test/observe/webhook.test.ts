@@ -10,11 +10,11 @@ import {
 import type { Claim } from "../../src/routing/table.ts";
 import type { SessionFacts } from "../../src/session/event.ts";
 import { answered, dropped, type Outcome } from "../../src/session/outcome.ts";
-import { startBackend } from "../support/backend.ts";
-import { reserveClosedPort } from "../support/ports.ts";
-import { until } from "../support/session-clock.ts";
-import { route, startSessions } from "../support/session-world.ts";
-import { handshake, intents, login } from "../support/wire.ts";
+import { handshake, intents, login } from "../support/minecraft/wire.ts";
+import { startBackend } from "../support/net/backend.ts";
+import { reserveClosedPort } from "../support/net/ports.ts";
+import { until } from "../support/session/session-clock.ts";
+import { route, startSessions } from "../support/session/session-world.ts";
 
 /** What a receiver got, as text. */
 interface Receiver extends AsyncDisposable {

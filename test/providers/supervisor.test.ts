@@ -4,7 +4,7 @@ import { toHostname } from "../../src/routing/hostname.ts";
 import type { SourceName } from "../../src/routing/route.ts";
 import type { Publish, RouteSource } from "../../src/routing/source.ts";
 import { createRouteTable } from "../../src/routing/table.ts";
-import { route } from "../support/session-world.ts";
+import { route } from "../support/session/session-world.ts";
 
 /** A source that does what the test says, when the test says it. */
 function puppet(name: SourceName) {

@@ -1,9 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { silent, startBackend, status } from "../support/backend.ts";
-import { startControlPlane } from "../support/control-plane.ts";
-import { reserveClosedPort } from "../support/ports.ts";
-import { advanceUntil, manualDeadlines, until } from "../support/session-clock.ts";
-import { route, type SessionWorldOptions, startSessions } from "../support/session-world.ts";
 import {
   frame,
   handshake,
@@ -14,7 +9,16 @@ import {
   readLegacyAnswer,
   statusRequest,
   statusResponse,
-} from "../support/wire.ts";
+} from "../support/minecraft/wire.ts";
+import { silent, startBackend, status } from "../support/net/backend.ts";
+import { reserveClosedPort } from "../support/net/ports.ts";
+import { startControlPlane } from "../support/process/control-plane.ts";
+import { advanceUntil, manualDeadlines, until } from "../support/session/session-clock.ts";
+import {
+  route,
+  type SessionWorldOptions,
+  startSessions,
+} from "../support/session/session-world.ts";
 
 const asleepText = 'Zzz … <b>"§6&\u2028';
 /** mc-router's key order and escapes. */

@@ -6,10 +6,17 @@ import { nowhere } from "../../src/routing/address.ts";
 import type { Motd, Route } from "../../src/routing/route.ts";
 import type { Waker } from "../../src/wake/waker.ts";
 import { createWakes } from "../../src/wake/wakes.ts";
-import { silent, startBackend, status } from "../support/backend.ts";
-import { reserveClosedPort } from "../support/ports.ts";
-import { freeBudget, realDialer, route, startSessions } from "../support/session-world.ts";
-import { handshake, intents, login, ping, statusRequest, statusResponse } from "../support/wire.ts";
+import {
+  handshake,
+  intents,
+  login,
+  ping,
+  statusRequest,
+  statusResponse,
+} from "../support/minecraft/wire.ts";
+import { silent, startBackend, status } from "../support/net/backend.ts";
+import { reserveClosedPort } from "../support/net/ports.ts";
+import { freeBudget, realDialer, route, startSessions } from "../support/session/session-world.ts";
 
 /** A waker of containers that never come up. */
 const idleWaker: Waker<DockerTarget> = {

@@ -10,10 +10,16 @@ import {
   releaseHold,
   stopHold,
 } from "../../src/session/hold.ts";
-import type { Peer } from "../support/peer.ts";
-import { connectPlayer } from "../support/player.ts";
-import { manualDeadlines, until } from "../support/session-clock.ts";
-import { frame, pluginNotUnderstood, pluginRequest, readVarint, varint } from "../support/wire.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
+import {
+  frame,
+  pluginNotUnderstood,
+  pluginRequest,
+  readVarint,
+  varint,
+} from "../support/minecraft/wire.ts";
+import type { Peer } from "../support/net/peer.ts";
+import { manualDeadlines, until } from "../support/session/session-clock.ts";
 
 const firstId = 0x4000_0000;
 const channel = "automc:hold";

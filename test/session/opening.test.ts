@@ -1,7 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { silent, startBackend } from "../support/backend.ts";
-import { advanceUntil, manualDeadlines } from "../support/session-clock.ts";
-import { route, startSessions } from "../support/session-world.ts";
 import {
   frame,
   handshake,
@@ -11,7 +8,10 @@ import {
   readLegacyAnswer,
   string,
   varint,
-} from "../support/wire.ts";
+} from "../support/minecraft/wire.ts";
+import { silent, startBackend } from "../support/net/backend.ts";
+import { advanceUntil, manualDeadlines } from "../support/session/session-clock.ts";
+import { route, startSessions } from "../support/session/session-world.ts";
 
 const shake = (intent: number, host = "a.example.com"): Buffer =>
   handshake({ protocol: 774, host, port: 25565, intent });

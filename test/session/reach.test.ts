@@ -1,19 +1,19 @@
 import { describe, expect, test } from "bun:test";
 import { createDeadlines } from "../../src/base/deadlines.ts";
 import { peek } from "../../src/net/conn.ts";
-import { type Behaviour, sending, silent, startBackend } from "../support/backend.ts";
-import { startControlPlane } from "../support/control-plane.ts";
-import type { Peer } from "../support/peer.ts";
-import { disconnectText, waitThroughHold } from "../support/player.ts";
-import { advanceUntil, manualDeadlines, until } from "../support/session-clock.ts";
+import { disconnectText, waitThroughHold } from "../support/minecraft/player.ts";
+import { frame, login, pluginNotUnderstood, readVarint } from "../support/minecraft/wire.ts";
+import { type Behaviour, sending, silent, startBackend } from "../support/net/backend.ts";
+import type { Peer } from "../support/net/peer.ts";
+import { startControlPlane } from "../support/process/control-plane.ts";
+import { advanceUntil, manualDeadlines, until } from "../support/session/session-clock.ts";
 import {
   realDialer,
   route,
   type SessionWorldOptions,
   sleepingBackend,
   startSessions,
-} from "../support/session-world.ts";
-import { frame, login, pluginNotUnderstood, readVarint } from "../support/wire.ts";
+} from "../support/session/session-world.ts";
 
 const opening = login({ host: "a.example.com", name: "Steve" });
 const later = frame(0x01, Buffer.from("what the client says to its backend"));

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { SessionEvent } from "../../src/session/event.ts";
 import { createRefusals } from "../../src/session/refusals.ts";
-import { manualDeadlines } from "../support/session-clock.ts";
+import { manualDeadlines } from "../support/session/session-clock.ts";
 
 test("each one counts, and one event every ten seconds tells of all of a kind", () => {
   const clock = manualDeadlines();

@@ -1,9 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { echo, sending, silent, startBackend } from "../support/backend.ts";
-import { startControlPlane } from "../support/control-plane.ts";
-import { disconnectText } from "../support/player.ts";
-import { reserveClosedPort } from "../support/ports.ts";
-import { route, startSessions } from "../support/session-world.ts";
+import { disconnectText } from "../support/minecraft/player.ts";
 import {
   frame,
   handshake,
@@ -13,7 +9,11 @@ import {
   loginDisconnect,
   loginStart,
   statusRequest,
-} from "../support/wire.ts";
+} from "../support/minecraft/wire.ts";
+import { echo, sending, silent, startBackend } from "../support/net/backend.ts";
+import { reserveClosedPort } from "../support/net/ports.ts";
+import { startControlPlane } from "../support/process/control-plane.ts";
+import { route, startSessions } from "../support/session/session-world.ts";
 
 const uuid = "5627dd98-e6be-3c21-b8a8-e92344183641";
 

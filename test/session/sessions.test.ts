@@ -2,13 +2,13 @@ import { describe, expect, test } from "bun:test";
 import { createAcceptQueue } from "../../src/limits/accept-queue.ts";
 import { createRouteTable } from "../../src/routing/table.ts";
 import type { SessionEvent } from "../../src/session/event.ts";
-import { echo, silent, startBackend } from "../support/backend.ts";
-import { startControlPlane } from "../support/control-plane.ts";
-import type { Peer } from "../support/peer.ts";
-import { disconnectText } from "../support/player.ts";
-import { manualDeadlines, until } from "../support/session-clock.ts";
-import { route, startSessions } from "../support/session-world.ts";
-import { handshake, intents, login, statusRequest } from "../support/wire.ts";
+import { disconnectText } from "../support/minecraft/player.ts";
+import { handshake, intents, login, statusRequest } from "../support/minecraft/wire.ts";
+import { echo, silent, startBackend } from "../support/net/backend.ts";
+import type { Peer } from "../support/net/peer.ts";
+import { startControlPlane } from "../support/process/control-plane.ts";
+import { manualDeadlines, until } from "../support/session/session-clock.ts";
+import { route, startSessions } from "../support/session/session-world.ts";
 
 const opening = login({ host: "a.example.com", name: "Steve" });
 const statusOpening = Buffer.concat([

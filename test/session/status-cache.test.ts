@@ -4,7 +4,7 @@ import type { Handshake } from "../../src/protocol/handshake.ts";
 import { makeAddress } from "../../src/routing/address.ts";
 import { toHostname } from "../../src/routing/hostname.ts";
 import { type CachedStatus, createStatusCache, statusKey } from "../../src/session/status-cache.ts";
-import { manualDeadlines } from "../support/session-clock.ts";
+import { manualDeadlines } from "../support/session/session-clock.ts";
 
 const answer = (text: string): CachedStatus => ok(new TextEncoder().encode(text));
 

@@ -1,8 +1,18 @@
 import { describe, expect, test } from "bun:test";
-import { reserveBackend, status } from "../support/backend.ts";
-import { startControlPlane } from "../support/control-plane.ts";
-import { route, type SessionWorldOptions, startSessions } from "../support/session-world.ts";
-import { handshake, intents, ping, statusRequest, statusResponse } from "../support/wire.ts";
+import {
+  handshake,
+  intents,
+  ping,
+  statusRequest,
+  statusResponse,
+} from "../support/minecraft/wire.ts";
+import { reserveBackend, status } from "../support/net/backend.ts";
+import { startControlPlane } from "../support/process/control-plane.ts";
+import {
+  route,
+  type SessionWorldOptions,
+  startSessions,
+} from "../support/session/session-world.ts";
 
 const json =
   '{"version":{"name":"Paper","protocol":774},"description":"up","players":{"max":60,"online":3},"favicon":"data:image/png;base64,AAAA"}';

@@ -8,10 +8,7 @@ import { createRouteTable } from "../../src/routing/table.ts";
 import type { BackendEvent } from "../../src/wake/event.ts";
 import type { BackendState, Waker } from "../../src/wake/waker.ts";
 import { createWakes } from "../../src/wake/wakes.ts";
-import { sending, startBackend } from "../support/backend.ts";
-import { disconnectText, waitThroughHold } from "../support/player.ts";
-import { type ManualDeadlines, manualDeadlines, until } from "../support/session-clock.ts";
-import { freeBudget, realDialer, route, startSessions } from "../support/session-world.ts";
+import { disconnectText, waitThroughHold } from "../support/minecraft/player.ts";
 import {
   frame,
   handshake,
@@ -22,7 +19,10 @@ import {
   readLegacyAnswer,
   statusRequest,
   statusResponse,
-} from "../support/wire.ts";
+} from "../support/minecraft/wire.ts";
+import { sending, startBackend } from "../support/net/backend.ts";
+import { type ManualDeadlines, manualDeadlines, until } from "../support/session/session-clock.ts";
+import { freeBudget, realDialer, route, startSessions } from "../support/session/session-world.ts";
 
 const host = "a.example.com";
 const greeting = frame(0x02, Buffer.from("welcome"));

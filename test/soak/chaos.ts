@@ -1,5 +1,5 @@
-import type { Misbehaviour } from "../support/control-plane.ts";
 import type { Dice } from "../support/dice.ts";
+import type { Misbehaviour } from "../support/process/control-plane.ts";
 import type { SoakWorld } from "./world.ts";
 
 /** Something that goes wrong around the router, and is mended before it resolves. */

@@ -1,7 +1,7 @@
 import type { Dice } from "../support/dice.ts";
-import { atPace } from "../support/live-table.ts";
-import { connectPlayer, firstWord, waitThroughHold } from "../support/player.ts";
-import { login } from "../support/wire.ts";
+import { connectPlayer, firstWord, waitThroughHold } from "../support/minecraft/player.ts";
+import { login } from "../support/minecraft/wire.ts";
+import { atPace } from "../support/postgres/live-table.ts";
 import { type SoakWorld, sleeperName, sleepers, victimHost } from "./world.ts";
 
 /** What the load has come to. */

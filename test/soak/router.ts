@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { untilOpen } from "../support/e2e-process.ts";
+import { untilOpen } from "../support/process/e2e-process.ts";
 
 /** The built router for a long run: its log is read and counted, and only the end of what matters in it kept. Dispose kills it. */
 export interface SoakRouter extends AsyncDisposable {

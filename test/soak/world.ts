@@ -1,11 +1,11 @@
 import { type Load, startLoad } from "../bench/load.ts";
-import { type ControlPlane, startControlPlane } from "../support/control-plane.ts";
 import type { Dice } from "../support/dice.ts";
-import { type Haproxy, startHaproxy } from "../support/haproxy.ts";
-import { type LiveTable, startLiveTable } from "../support/live-table.ts";
-import { laterPort } from "../support/ports.ts";
-import { type RouterApi, reserveRouterApi } from "../support/router-api.ts";
-import { planTableChanges, type TableChanges } from "../support/table-changes.ts";
+import { laterPort } from "../support/net/ports.ts";
+import { type LiveTable, startLiveTable } from "../support/postgres/live-table.ts";
+import { planTableChanges, type TableChanges } from "../support/postgres/table-changes.ts";
+import { type ControlPlane, startControlPlane } from "../support/process/control-plane.ts";
+import { type Haproxy, startHaproxy } from "../support/process/haproxy.ts";
+import { type RouterApi, reserveRouterApi } from "../support/process/router-api.ts";
 import { type SoakRouter, startSoakRouter } from "./router.ts";
 
 /** Everything around the router. Dispose ends it all. */

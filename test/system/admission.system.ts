@@ -1,23 +1,23 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { median, percentile } from "../bench/measure.ts";
-import { echo, startBackend } from "../support/backend.ts";
-import { linesOf, noQueue } from "../support/e2e-network.ts";
-import type { FloodJobs } from "../support/flood-jobs.ts";
-import { makeNetns } from "../support/netns.ts";
-import type { Peer } from "../support/peer.ts";
-import { connectPlayer, firstWord } from "../support/player.ts";
-import { until } from "../support/postgres.ts";
-import { measured } from "../support/reliability.ts";
-import { type Router, startRouter } from "../support/router.ts";
-import { login } from "../support/wire.ts";
-import { startWorker } from "../support/worker.ts";
+import { measured } from "../support/docs/reliability.ts";
+import { connectPlayer, firstWord } from "../support/minecraft/player.ts";
+import { login } from "../support/minecraft/wire.ts";
+import { echo, startBackend } from "../support/net/backend.ts";
+import type { FloodJobs } from "../support/net/flood-jobs.ts";
+import { makeNetns } from "../support/net/netns.ts";
+import type { Peer } from "../support/net/peer.ts";
+import { until } from "../support/postgres/postgres.ts";
+import { linesOf, noQueue } from "../support/process/e2e-network.ts";
+import { type Router, startRouter } from "../support/process/router.ts";
+import { startWorker } from "../support/process/worker.ts";
 
 setDefaultTimeout(120_000);
 
 const host = "play.example.org";
 const opening = login({ host, name: "Steve" });
-const floodProcess = join(import.meta.dir, "../support/flood-process.ts");
+const floodProcess = join(import.meta.dir, "../support/net/flood-process.ts");
 const ms = (value: number): string => `${value.toFixed(1)} ms`;
 
 /** Joins, and gives the connection and how long the first byte took, ms. */

@@ -1,17 +1,17 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { hostnameOf } from "../bench/jobs.ts";
 import { percentile } from "../bench/measure.ts";
-import { type Arena, expectUnharmed, startArena, watchPeak } from "../support/arena.ts";
-import { type Backend, echo, startBackend } from "../support/backend.ts";
-import { startControlPlane } from "../support/control-plane.ts";
-import { linesOf, sessionEnd, startNetwork } from "../support/e2e-network.ts";
-import type { Netns } from "../support/netns.ts";
-import type { Peer } from "../support/peer.ts";
-import { connectPlayer } from "../support/player.ts";
-import { reserveClosedPort } from "../support/ports.ts";
-import { startPostgres, until } from "../support/postgres.ts";
-import { measured } from "../support/reliability.ts";
-import { login } from "../support/wire.ts";
+import { measured } from "../support/docs/reliability.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
+import { login } from "../support/minecraft/wire.ts";
+import { type Arena, expectUnharmed, startArena, watchPeak } from "../support/net/arena.ts";
+import { type Backend, echo, startBackend } from "../support/net/backend.ts";
+import type { Netns } from "../support/net/netns.ts";
+import type { Peer } from "../support/net/peer.ts";
+import { reserveClosedPort } from "../support/net/ports.ts";
+import { startPostgres, until } from "../support/postgres/postgres.ts";
+import { startControlPlane } from "../support/process/control-plane.ts";
+import { linesOf, sessionEnd, startNetwork } from "../support/process/e2e-network.ts";
 
 setDefaultTimeout(120_000);
 

@@ -3,16 +3,16 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { median } from "../bench/measure.ts";
-import { type Arena, expectUnharmed, startArena } from "../support/arena.ts";
-import { type Backend, echo, startBackend } from "../support/backend.ts";
-import { type DnsRecord, type DnsServer, startDnsServer } from "../support/dns.ts";
-import type { Netns } from "../support/netns.ts";
-import type { Peer } from "../support/peer.ts";
-import { connectPlayer } from "../support/player.ts";
-import { laterPort } from "../support/ports.ts";
-import { until } from "../support/postgres.ts";
-import { measured } from "../support/reliability.ts";
-import { login } from "../support/wire.ts";
+import { measured } from "../support/docs/reliability.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
+import { login } from "../support/minecraft/wire.ts";
+import { type Arena, expectUnharmed, startArena } from "../support/net/arena.ts";
+import { type Backend, echo, startBackend } from "../support/net/backend.ts";
+import { type DnsRecord, type DnsServer, startDnsServer } from "../support/net/dns.ts";
+import type { Netns } from "../support/net/netns.ts";
+import type { Peer } from "../support/net/peer.ts";
+import { laterPort } from "../support/net/ports.ts";
+import { until } from "../support/postgres/postgres.ts";
 
 setDefaultTimeout(120_000);
 

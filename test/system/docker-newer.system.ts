@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { testAnyEngine } from "../support/any-engine.ts";
-import type { ContainerEngine } from "../support/container-engine.ts";
-import { startContainerTown } from "../support/container-town.ts";
-import { debian13 } from "../support/debian-tree.ts";
-import { startDockerEngine } from "../support/docker-engine.ts";
+import { testAnyEngine } from "../support/engines/any-engine.ts";
+import type { ContainerEngine } from "../support/engines/container-engine.ts";
+import { startContainerTown } from "../support/engines/container-town.ts";
+import { debian13 } from "../support/engines/debian-tree.ts";
+import { startDockerEngine } from "../support/engines/docker-engine.ts";
 
 setDefaultTimeout(120_000);
 

@@ -2,12 +2,12 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { scaled } from "../support/any-engine.ts";
-import type { ContainerEngine } from "../support/container-engine.ts";
-import { type ContainerTown, startContainerTown } from "../support/container-town.ts";
-import { startDockerEngine } from "../support/docker-engine.ts";
-import { linesOf } from "../support/e2e-network.ts";
-import { until } from "../support/postgres.ts";
+import { scaled } from "../support/engines/any-engine.ts";
+import type { ContainerEngine } from "../support/engines/container-engine.ts";
+import { type ContainerTown, startContainerTown } from "../support/engines/container-town.ts";
+import { startDockerEngine } from "../support/engines/docker-engine.ts";
+import { until } from "../support/postgres/postgres.ts";
+import { linesOf } from "../support/process/e2e-network.ts";
 
 setDefaultTimeout(120_000);
 

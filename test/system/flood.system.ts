@@ -2,11 +2,11 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { hostnameOf } from "../bench/jobs.ts";
 import { median, percentile } from "../bench/measure.ts";
-import { type Arena, expectUnharmed, startArena, watchPeak } from "../support/arena.ts";
-import { until } from "../support/postgres.ts";
-import { measured } from "../support/reliability.ts";
-import type { Router } from "../support/router.ts";
-import { frame, login, string, varint } from "../support/wire.ts";
+import { measured } from "../support/docs/reliability.ts";
+import { frame, login, string, varint } from "../support/minecraft/wire.ts";
+import { type Arena, expectUnharmed, startArena, watchPeak } from "../support/net/arena.ts";
+import { until } from "../support/postgres/postgres.ts";
+import type { Router } from "../support/process/router.ts";
 
 setDefaultTimeout(120_000);
 

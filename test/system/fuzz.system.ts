@@ -1,7 +1,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { corpusOrigin, readCorpus } from "../fuzz/corpus.ts";
-import { measured } from "../support/reliability.ts";
+import { measured } from "../support/docs/reliability.ts";
 
 setDefaultTimeout(120_000);
 

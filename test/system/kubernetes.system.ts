@@ -1,20 +1,29 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { linesOf, noQueue } from "../support/e2e-network.ts";
-import { startBareRouter } from "../support/e2e-process.ts";
 import {
   type KubeCluster,
   type KubeObject,
   kubePrograms,
   startKubeCluster,
-} from "../support/kube-cluster.ts";
-import { gameServer, type Rights, readRights, routerAccount } from "../support/kube-manifests.ts";
-import { startKubelet } from "../support/kubelet.ts";
-import { join as joinGame, pingServer, startMinecraftServer } from "../support/minecraft.ts";
-import { laterPort } from "../support/ports.ts";
-import { until } from "../support/postgres.ts";
-import { type Router, startRouter } from "../support/router.ts";
+} from "../support/engines/kube-cluster.ts";
+import {
+  gameServer,
+  type Rights,
+  readRights,
+  routerAccount,
+} from "../support/engines/kube-manifests.ts";
+import { startKubelet } from "../support/engines/kubelet.ts";
+import {
+  join as joinGame,
+  pingServer,
+  startMinecraftServer,
+} from "../support/minecraft/minecraft.ts";
+import { laterPort } from "../support/net/ports.ts";
+import { until } from "../support/postgres/postgres.ts";
+import { linesOf, noQueue } from "../support/process/e2e-network.ts";
+import { startBareRouter } from "../support/process/e2e-process.ts";
+import { type Router, startRouter } from "../support/process/router.ts";
 
 setDefaultTimeout(120_000);
 

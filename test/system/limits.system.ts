@@ -1,16 +1,16 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
-import { expectUnharmed, startArena } from "../support/arena.ts";
-import { echo, startBackend } from "../support/backend.ts";
-import { startControlPlane } from "../support/control-plane.ts";
-import { insertRows, linesOf, startNetwork } from "../support/e2e-network.ts";
-import type { FloodJobs } from "../support/flood-jobs.ts";
-import { connectPlayer } from "../support/player.ts";
-import { reserveClosedPort } from "../support/ports.ts";
-import { startPostgres, until } from "../support/postgres.ts";
-import { measured } from "../support/reliability.ts";
-import { login } from "../support/wire.ts";
-import { startWorker } from "../support/worker.ts";
+import { measured } from "../support/docs/reliability.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
+import { login } from "../support/minecraft/wire.ts";
+import { expectUnharmed, startArena } from "../support/net/arena.ts";
+import { echo, startBackend } from "../support/net/backend.ts";
+import type { FloodJobs } from "../support/net/flood-jobs.ts";
+import { reserveClosedPort } from "../support/net/ports.ts";
+import { startPostgres, until } from "../support/postgres/postgres.ts";
+import { startControlPlane } from "../support/process/control-plane.ts";
+import { insertRows, linesOf, startNetwork } from "../support/process/e2e-network.ts";
+import { startWorker } from "../support/process/worker.ts";
 
 setDefaultTimeout(120_000);
 
@@ -85,7 +85,9 @@ test("with 256 file descriptors and 500 clients the games go on, and so do the d
   using waiting = wait.player;
   await until("one waits", () => linesOf(router, "session-holding").length === 1);
 
-  await using flood = startWorker<FloodJobs>(join(import.meta.dir, "../support/flood-process.ts"));
+  await using flood = startWorker<FloodJobs>(
+    join(import.meta.dir, "../support/net/flood-process.ts"),
+  );
   const place = { hostname: "127.0.0.1", port: router.port };
   await flood.run("hold", { ...place, count: 500, drip: null });
   const [since, cpuBefore, askedBefore] = [

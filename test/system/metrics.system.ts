@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { startLoad } from "../bench/load.ts";
 import { rssBytes } from "../bench/measure.ts";
 import { createDice, freshSeed } from "../support/dice.ts";
-import { noQueue } from "../support/e2e-network.ts";
-import { startBareRouter, untilOpen } from "../support/e2e-process.ts";
-import type { FloodJobs } from "../support/flood-jobs.ts";
-import { laterPort } from "../support/ports.ts";
-import { measured } from "../support/reliability.ts";
-import { reserveRouterApi } from "../support/router-api.ts";
-import { startWorker } from "../support/worker.ts";
+import { measured } from "../support/docs/reliability.ts";
+import type { FloodJobs } from "../support/net/flood-jobs.ts";
+import { laterPort } from "../support/net/ports.ts";
+import { noQueue } from "../support/process/e2e-network.ts";
+import { startBareRouter, untilOpen } from "../support/process/e2e-process.ts";
+import { reserveRouterApi } from "../support/process/router-api.ts";
+import { startWorker } from "../support/process/worker.ts";
 
 setDefaultTimeout(300_000);
 
@@ -33,7 +33,7 @@ test("hostnames and names that clients make up add no series to the metrics, and
   });
   closeSync(stderr);
   await untilOpen(port);
-  const path = join(import.meta.dir, "../support/flood-process.ts");
+  const path = join(import.meta.dir, "../support/net/flood-process.ts");
   await using flood = startWorker<FloodJobs>(path);
   const { seed } = createDice(freshSeed());
   const place = { hostname: "127.0.0.1", port, parallel: 64, suffix };

@@ -2,15 +2,15 @@ import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { echo, startBackend } from "../support/backend.ts";
-import { requireProgram } from "../support/debian.ts";
-import { noQueue } from "../support/e2e-network.ts";
-import { type NotifySocket, openNotifySocket } from "../support/notify-socket.ts";
-import { connectPlayer } from "../support/player.ts";
-import { until } from "../support/postgres.ts";
-import { measured } from "../support/reliability.ts";
-import { startRouter } from "../support/router.ts";
-import { login } from "../support/wire.ts";
+import { measured } from "../support/docs/reliability.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
+import { login } from "../support/minecraft/wire.ts";
+import { echo, startBackend } from "../support/net/backend.ts";
+import { until } from "../support/postgres/postgres.ts";
+import { requireProgram } from "../support/process/debian.ts";
+import { noQueue } from "../support/process/e2e-network.ts";
+import { type NotifySocket, openNotifySocket } from "../support/process/notify-socket.ts";
+import { startRouter } from "../support/process/router.ts";
 
 setDefaultTimeout(60_000);
 

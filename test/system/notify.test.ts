@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { monotonicUs, openNotify } from "../../src/system/notify.ts";
-import { openNotifySocket } from "../support/notify-socket.ts";
+import { openNotifySocket } from "../support/process/notify-socket.ts";
 
 describe("messages", () => {
   test.each(["path", "abstract"] as const)("arrive at a socket that is a %s", (kind) => {

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, setDefaultTimeout, test } from "bun:test";
-import { scaled, testAnyEngine } from "../support/any-engine.ts";
-import type { ContainerEngine } from "../support/container-engine.ts";
-import { startContainerTown } from "../support/container-town.ts";
-import { linesOf } from "../support/e2e-network.ts";
-import { startPodmanEngine } from "../support/podman-engine.ts";
-import { until } from "../support/postgres.ts";
+import { scaled, testAnyEngine } from "../support/engines/any-engine.ts";
+import type { ContainerEngine } from "../support/engines/container-engine.ts";
+import { startContainerTown } from "../support/engines/container-town.ts";
+import { startPodmanEngine } from "../support/engines/podman-engine.ts";
+import { until } from "../support/postgres/postgres.ts";
+import { linesOf } from "../support/process/e2e-network.ts";
 
 setDefaultTimeout(120_000);
 

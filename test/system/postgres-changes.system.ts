@@ -1,18 +1,18 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { complaints } from "../support/e2e-network.ts";
+import { measured } from "../support/docs/reliability.ts";
 import {
   atPace,
   converge,
   type OpenRouter,
   startLiveTable,
   startOpenRouter,
-} from "../support/live-table.ts";
-import { until } from "../support/postgres.ts";
-import { measured } from "../support/reliability.ts";
-import { worstLag } from "../support/router-api.ts";
-import { expectUnharmed } from "../support/unharmed.ts";
+} from "../support/postgres/live-table.ts";
+import { until } from "../support/postgres/postgres.ts";
+import { complaints } from "../support/process/e2e-network.ts";
+import { worstLag } from "../support/process/router-api.ts";
+import { expectUnharmed } from "../support/process/unharmed.ts";
 
 setDefaultTimeout(120_000);
 

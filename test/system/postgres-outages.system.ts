@@ -2,23 +2,23 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Backend, sending, startBackend } from "../support/backend.ts";
 import { createDice, freshSeed } from "../support/dice.ts";
-import { linesOf } from "../support/e2e-network.ts";
-import { startHaproxy } from "../support/haproxy.ts";
+import { measured } from "../support/docs/reliability.ts";
+import { firstWord } from "../support/minecraft/player.ts";
+import { type Backend, sending, startBackend } from "../support/net/backend.ts";
+import { openTcpGate } from "../support/net/tcp-gate.ts";
 import {
   atPace,
   converge,
   countOf,
   startLiveTable,
   startOpenRouter,
-} from "../support/live-table.ts";
-import { firstWord } from "../support/player.ts";
-import { type TestDatabase, type TestPostgres, until } from "../support/postgres.ts";
-import { measured } from "../support/reliability.ts";
-import { planTableChanges } from "../support/table-changes.ts";
-import { openTcpGate } from "../support/tcp-gate.ts";
-import { expectUnharmed } from "../support/unharmed.ts";
+} from "../support/postgres/live-table.ts";
+import { type TestDatabase, type TestPostgres, until } from "../support/postgres/postgres.ts";
+import { planTableChanges } from "../support/postgres/table-changes.ts";
+import { linesOf } from "../support/process/e2e-network.ts";
+import { startHaproxy } from "../support/process/haproxy.ts";
+import { expectUnharmed } from "../support/process/unharmed.ts";
 
 // Waits of the router are those of life here, and they run side by side: nearly all of it is waiting.
 setDefaultTimeout(300_000);

@@ -2,21 +2,21 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Backend, sending, startBackend } from "../support/backend.ts";
-import { type Authority, makeAuthority } from "../support/certificates.ts";
-import { linesOf } from "../support/e2e-network.ts";
+import { measured } from "../support/docs/reliability.ts";
+import { firstWord } from "../support/minecraft/player.ts";
+import { type Backend, sending, startBackend } from "../support/net/backend.ts";
+import { type Authority, makeAuthority } from "../support/net/certificates.ts";
 import {
   atPace,
   converge,
   countOf,
   startLiveTable,
   startOpenRouter,
-} from "../support/live-table.ts";
-import { startPgBouncer } from "../support/pgbouncer.ts";
-import { firstWord } from "../support/player.ts";
-import { startPostgres, until } from "../support/postgres.ts";
-import { measured } from "../support/reliability.ts";
-import { expectUnharmed } from "../support/unharmed.ts";
+} from "../support/postgres/live-table.ts";
+import { startPgBouncer } from "../support/postgres/pgbouncer.ts";
+import { startPostgres, until } from "../support/postgres/postgres.ts";
+import { linesOf } from "../support/process/e2e-network.ts";
+import { expectUnharmed } from "../support/process/unharmed.ts";
 
 setDefaultTimeout(120_000);
 

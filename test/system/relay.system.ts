@@ -3,16 +3,16 @@ import { join } from "node:path";
 import { hostnameOf, type Jobs } from "../bench/jobs.ts";
 import { startLoad } from "../bench/load.ts";
 import { percentile } from "../bench/measure.ts";
-import { watchPeak } from "../support/arena.ts";
-import { silent, startBackend } from "../support/backend.ts";
-import { noQueue, sessionEnd } from "../support/e2e-network.ts";
-import { startChild } from "../support/net-child.ts";
-import type { Peer } from "../support/peer.ts";
-import { connectPlayer } from "../support/player.ts";
-import { measured } from "../support/reliability.ts";
-import { type Router, startRouter } from "../support/router.ts";
-import { login } from "../support/wire.ts";
-import { startWorker } from "../support/worker.ts";
+import { measured } from "../support/docs/reliability.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
+import { login } from "../support/minecraft/wire.ts";
+import { watchPeak } from "../support/net/arena.ts";
+import { silent, startBackend } from "../support/net/backend.ts";
+import { startChild } from "../support/net/net-child.ts";
+import type { Peer } from "../support/net/peer.ts";
+import { noQueue, sessionEnd } from "../support/process/e2e-network.ts";
+import { type Router, startRouter } from "../support/process/router.ts";
+import { startWorker } from "../support/process/worker.ts";
 
 setDefaultTimeout(180_000);
 

@@ -11,7 +11,7 @@ import {
   readMeasurements,
   resultsVariable,
   writeResults,
-} from "../support/reliability.ts";
+} from "../support/docs/reliability.ts";
 
 /** How a file's tests went. */
 interface Count {

@@ -1,11 +1,18 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { type Backend, echo, startBackend } from "../support/backend.ts";
-import { crowdSettings, join, joinGame, speak, startCrowd, tally } from "../support/crowd.ts";
-import { makeNetns, type Netns } from "../support/netns.ts";
-import { laterPort } from "../support/ports.ts";
-import { until } from "../support/postgres.ts";
-import { measured } from "../support/reliability.ts";
-import { type Router, startRouter } from "../support/router.ts";
+import { measured } from "../support/docs/reliability.ts";
+import {
+  crowdSettings,
+  join,
+  joinGame,
+  speak,
+  startCrowd,
+  tally,
+} from "../support/minecraft/crowd.ts";
+import { type Backend, echo, startBackend } from "../support/net/backend.ts";
+import { makeNetns, type Netns } from "../support/net/netns.ts";
+import { laterPort } from "../support/net/ports.ts";
+import { until } from "../support/postgres/postgres.ts";
+import { type Router, startRouter } from "../support/process/router.ts";
 
 setDefaultTimeout(60_000);
 

@@ -5,16 +5,16 @@ import { join } from "node:path";
 import { hostnameOf, type Jobs } from "../bench/jobs.ts";
 import { type Load, startLoad } from "../bench/load.ts";
 import { median, percentile } from "../bench/measure.ts";
-import { linesOf, noQueue } from "../support/e2e-network.ts";
-import { openPipe, startBareRouter, untilOpen } from "../support/e2e-process.ts";
-import { startOpenRouter } from "../support/live-table.ts";
-import { connectPlayer } from "../support/player.ts";
-import { laterPort } from "../support/ports.ts";
-import { measured } from "../support/reliability.ts";
-import { type Router, startRouter } from "../support/router.ts";
-import { reserveRouterApi } from "../support/router-api.ts";
-import { expectUnharmed } from "../support/unharmed.ts";
-import { startWorker } from "../support/worker.ts";
+import { measured } from "../support/docs/reliability.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
+import { laterPort } from "../support/net/ports.ts";
+import { startOpenRouter } from "../support/postgres/live-table.ts";
+import { linesOf, noQueue } from "../support/process/e2e-network.ts";
+import { openPipe, startBareRouter, untilOpen } from "../support/process/e2e-process.ts";
+import { type Router, startRouter } from "../support/process/router.ts";
+import { reserveRouterApi } from "../support/process/router-api.ts";
+import { expectUnharmed } from "../support/process/unharmed.ts";
+import { startWorker } from "../support/process/worker.ts";
 
 setDefaultTimeout(120_000);
 

@@ -2,14 +2,18 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { busyboxImage } from "../support/container-engine.ts";
-import { linesOf } from "../support/e2e-network.ts";
-import { type JoinOutcome, join as joinServer, pingServer } from "../support/minecraft.ts";
-import { until } from "../support/postgres.ts";
-import { importRouterImage } from "../support/router-image.ts";
-import { minecraftScript, type SwarmPair, startSwarmPair } from "../support/swarm-pair.ts";
-import { startSwarmTown } from "../support/swarm-town.ts";
-import { townVersion } from "../support/town.ts";
+import { busyboxImage } from "../support/engines/container-engine.ts";
+import { importRouterImage } from "../support/engines/router-image.ts";
+import { minecraftScript, type SwarmPair, startSwarmPair } from "../support/engines/swarm-pair.ts";
+import { startSwarmTown } from "../support/engines/swarm-town.ts";
+import {
+  type JoinOutcome,
+  join as joinServer,
+  pingServer,
+} from "../support/minecraft/minecraft.ts";
+import { townVersion } from "../support/minecraft/town.ts";
+import { until } from "../support/postgres/postgres.ts";
+import { linesOf } from "../support/process/e2e-network.ts";
 
 setDefaultTimeout(120_000);
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
-import { type Backend, echo, startBackend } from "../support/backend.ts";
+import { measured } from "../support/docs/reliability.ts";
 import {
   crowdSettings,
   type Joined,
@@ -8,13 +8,13 @@ import {
   speak,
   startCrowd,
   tally,
-} from "../support/crowd.ts";
-import { printedUnit } from "../support/e2e-network.ts";
-import { makeNetns, type Netns } from "../support/netns.ts";
-import { connectPlayer } from "../support/player.ts";
-import { until } from "../support/postgres.ts";
-import { measured } from "../support/reliability.ts";
-import { bootMachine, type Machine } from "../support/systemd.ts";
+} from "../support/minecraft/crowd.ts";
+import { connectPlayer } from "../support/minecraft/player.ts";
+import { type Backend, echo, startBackend } from "../support/net/backend.ts";
+import { makeNetns, type Netns } from "../support/net/netns.ts";
+import { until } from "../support/postgres/postgres.ts";
+import { printedUnit } from "../support/process/e2e-network.ts";
+import { bootMachine, type Machine } from "../support/process/systemd.ts";
 
 setDefaultTimeout(60_000);
 

@@ -1,15 +1,15 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { watchPeak } from "../support/arena.ts";
-import { closing, sending, startBackend } from "../support/backend.ts";
-import { type Misbehaviour, startControlPlane } from "../support/control-plane.ts";
-import { insertRows, linesOf } from "../support/e2e-network.ts";
-import { startLiveTable, startOpenRouter } from "../support/live-table.ts";
-import { connectPlayer, disconnectText, waitThroughHold } from "../support/player.ts";
-import { laterPort } from "../support/ports.ts";
-import { until } from "../support/postgres.ts";
-import { measured } from "../support/reliability.ts";
-import { expectUnharmed } from "../support/unharmed.ts";
-import { login, loginDisconnect } from "../support/wire.ts";
+import { measured } from "../support/docs/reliability.ts";
+import { connectPlayer, disconnectText, waitThroughHold } from "../support/minecraft/player.ts";
+import { login, loginDisconnect } from "../support/minecraft/wire.ts";
+import { watchPeak } from "../support/net/arena.ts";
+import { closing, sending, startBackend } from "../support/net/backend.ts";
+import { laterPort } from "../support/net/ports.ts";
+import { startLiveTable, startOpenRouter } from "../support/postgres/live-table.ts";
+import { until } from "../support/postgres/postgres.ts";
+import { type Misbehaviour, startControlPlane } from "../support/process/control-plane.ts";
+import { insertRows, linesOf } from "../support/process/e2e-network.ts";
+import { expectUnharmed } from "../support/process/unharmed.ts";
 
 setDefaultTimeout(120_000);
 

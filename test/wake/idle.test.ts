@@ -6,7 +6,7 @@ import type { Route, WakeTarget } from "../../src/routing/route.ts";
 import { createRouteTable } from "../../src/routing/table.ts";
 import type { BackendEvent } from "../../src/wake/event.ts";
 import { createIdle, type IdleDeps } from "../../src/wake/idle.ts";
-import { manualDeadlines } from "../support/session-clock.ts";
+import { manualDeadlines } from "../support/session/session-clock.ts";
 
 const afterMs = 600_000;
 

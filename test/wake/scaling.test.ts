@@ -8,11 +8,11 @@ import { parseConfig } from "../../src/config/config.ts";
 import { issueText } from "../../src/config/environment.ts";
 import type { RouterEvent } from "../../src/observe/events.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
-import { type Behaviour, startBackend, status } from "../support/backend.ts";
-import { connectPlayer, disconnectText, waitThroughHold } from "../support/player.ts";
-import { until } from "../support/session-clock.ts";
-import { sleepingBackend } from "../support/session-world.ts";
-import { frame, handshake, intents, login, statusRequest } from "../support/wire.ts";
+import { connectPlayer, disconnectText, waitThroughHold } from "../support/minecraft/player.ts";
+import { frame, handshake, intents, login, statusRequest } from "../support/minecraft/wire.ts";
+import { type Behaviour, startBackend, status } from "../support/net/backend.ts";
+import { until } from "../support/session/session-clock.ts";
+import { sleepingBackend } from "../support/session/session-world.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
 
 const greeting = frame(0x02, Buffer.from("welcome"));

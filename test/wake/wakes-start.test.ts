@@ -7,9 +7,9 @@ import type { WakeTarget } from "../../src/routing/route.ts";
 import type { BackendEvent } from "../../src/wake/event.ts";
 import type { BackendState, Sleeper, Waker } from "../../src/wake/waker.ts";
 import { createWakes, type Starter, type Woken } from "../../src/wake/wakes.ts";
-import { startControlPlane } from "../support/control-plane.ts";
-import { manualDeadlines, until } from "../support/session-clock.ts";
-import { freeBudget, realFleet } from "../support/session-world.ts";
+import { startControlPlane } from "../support/process/control-plane.ts";
+import { manualDeadlines, until } from "../support/session/session-clock.ts";
+import { freeBudget, realFleet } from "../support/session/session-world.ts";
 
 const never = new AbortController().signal;
 const pollMs = 2_000;

@@ -4,9 +4,14 @@ import { type Address, parseAddress } from "../../src/routing/address.ts";
 import type { BackendEvent } from "../../src/wake/event.ts";
 import type { Sleeper } from "../../src/wake/waker.ts";
 import { createWakes, type Woken } from "../../src/wake/wakes.ts";
-import { silent, startBackend } from "../support/backend.ts";
-import { advanceUntil, manualDeadlines, until } from "../support/session-clock.ts";
-import { freeBudget, realDialer, sleepingBackend, starter } from "../support/session-world.ts";
+import { silent, startBackend } from "../support/net/backend.ts";
+import { advanceUntil, manualDeadlines, until } from "../support/session/session-clock.ts";
+import {
+  freeBudget,
+  realDialer,
+  sleepingBackend,
+  starter,
+} from "../support/session/session-world.ts";
 import { startReceiver } from "./receiver.ts";
 
 const never = new AbortController().signal;

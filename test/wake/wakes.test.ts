@@ -5,15 +5,15 @@ import type { Claim } from "../../src/routing/table.ts";
 import type { BackendEvent } from "../../src/wake/event.ts";
 import type { Sleeper } from "../../src/wake/waker.ts";
 import type { Wakes, Woken } from "../../src/wake/wakes.ts";
-import { silent, startBackend } from "../support/backend.ts";
+import { silent, startBackend } from "../support/net/backend.ts";
+import { reserveClosedPort } from "../support/net/ports.ts";
 import {
   type Misbehaviour,
   type PlannedServer,
   startControlPlane,
-} from "../support/control-plane.ts";
-import { reserveClosedPort } from "../support/ports.ts";
-import { manualDeadlines, until } from "../support/session-clock.ts";
-import { realFleet, sleepingBackend, starter } from "../support/session-world.ts";
+} from "../support/process/control-plane.ts";
+import { manualDeadlines, until } from "../support/session/session-clock.ts";
+import { realFleet, sleepingBackend, starter } from "../support/session/session-world.ts";
 
 const never = new AbortController().signal;
 const pollMs = 2_000;

@@ -6,14 +6,14 @@ import {
 import { makeAddress } from "../../../src/routing/address.ts";
 import type { BackendEvent } from "../../../src/wake/event.ts";
 import type { Sleeper } from "../../../src/wake/waker.ts";
-import { sending, startBackend } from "../../support/backend.ts";
+import { sending, startBackend } from "../../support/net/backend.ts";
+import { reserveClosedPort } from "../../support/net/ports.ts";
 import {
   type ControlPlane,
   type Misbehaviour,
   startControlPlane,
-} from "../../support/control-plane.ts";
-import { reserveClosedPort } from "../../support/ports.ts";
-import { manualDeadlines, until } from "../../support/session-clock.ts";
+} from "../../support/process/control-plane.ts";
+import { manualDeadlines, until } from "../../support/session/session-clock.ts";
 
 const token = "s3cret-token";
 const never = new AbortController().signal;

@@ -1,7 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { createDockerApi, dockerFilters } from "../../../src/providers/docker/api.ts";
-import { type FakeAnswer, type FakeDocker, startFakeDocker } from "../../support/fake-docker.ts";
-import { until } from "../../support/postgres.ts";
+import {
+  type FakeAnswer,
+  type FakeDocker,
+  startFakeDocker,
+} from "../../support/engines/fake-docker.ts";
+import { until } from "../../support/postgres/postgres.ts";
 
 const never = new AbortController().signal;
 

@@ -12,8 +12,8 @@ import {
   type FakeDocker,
   idOf,
   startFakeDocker,
-} from "../../support/fake-docker.ts";
-import { until } from "../../support/postgres.ts";
+} from "../../support/engines/fake-docker.ts";
+import { until } from "../../support/postgres/postgres.ts";
 
 const fast = { backoffMs: 1, backoffMaxMs: 8, gapMs: 1, provenMs: 0 };
 

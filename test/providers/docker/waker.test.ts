@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { createDockerApi } from "../../../src/providers/docker/api.ts";
 import { createDockerWaker, type DockerTarget } from "../../../src/providers/docker/waker.ts";
 import { makeAddress, nowhere } from "../../../src/routing/address.ts";
-import { type FakeContainer, idOf, startFakeDocker } from "../../support/fake-docker.ts";
-import { until } from "../../support/postgres.ts";
+import { type FakeContainer, idOf, startFakeDocker } from "../../support/engines/fake-docker.ts";
+import { until } from "../../support/postgres/postgres.ts";
 
 const never = new AbortController().signal;
 const fine = { ok: true, value: undefined } as const;

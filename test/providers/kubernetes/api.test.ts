@@ -6,7 +6,7 @@ import { createKubernetesApi, type ObjectEvent } from "../../../src/providers/ku
 import { createCredentialStore } from "../../../src/providers/kubernetes/credentials.ts";
 import type { Bearer, KubeAccess } from "../../../src/providers/kubernetes/kubeconfig.ts";
 import recording from "../../fixtures/kubernetes-answers.json";
-import { plainAccess, startFakeKubernetes } from "../../support/fake-kubernetes.ts";
+import { plainAccess, startFakeKubernetes } from "../../support/engines/fake-kubernetes.ts";
 
 const { signal } = new AbortController();
 

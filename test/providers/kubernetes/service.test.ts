@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readKubeService } from "../../../src/providers/kubernetes/service.ts";
 import { patternText } from "../../../src/routing/pattern.ts";
 import type { Route } from "../../../src/routing/route.ts";
-import { fakeService } from "../../support/fake-kubernetes.ts";
+import { fakeService } from "../../support/engines/fake-kubernetes.ts";
 
 type Annotations = Readonly<Record<string, string>>;
 

@@ -13,8 +13,8 @@ import {
   fakeService,
   fakeStatefulSet,
   startFakeKubernetes,
-} from "../../support/fake-kubernetes.ts";
-import { until } from "../../support/postgres.ts";
+} from "../../support/engines/fake-kubernetes.ts";
+import { until } from "../../support/postgres/postgres.ts";
 
 const fast = { backoffMs: 1, backoffMaxMs: 8, gapMs: 1, provenMs: 0 };
 

@@ -10,14 +10,14 @@ import {
 import { readdirSync } from "node:fs";
 import schema from "../../../src/providers/postgres/schema.sql" with { type: "text" };
 import type { PostgresSourceDeps } from "../../../src/providers/postgres/source.ts";
+import { type GateMode, openTcpGate, type TcpGate } from "../../support/net/tcp-gate.ts";
 import {
   freePort,
   startPostgres,
   type TestDatabase,
   type TestPostgres,
   until,
-} from "../../support/postgres.ts";
-import { type GateMode, openTcpGate, type TcpGate } from "../../support/tcp-gate.ts";
+} from "../../support/postgres/postgres.ts";
 import {
   dsnOf,
   patientTimings,

@@ -8,13 +8,17 @@ import {
   test,
 } from "bun:test";
 import schema from "../../../src/providers/postgres/schema.sql" with { type: "text" };
-import { type PgBouncer, pgbouncerProgram, startPgBouncer } from "../../support/pgbouncer.ts";
+import {
+  type PgBouncer,
+  pgbouncerProgram,
+  startPgBouncer,
+} from "../../support/postgres/pgbouncer.ts";
 import {
   startPostgres,
   type TestDatabase,
   type TestPostgres,
   until,
-} from "../../support/postgres.ts";
+} from "../../support/postgres/postgres.ts";
 import { dsnOf, patientTimings, type RunningSource, runSource, settled } from "../run-source.ts";
 
 // For a machine that is busy with something else.

@@ -5,7 +5,7 @@ import {
   type TestDatabase,
   type TestPostgres,
   until,
-} from "../../support/postgres.ts";
+} from "../../support/postgres/postgres.ts";
 import { seedSchema } from "./seed-schema.ts";
 
 // For a machine that is busy with something else.

@@ -13,14 +13,14 @@ import { join } from "node:path";
 import { err, ok } from "../../../src/base/result.ts";
 import { parseDsn } from "../../../src/providers/postgres/dsn.ts";
 import schema from "../../../src/providers/postgres/schema.sql" with { type: "text" };
-import { type Authority, makeAuthority } from "../../support/certificates.ts";
+import { type Authority, makeAuthority } from "../../support/net/certificates.ts";
+import { openTcpGate } from "../../support/net/tcp-gate.ts";
 import {
   startPostgres,
   type TestDatabase,
   type TestPostgres,
   until,
-} from "../../support/postgres.ts";
-import { openTcpGate } from "../../support/tcp-gate.ts";
+} from "../../support/postgres/postgres.ts";
 import { patientTimings, type RunningSource, runSource, settled } from "../run-source.ts";
 
 // For a machine that is busy with something else.

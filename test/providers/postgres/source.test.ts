@@ -13,8 +13,13 @@ import { join } from "node:path";
 import schema from "../../../src/providers/postgres/schema.sql" with { type: "text" };
 import { loadSnapshot } from "../../../src/providers/postgres/snapshot.ts";
 import type { PostgresSourceDeps } from "../../../src/providers/postgres/source.ts";
-import { startPostgres, type TestPostgres, type TestSql, until } from "../../support/postgres.ts";
-import { openTcpGate, type TcpGate } from "../../support/tcp-gate.ts";
+import { openTcpGate, type TcpGate } from "../../support/net/tcp-gate.ts";
+import {
+  startPostgres,
+  type TestPostgres,
+  type TestSql,
+  until,
+} from "../../support/postgres/postgres.ts";
 import { dsnOf, patientTimings, type RunningSource, runSource, settled } from "../run-source.ts";
 import { seedSchema } from "./seed-schema.ts";
 

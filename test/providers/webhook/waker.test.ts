@@ -7,8 +7,8 @@ import {
 import { makeAddress } from "../../../src/routing/address.ts";
 import type { BackendEvent } from "../../../src/wake/event.ts";
 import type { Sleeper } from "../../../src/wake/waker.ts";
-import { reserveClosedPort } from "../../support/ports.ts";
-import { manualDeadlines, until } from "../../support/session-clock.ts";
+import { reserveClosedPort } from "../../support/net/ports.ts";
+import { manualDeadlines, until } from "../../support/session/session-clock.ts";
 import { startReceiver } from "../../wake/receiver.ts";
 
 const never = new AbortController().signal;

@@ -1,0 +1,53 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { untilOpen } from "../process/e2e-process.ts";
+import { freePort, own, serverAccount, type TestPostgres, writeOwned } from "./postgres.ts";
+
+/** A real PgBouncer on 127.0.0.1. Dispose ends it and removes its files. */
+export interface PgBouncer extends AsyncDisposable {
+  readonly port: number;
+}
+
+/** Where Debian puts it; null when it is not installed. */
+export const pgbouncerProgram = Bun.which("pgbouncer", {
+  PATH: `${process.env["PATH"]}:/usr/sbin`,
+});
+
+/** Starts a pooler in transaction mode in front of that server; resolves when it takes connections. */
+export async function startPgBouncer(server: Pick<TestPostgres, "port">): Promise<PgBouncer> {
+  if (pgbouncerProgram === null) {
+    throw new Error(
+      "pgbouncer is not installed: apt-get install -y --no-install-recommends pgbouncer",
+    );
+  }
+  const folder = mkdtempSync(join(tmpdir(), "automc-pooler-"));
+  own(folder);
+  const port = await freePort();
+  const settings = `
+[databases]
+* = host=127.0.0.1 port=${server.port} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+`;
+  const path = writeOwned(join(folder, "pgbouncer.ini"), settings);
+  const child = Bun.spawn([pgbouncerProgram, "--quiet", path], {
+    ...serverAccount,
+    cwd: tmpdir(),
+    stdio: ["ignore", "ignore", "ignore"],
+  });
+  await untilOpen(port);
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await child.exited;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}

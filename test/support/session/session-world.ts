@@ -1,0 +1,280 @@
+import type { Deadlines } from "../../../src/base/deadlines.ts";
+import { createDeadlines } from "../../../src/base/deadlines.ts";
+import { type AcceptQueue, createAcceptQueue } from "../../../src/limits/accept-queue.ts";
+import { createAddressSet, createClientFilter } from "../../../src/limits/cidr.ts";
+import { type ClientLimitsDeps, createClientLimits } from "../../../src/limits/client-limits.ts";
+import {
+  type ConnectionLimiterDeps,
+  createConnectionLimiter,
+} from "../../../src/limits/connection-limiter.ts";
+import { createWakeBudget, type WakeBudget } from "../../../src/limits/wake-budget.ts";
+import { createDialer, type Dialer } from "../../../src/net/dial.ts";
+import { listen } from "../../../src/net/listen.ts";
+import { createResolver } from "../../../src/net/resolve.ts";
+import { createControlPlane } from "../../../src/providers/control-plane/waker.ts";
+import { parseAddress } from "../../../src/routing/address.ts";
+import { type Pattern, parsePattern } from "../../../src/routing/pattern.ts";
+import type { Route } from "../../../src/routing/route.ts";
+import { createRouteTable, type RouteTable } from "../../../src/routing/table.ts";
+import type { SessionEvent, SessionFacts } from "../../../src/session/event.ts";
+import { createHolds } from "../../../src/session/hold.ts";
+import type { Outcome } from "../../../src/session/outcome.ts";
+import { createRecentDialFailures } from "../../../src/session/recent-dial-failures.ts";
+import { createRefusals } from "../../../src/session/refusals.ts";
+import { createSessions, overflow, type Sessions } from "../../../src/session/sessions.ts";
+import { createStatusCache } from "../../../src/session/status-cache.ts";
+import { createStatusMemory } from "../../../src/session/status-memory.ts";
+import { everybody, type WakePermissions } from "../../../src/session/wake-permission.ts";
+import type { BackendEvent } from "../../../src/wake/event.ts";
+import type { Idle } from "../../../src/wake/idle.ts";
+import { createWakes, type Starter, type Wakes } from "../../../src/wake/wakes.ts";
+import { connectPlayer } from "../minecraft/player.ts";
+import { reserveBackend, type SleepingBackend, silent } from "../net/backend.ts";
+import { anywhere } from "../net/egress.ts";
+import type { Peer } from "../net/peer.ts";
+import type { ControlPlane } from "../process/control-plane.ts";
+import { until } from "./session-clock.ts";
+
+/** A dialer that is at home on this machine. A handler that throws fails the test run. */
+export const realDialer = (deadlines: Deadlines, timeoutMs = 3_000): Dialer =>
+  createDialer({
+    resolver: createResolver({}),
+    egress: anywhere,
+    deadlines,
+    timeoutMs,
+    fault: rethrow,
+  });
+
+/** A backend that is not up yet, on a port that can be listened on: a connection of somebody else's may linger on a reserved one for a minute. */
+export async function sleepingBackend(): Promise<SleepingBackend> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const sleeping = await reserveBackend();
+    try {
+      sleeping.listen(silent).stop();
+      return sleeping;
+    } catch {
+      sleeping[Symbol.dispose]();
+    }
+  }
+  throw new Error("no port can be listened on");
+}
+
+/** A fleet with a real control plane, polled every two seconds of the given clock. */
+export function realFleet(
+  plane: Pick<ControlPlane, "url">,
+  deadlines: Deadlines,
+  emit: (event: BackendEvent) => void,
+  scale: {
+    readonly timeoutMs?: number;
+    readonly pollMs?: number;
+    readonly budget?: WakeBudget;
+  } = {},
+): Wakes {
+  const { timeoutMs = 90_000, pollMs: pollIntervalMs = 2_000 } = scale;
+  const scaled = { url: plane.url, token: null, timeoutMs, pollIntervalMs };
+  const controlPlane = createControlPlane({ ...scaled, deadlines, emit });
+  const wakers = { "control-plane": controlPlane, webhook: null };
+  const budget = scale.budget ?? freeBudget(deadlines);
+  return createWakes({ wakers, budget, dialer: realDialer(deadlines), deadlines, emit });
+}
+
+/** A budget that refuses nobody. */
+export const freeBudget = ({ now }: Deadlines): WakeBudget =>
+  createWakeBudget({ total: 0, perClient: 0, coolDownMs: 0, exempt: createAddressSet([]), now });
+
+/** A client that may start servers at once, or only join. */
+export const starter = (mayStart: boolean): Starter => ({
+  ip: "203.0.113.1",
+  mayStart,
+  prove: null,
+});
+
+/** A route as Postgres gives it: `hostname` may be a wildcard, or null for the default route; `server` is the name it is woken by. */
+export function route(
+  hostname: string | null,
+  address: string,
+  server: string | null = null,
+): Route {
+  const parsedAddress = parseAddress(address);
+  if (!parsedAddress.ok) throw new Error(parsedAddress.error);
+  return {
+    source: "postgres",
+    id: server ?? hostname ?? "default",
+    patterns: [patternOf(hostname)],
+    address: parsedAddress.value,
+    wake: server === null ? null : { kind: "control-plane", server },
+  };
+}
+
+function patternOf(hostname: string | null): Pattern {
+  if (hostname === null) return { kind: "default" };
+  const pattern = parsePattern(hostname);
+  if (!pattern.ok) throw new Error(pattern.error);
+  return pattern.value;
+}
+
+/** How one session ended, as its last event tells it. */
+export interface Ended {
+  readonly session: SessionFacts;
+  readonly outcome: Outcome;
+  readonly durationMs: number;
+}
+
+/** What the sessions of a test are given; what is left out is as in production, but for a queue that lets everybody in. */
+export interface SessionWorldOptions {
+  readonly routes?: readonly Route[];
+  readonly plane?: ControlPlane;
+  readonly deadlines?: Deadlines;
+  readonly wake?: {
+    readonly timeoutMs?: number;
+    readonly pollMs?: number;
+    readonly budget?: WakeBudget;
+  };
+  /** Instead of the one that `plane` makes. */
+  readonly fleet?: Wakes;
+  readonly idle?: Idle;
+  readonly wakePermissions?: WakePermissions;
+  readonly hold?: boolean;
+  readonly wakeProof?: boolean;
+  readonly asleepText?: string;
+  readonly loadingText?: string;
+  /** Pings of running servers are answered from a cache of this age, ms. */
+  readonly statusMaxAgeMs?: number;
+  readonly transferAsLogin?: boolean;
+  readonly limit?: number;
+  readonly places?: Partial<ConnectionLimiterDeps["places"]>;
+  readonly holdingLimit?: number;
+  /** What addresses may have; what is left out is not limited. */
+  readonly clientLimits?: Partial<ClientLimitsDeps>;
+  readonly queue?: AcceptQueue;
+  readonly table?: RouteTable;
+  readonly dialer?: Dialer;
+  /** Runs before an event is kept; what it throws reaches whoever emitted. */
+  readonly onEvent?: (event: SessionEvent) => void;
+}
+
+/** Real sessions behind a real port, with everything they have said. Dispose cuts what is left. */
+export interface SessionWorld extends AsyncDisposable {
+  readonly port: number;
+  readonly table: RouteTable;
+  readonly sessions: Sessions;
+  /** Null without a control plane. */
+  readonly fleet: Wakes | null;
+  readonly events: readonly (SessionEvent | BackendEvent)[];
+  /** Tells the sessions that the router stops. */
+  stop(): void;
+  /** A player's connection that has sent these bytes. */
+  player(opening?: Uint8Array): Promise<Peer>;
+  count(kind: (SessionEvent | BackendEvent)["kind"]): number;
+  waitForEvent(kind: (SessionEvent | BackendEvent)["kind"], times?: number): Promise<void>;
+  /** The end of the session that is the `index`-th to end (0 is the first). */
+  ended(index?: number): Promise<Ended>;
+}
+
+/** Opens a port of 127.0.0.1 behind which sessions are served. */
+export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
+  const {
+    deadlines = createDeadlines(),
+    table = createRouteTable(),
+    asleepText = "",
+    loadingText = "",
+  } = options;
+  const events: (SessionEvent | BackendEvent)[] = [];
+  const stopping = new AbortController();
+  const emit = (event: SessionEvent): void => {
+    options.onEvent?.(event);
+    events.push(event);
+  };
+  const { limit = 10_000 } = options;
+  const refusals = createRefusals({ deadlines, emit });
+  if (options.routes) table.replace("postgres", options.routes);
+
+  const fleet =
+    options.fleet ??
+    (options.plane
+      ? realFleet(options.plane, deadlines, (event) => events.push(event), options.wake)
+      : null);
+  const sessions = createSessions({
+    table,
+    deadlines,
+    dialer: options.dialer ?? realDialer(deadlines),
+    fleet,
+    queue: options.queue ?? createAcceptQueue({ perSecond: 100_000 }),
+    limit,
+    limiter: createConnectionLimiter({
+      clients: createClientLimits({
+        connections: 0,
+        perSecond: 0,
+        loginsPerSecond: 0,
+        exempt: createAddressSet([]),
+        ...options.clientLimits,
+      }),
+      proxies: null,
+      places: { total: limit + overflow, opening: 10_000, ...options.places },
+      refused: refusals.count,
+    }),
+    hold: options.hold ?? true,
+    wakeProof: options.wakeProof ?? false,
+    idle: options.idle ?? null,
+    wakePermissions: () => options.wakePermissions ?? everybody,
+    holds: createHolds(stopping.signal, options.holdingLimit),
+    asleepText,
+    loadingText,
+    simplifySrv: false,
+    proxies: null,
+    filter: createClientFilter({ allow: [], deny: [] }),
+    sendProxyProtocol: false,
+    statusMemory: createStatusMemory({ now: deadlines.now, changed: () => {} }),
+    absences: createRecentDialFailures(deadlines),
+    statusCache:
+      options.statusMaxAgeMs === undefined
+        ? null
+        : createStatusCache({ maxAgeMs: options.statusMaxAgeMs, deadlines }),
+    transferAsLogin: options.transferAsLogin ?? false,
+    emit,
+  });
+  const listener = listen({
+    bind: "127.0.0.1",
+    port: 0,
+    admits: sessions.admits,
+    accept: sessions.accept,
+    fault: (error) => events.push({ kind: "fault", error }),
+  });
+  if (!listener.ok) throw new Error(listener.error);
+  const { port } = listener.value;
+  const players: Peer[] = [];
+  const count = (kind: (SessionEvent | BackendEvent)["kind"]): number =>
+    events.filter((event) => event.kind === kind).length;
+  const endings = (): Ended[] => events.filter((event) => event.kind === "session-ended");
+
+  return {
+    port,
+    table,
+    sessions,
+    fleet,
+    events,
+    stop: () => stopping.abort(),
+    async player(opening) {
+      const player = await connectPlayer({ port });
+      players.push(player);
+      if (opening !== undefined) await player.send(opening);
+      return player;
+    },
+    count,
+    waitForEvent: (kind, times = 1) => until(`${times} ${kind}`, () => count(kind) >= times),
+    async ended(index = 0) {
+      await until(`${index + 1} sessions ended`, () => endings().length > index);
+      return endings()[index] as Ended;
+    },
+    async [Symbol.asyncDispose]() {
+      listener.value.stop();
+      stopping.abort();
+      await sessions.drain(0, AbortSignal.abort());
+      for (const player of players) player.reset();
+    },
+  };
+}
+
+function rethrow(error: Error): void {
+  throw error;
+}
