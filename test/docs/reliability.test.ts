@@ -5,7 +5,7 @@ import { promises } from "../support/docs/reliability.ts";
 
 const root = join(import.meta.dir, "../..");
 
-test.each(["README.md", "docs/reliability.md"])(
+test.each(["docs/reliability.md"])(
   "%s prints all promises and names only tests that exist",
   async (name) => {
     const text = await Bun.file(join(root, name)).text();
