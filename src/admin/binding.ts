@@ -27,14 +27,15 @@ export function parseBinding(text: string): Result<Binding, string> {
 }
 
 /**
- * What is wrong with a binding, to complete "expected ..."; null when the API may open there. Whoever reaches it may route players
- * elsewhere, so without a token it opens only to this machine, unless `open` says that the network around it is trusted.
+ * * What is wrong with a binding, to complete "expected ..."; null when the API may open there. A client of
+ * the API may send players elsewhere, so without a token it opens only to this machine, unless `open` says
+ * that the network is trusted.
  */
 export function bindingProblem(text: string, token: string | null, open: boolean): string | null {
   const binding = parseBinding(text);
   if (!binding.ok) return binding.error;
   if (token !== null || open || isLocal(binding.value)) return null;
-  return "AUTOMC_API_TOKEN beside it, or 127.0.0.1:port, or unix:/path: without a token anybody who reaches it could change routes (AUTOMC_API_OPEN=true allows that)";
+  return "AUTOMC_API_TOKEN beside it, or 127.0.0.1:port, or unix:/path: without a token every client that reaches it could change routes (AUTOMC_API_OPEN=true allows that)";
 }
 
 /** The binding's printed form: `127.0.0.1:8080`, `[::1]:8080`, `:8080` or `unix:/path`. */

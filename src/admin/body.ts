@@ -2,8 +2,9 @@ import { parseFirstJson } from "../base/json.ts";
 import { err, ok, type Result } from "../base/result.ts";
 
 /**
- * The string members of a request's JSON object, by name in lower case, as mc-router reads a body: whatever follows the first value is ignored,
- * the last member of a name counts, null is nothing given. "bad" for anything else, also for a body that breaks off.
+ * * The string members of a request's JSON object, by name in lower case, as mc-router reads a body: text
+ * behind the first value is ignored, the last member of a name counts, null means not given. "bad" for
+ * anything else, also for a body that breaks off.
  */
 export async function readFields(
   request: Request,
@@ -26,7 +27,7 @@ export async function readFields(
   return ok(fields);
 }
 
-/** Null when the client went away or broke the encoding of the transfer. */
+/** Null when the client left, or when its transfer encoding is broken. */
 async function readText(request: Request): Promise<string | null> {
   try {
     // Not `request.text()`: that drops a byte order mark, which is no JSON.

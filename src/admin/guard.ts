@@ -2,16 +2,19 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { isIPv4, isIPv6 } from "node:net";
 import { problem } from "./problem.ts";
 
-/** Who may ask. */
-export interface GuardDeps {
-  /** Null: everybody who reaches the API. */
+/** Which requests are let in. */
+interface GuardDeps {
+  /** Null: no token is asked for. */
   readonly token: string | null;
-  /** The names that the API is called by, beside IP literals and localhost, in lower case; null: any, where no browser can come from. */
+  /**
+   * Names of the API beside IP literals and localhost, in lower case; null: any, where no browser can
+   * connect.
+   */
   readonly names: readonly string[] | null;
 }
 
-/** Decides about a request before anything of it is used; null lets it in. */
-export interface Guard {
+/** Decides about a request before its path or body is looked at; null lets it in. */
+interface Guard {
   /** For everything that shows or changes something. */
   checkCaller(request: Request): Response | null;
   /** For what a load balancer may ask without a token. */
@@ -19,8 +22,9 @@ export interface Guard {
 }
 
 /**
- * A guard with the given rules. A good token is enough. Without one in force, a web page could ask in the name of whoever looks at it:
- * one that has its own name resolve to this machine (DNS rebinding) shows by its Host, any other by its Origin.
+ * * A guard with the given rules. A good token is enough. Without one in force, a web page could send
+ * requests through its visitor's browser: one whose name resolves to this machine (DNS rebinding) shows by
+ * its Host, any other by its Origin.
  */
 export function createGuard({ token, names }: GuardDeps): Guard {
   const expected = token === null ? null : digest(token);
@@ -41,7 +45,7 @@ export function createGuard({ token, names }: GuardDeps): Guard {
   function checkCaller(request: Request): Response | null {
     if (expected === null) return checkHost(request);
     const [, given] = /^Bearer +(\S.*)$/i.exec(request.headers.get("authorization") ?? "") ?? [];
-    // Digests, because the comparison takes equal lengths, and a length tells something.
+    // Digests, because the comparison needs equal lengths, and must not reveal the token's.
     if (given !== undefined && timingSafeEqual(digest(given), expected)) return null;
     const headers = { "WWW-Authenticate": "Bearer" };
     return problem("unauthorized", "send Authorization: Bearer with AUTOMC_API_TOKEN", { headers });
@@ -60,8 +64,9 @@ function isKnown(host: string, names: readonly string[]): boolean {
 }
 
 /**
- * `origin` is the Origin header that browsers send with whatever changes something (RFC 6454, section 7): the API's own pages, or those
- * of a proxy before it that has one of the names. At an IP literal or localhost, another port is another program's.
+ * * `origin` is the Origin header that browsers send with every request that changes something (RFC 6454,
+ * section 7): the API's own pages, or those of a proxy before it that has one of the names. At an IP literal
+ * or localhost, another port is another program's.
  */
 function isOwn(origin: string, host: string, names: readonly string[]): boolean {
   const page = URL.parse(origin);

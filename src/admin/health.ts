@@ -2,31 +2,30 @@ import type { Observer } from "../observe/bus.ts";
 import type { SourceName } from "../routing/route.ts";
 import { problem } from "./problem.ts";
 
-/** Somebody who keeps the router from being ready, and why. */
+/** One thing that keeps the router from being ready, and why. */
 export interface NotReady {
   readonly name: string;
   readonly reason: string;
 }
 
-/** Whether players can be sent here: the port is open, and every source has been read once. */
-export interface Readiness {
-  /** Watches what happens. */
+/** Whether a load balancer may send players here: the port is open, and every source has been read once. */
+interface Readiness {
   readonly observe: Observer;
-  /** Who is not ready yet, or not any more; nobody: the router is ready. */
+  /** What is not ready yet, or no longer; empty: the router is ready. */
   notReady(): readonly NotReady[];
 }
 
 /** What readiness depends on. */
-export interface ReadinessDeps {
-  /** Those that have to be read before the router is ready. */
+interface ReadinessDeps {
+  /** The sources that have to be read before the router is ready. */
   readonly sources: readonly SourceName[];
-  /** Those that have published a whole set. */
+  /** The sources that have published a whole set. */
   published(): ReadonlySet<SourceName>;
 }
 
 /**
- * A router that is not ready yet. A source that is lost later takes nothing away: its last routes are served, and a router that
- * were taken out for it would lock all players out over a database.
+ * * A router that is not ready yet. A source that is lost later changes nothing: its last known routes are
+ * served, and a load balancer that dropped the router for it would lock all players out over a database.
  */
 export function createReadiness({ sources, published }: ReadinessDeps): Readiness {
   let port: "closed" | "open" | "closing" = "closed";
@@ -50,7 +49,7 @@ export function createReadiness({ sources, published }: ReadinessDeps): Readines
   };
 }
 
-/** `GET /healthz`: whoever gets an answer has it from a process that works. */
+/** `GET /healthz`: an answer of any kind means that the process works. */
 export const healthResponse = (): Response => Response.json({ status: "ok" });
 
 /** `GET /readyz`. */

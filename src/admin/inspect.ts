@@ -4,7 +4,9 @@ import type { RouteTable } from "../routing/table.ts";
 import type { LiveSession } from "../session/sessions.ts";
 import { problem } from "./problem.ts";
 
-/** `GET /explain?host=`: where a hostname leads, and every claim on it, in the order of `automc-router explain`. */
+/**
+ * `GET /explain?host=`: where a hostname leads, and every claim on it, as `automc-router explain` lists them.
+ */
 export function explainResponse(url: URL, table: RouteTable, simplifySrv: boolean): Response {
   const host = url.searchParams.get("host");
   if (host === null)

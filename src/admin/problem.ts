@@ -1,5 +1,5 @@
-/** What the API refuses for reasons of its own. Where mc-router answers with a bare status, so does this one. */
-export type ProblemKind =
+/** Why the API refuses a request. */
+type ProblemKind =
   | "bad-request"
   | "unauthorized"
   | "not-found"
@@ -14,13 +14,13 @@ export type ProblemKind =
 const problems: Readonly<Record<ProblemKind, { readonly status: number; readonly title: string }>> =
   {
     "bad-request": { status: 400, title: "The request cannot be used" },
-    unauthorized: { status: 401, title: "A token is needed" },
-    "not-found": { status: 404, title: "There is no such thing" },
-    "wrong-origin": { status: 403, title: "Pages of other sites are not served here" },
-    "method-not-allowed": { status: 405, title: "This method is not for this path" },
-    conflict: { status: 409, title: "Somebody else decides about it" },
-    "wrong-host": { status: 421, title: "This host is not served here" },
-    failed: { status: 500, title: "The router has a defect" },
+    unauthorized: { status: 401, title: "A valid token is required" },
+    "not-found": { status: 404, title: "Not found" },
+    "wrong-origin": { status: 403, title: "Requests from pages of other sites are refused" },
+    "method-not-allowed": { status: 405, title: "The path does not have this method" },
+    conflict: { status: 409, title: "Another source owns the route" },
+    "wrong-host": { status: 421, title: "Unknown host name" },
+    failed: { status: 500, title: "Internal error" },
     unavailable: { status: 503, title: "The router is not ready" },
   };
 

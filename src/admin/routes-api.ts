@@ -20,7 +20,7 @@ export interface RoutesApiDeps {
 }
 
 /** The API's ways to read and edit routes. Each answers whatever the client sends. */
-export interface RoutesApi {
+interface RoutesApi {
   list(): Response;
   create(request: Request): Promise<Response>;
   remove(serverAddress: string): Promise<Response>;

@@ -28,7 +28,7 @@ export interface AdminServerDeps extends RoutesApiDeps {
   fault(error: Error): void;
 }
 
-/** The API at work. */
+/** The API, listening. */
 export interface AdminServer {
   /** Where it listens, with the port that it got. */
   readonly binding: string;
@@ -41,12 +41,12 @@ type Handler = (request: Request) => Answer;
 type Methods = Readonly<Partial<Record<"GET" | "HEAD" | "POST" | "DELETE", Handler>>>;
 
 const largestBody = 64 * 1024;
-/** How long a connection may say nothing, s. The runtime has its own for unix sockets. */
+/** Longest silence on a connection, s. Unix sockets have the runtime's own. */
 const idleTimeout = 30;
-/** Owner and group, so that a group can be let in: the socket's mode is the door when there is no token. */
+/** Owner and group: without a token the mode of the socket decides who may connect. */
 const socketMode = 0o660;
 
-/** Opens the API: mc-router's, and what is ours beside it. The error is one readable phrase. */
+/** Opens the API: mc-router's paths and the router's own. The error is one readable phrase. */
 export async function startAdminServer(
   deps: AdminServerDeps,
 ): Promise<Result<AdminServer, string>> {
@@ -136,14 +136,14 @@ function serve(
     fetch: guarded((request) => elsewhere(urlOf(request), paths)),
     error(thrown) {
       deps.fault(thrown);
-      return problem("failed", "the log tells more");
+      return problem("failed", "the log has the error");
     },
     maxRequestBodySize: largestBody,
     development: false,
   });
 }
 
-/** A socket that a killed process left behind would keep the path taken for ever. One that answers, or another file, stays. */
+/** Removes the socket that a killed process left behind. One that answers, or another file, stays. */
 async function removeDeadSocket(path: string): Promise<void> {
   if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return;
   const isDead = await new Promise<boolean>((resolve) => {
@@ -176,10 +176,10 @@ function notAllowed(methods: Methods): Response {
   return problem("method-not-allowed", `use ${allowed}`, { headers: { Allow: allowed } });
 }
 
-/** A path that nothing is at. One that only is not written as it should be is sent to where it belongs, as mc-router does it. */
+/** The answer for an unknown path. A known path with doubled slashes is redirected, as by mc-router. */
 function elsewhere({ pathname, search }: URL, paths: ReadonlySet<string>): Response {
   const clean = pathname.replace(/\/{2,}/g, "/");
-  // The URL's parser has taken `.` and `..` out already; what is a known path now was not when it was matched.
+  // The URL's parser has resolved `.` and `..`; the runtime matched the path as it was sent.
   if (clean === pathname && !paths.has(clean)) return unknownPath();
   return new Response(null, { status: 301, headers: { Location: clean + search } });
 }

@@ -7,11 +7,14 @@ import { createMetrics, type Metrics } from "../observe/metrics.ts";
 import { createNotifier } from "../observe/webhook.ts";
 import { createLineWriter, isJournal } from "../observe/writer.ts";
 
-/** Those who watch a router, and how it tells them. */
+/** The observers of a router, on one bus. */
 export interface Watch {
   readonly emit: Observer;
   readonly metrics: Metrics;
-  /** Resolves when everything has been told, after a few seconds at the latest, and as soon as the signal aborts. */
+  /**
+   * Resolves when everything has been sent, after a few seconds at the latest, and as soon as the signal
+   * aborts.
+   */
   stop(now: AbortSignal): Promise<void>;
 }
 
@@ -25,7 +28,7 @@ export interface Log {
   flush(): Promise<void>;
 }
 
-/** How long what is left to tell may take at the end, ms. */
+/** How long sending what is left may take at the end, ms. */
 const noticesMs = 5_000;
 const linesMs = 1_000;
 
@@ -39,7 +42,7 @@ export function openLog(config: Config, journalStream: string): Log {
   const writer = createLineWriter({
     fd: 2,
     droppedLine: (count) =>
-      line("log lines were lost: whoever reads the log is too slow", { count }),
+      line("log lines were lost: the reader of the log is too slow", { count }),
   });
   return {
     observe: createLog({
@@ -86,7 +89,7 @@ export function watch(
     ...further,
   ];
   const emit = createBus(observers, (thrown) =>
-    log.warn("an observer failed", { error: String(thrown) }),
+    log.warn("an observer threw an error", { error: String(thrown) }),
   );
 
   async function stop(now: AbortSignal): Promise<void> {

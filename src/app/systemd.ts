@@ -7,20 +7,24 @@ import type { App } from "./start.ts";
 /** The router as its service manager sees it. */
 export interface Service {
   readonly observe: Observer;
-  /** What keeps the service manager from being told; null for nothing. */
+  /** Why the service manager cannot be told; null when it can, or when there is none. */
   readonly problem: string | null;
-  /** The router has its routes and its port: it is ready, and watched from now on. */
+  /** Reports the router ready, and feeds the watchdog from now on. */
   ready(app: Pick<App, "routes" | "isAccepting">): void;
   stop(): void;
 }
 
-/** How often the status is looked at, and a stop that goes on is said to go on, ms. */
+/** Between two looks at the status, and between two extensions of a stop, ms. */
 const beatMs = 2_000;
 
-/** How much longer a stop may take after each such word, ms: the drain has a limit of its own, and what stands still gets no further. */
+/**
+ * How far each beat extends the time that systemd allows for a stop, ms. The drain has a limit of its own.
+ */
 const extensionMs = 30_000;
 
-/** What systemd wants to know, by the variables that it gives to its services; without them nobody is told. */
+/**
+ * The connection to systemd, by the variables that it gives to its services; without them it does nothing.
+ */
 export function openService(
   variables: Readonly<Record<string, string | undefined>>,
   pid: number,
@@ -84,7 +88,7 @@ function createService(notify: Notify, watchdogMs: number | null): Service {
       if (watchdogMs === null) return;
       watchdog = startWatchdog({
         timeoutMs: watchdogMs,
-        // A port that is closed on purpose lets nobody in.
+        // A port that was closed on purpose accepts no client.
         isWell: () => isStopping || started.isAccepting(),
         feed: () => notify({ WATCHDOG: 1 }),
       });

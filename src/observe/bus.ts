@@ -1,9 +1,12 @@
 import type { RouterEvent } from "./events.ts";
 
-/** Watches what happens. Returns before anything slow begins. */
+/** Takes one event. Returns before anything slow begins. */
 export type Observer = (event: RouterEvent) => void;
 
-/** One emitter for all observers. What an observer throws goes to `onFault` and never to whoever emitted. */
+/**
+ * One emitter for all observers. What an observer throws goes to `onFault`, never to the caller of the
+ * emitter.
+ */
 export function createBus(
   observers: readonly Observer[],
   onFault: (error: unknown) => void,

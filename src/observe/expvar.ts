@@ -4,7 +4,7 @@ import { mcRouterMetrics, type Recorder } from "./recorder.ts";
 export const varsContentType = "application/json; charset=utf-8";
 
 /** mc-router's metrics as its expvar output has them: without labels, all there from the start. */
-export interface ExpvarRecorder extends Recorder {
+interface ExpvarRecorder extends Recorder {
   /** Sums of counters, and of each gauge what was set last, for whatever labels. */
   values(): Readonly<Record<string, number>>;
 }

@@ -10,7 +10,7 @@ export interface Metric {
   readonly labels: readonly string[];
 }
 
-/** One number of a metric. `name` is the metric's, but for a histogram, whose parts have names of their own. */
+/** One number of a metric. `name` is the metric's, but for a histogram, whose parts have own names. */
 export interface Sample {
   readonly name: string;
   readonly labels: Labels;
@@ -40,7 +40,9 @@ export interface Histogram extends Family {
   declare(labels: Labels): void;
 }
 
-/** Most series of one counter or gauge. What clients choose (players' names) must not decide how much memory is used. */
+/**
+ * Most series of one counter or gauge: text that clients choose (players' names) must not fill the memory.
+ */
 export const seriesLimit = 10_000;
 
 interface Series {
@@ -49,8 +51,8 @@ interface Series {
 }
 
 /**
- * A counter with at most `limit` series. For a new one beyond that, the one that has not changed for the longest time is forgotten;
- * should it come back it starts at 0, which readers take for a restart.
+ * A counter with at most `limit` series. A new one beyond that replaces the one that has not changed for the
+ * longest time; should that come back it starts at 0, which Prometheus takes for a restart.
  */
 export function createCounter(metric: Metric, limit = seriesLimit): Counter {
   const series = createSeries(metric, limit, () => true);
@@ -61,7 +63,10 @@ export function createCounter(metric: Metric, limit = seriesLimit): Counter {
   };
 }
 
-/** A gauge with at most `limit` series. A new one takes the place of the one that is at 0 for the longest time; where none is at 0 it is left out. */
+/**
+ * * A gauge with at most `limit` series. A new one replaces the one that is at 0 for the longest time; where
+ * none is at 0 it is left out.
+ */
 export function createGauge(metric: Metric, limit = seriesLimit): Gauge {
   const series = createSeries(metric, limit, (value) => value === 0);
   return {
@@ -71,7 +76,10 @@ export function createGauge(metric: Metric, limit = seriesLimit): Gauge {
   };
 }
 
-/** A histogram whose buckets end at these values, in ascending order; one more takes what is above. Its labels must be of a fixed set. */
+/**
+ * * A histogram whose buckets end at these values, in ascending order; one more takes what is above. Its
+ * labels must be of a fixed set.
+ */
 export function createHistogram(metric: Metric, bounds: readonly number[]): Histogram {
   const all = new Map<string, { labels: Labels; counts: number[]; sum: number }>();
   const bucket = `${metric.name}_bucket`;
@@ -112,7 +120,7 @@ export function createHistogram(metric: Metric, bounds: readonly number[]): Hist
   return { metric, observe, declare: seriesOf, samples };
 }
 
-/** A metric that is read when somebody asks. What is null has no number at the moment. */
+/** A metric whose value is read at each scrape. Null has no number at the moment. */
 export function createReading(
   metric: Metric,
   read: () => readonly { readonly labels: Labels; readonly value: number | null }[],
@@ -137,7 +145,7 @@ export function numberText(value: number): string {
 function createSeries(metric: Metric, limit: number, mayDrop: (value: number) => boolean) {
   const kept = new Map<string, Series>();
   const droppable = new Map<string, Series>();
-  /** Where the last drop stopped. Asking a Map for its first key takes ever longer once many before it are gone. */
+  /** Where the last drop stopped: a Map skips all deleted entries each time its first key is asked for. */
   let oldestFirst = droppable.keys();
 
   function change(labels: Labels, next: (value: number) => number): void {

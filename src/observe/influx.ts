@@ -4,7 +4,7 @@ import { mcRouterMetrics, type Recorder } from "./recorder.ts";
 
 /** What happens to points on their way to InfluxDB. */
 export type InfluxEvent =
-  /** Points do not get there. They are kept, the newest of them, and sent later. Emitted once until some arrive again. */
+  /** Points do not get there. The newest are kept and sent later. Emitted once until some arrive again. */
   | { readonly kind: "influx-lost"; readonly reason: string }
   /** They do again; `dropped` were lost meanwhile, or refused for good. */
   | { readonly kind: "influx-back"; readonly dropped: number };
@@ -40,7 +40,10 @@ export interface InfluxDeps extends InfluxOptions {
 export interface InfluxRecorder extends Recorder {
   /** Points that will never arrive. */
   readonly dropped: number;
-  /** Sends what has gathered one last time and stops. Resolves when that is done or has failed, or at once when the signal aborts. */
+  /**
+   * Sends what is left and stops. Resolves when that is done or has failed, or at once when the signal
+   * aborts.
+   */
   stop(signal: AbortSignal): Promise<void>;
 }
 
@@ -57,7 +60,8 @@ type Failure = { readonly reason: string; readonly isFinal: boolean } | null;
 const longestReason = 200;
 
 /**
- * Sends every interval what has changed in it: of a counter the sum, of a gauge the last value. Writes through InfluxDB 1's API:
+ * * Sends every interval what has changed in it: of a counter the sum, of a gauge the last value. Uses
+ * InfluxDB 1's API:
  * https://docs.influxdata.com/influxdb/v1/tools/api/#write-http-endpoint
  */
 export function createInfluxRecorder(deps: InfluxDeps): InfluxRecorder {
@@ -124,7 +128,9 @@ export function createInfluxRecorder(deps: InfluxDeps): InfluxRecorder {
     forgetOldest();
   }
 
-  /** Turns what has changed since the last time into a batch. Without changes it is empty, and sent all the same, as mc-router does it. */
+  /**
+   * Turns what has changed into a batch. Without changes it is empty, and sent all the same, as by mc-router.
+   */
   function gather(): void {
     if (points.size === 0 && batches.length > 0) return;
     // One time for all, in nanoseconds.
@@ -151,7 +157,7 @@ export function createInfluxRecorder(deps: InfluxDeps): InfluxRecorder {
       const { status } = response;
       if (status === 200 || status === 204) return null;
       const reason = `status ${status}: ${text.trim().slice(0, longestReason)}`;
-      // 400: points that InfluxDB cannot take; 413: more than it takes at once. The same bytes would be refused again.
+      // 400: malformed points; 413: more than it takes at once. The same bytes would be refused again.
       return { reason, isFinal: status === 400 || status === 413 };
     } catch (cause) {
       return {
@@ -226,7 +232,10 @@ function tagText(tags: Labels): string {
     .join("");
 }
 
-/** A line feed would begin another point, and a backslash at the end would take the separator behind it along; neither can be escaped. */
+/**
+ * * A line feed would begin another point, and a backslash at the end would escape the separator behind it;
+ * neither can be escaped.
+ */
 const escaped = (text: string): string =>
   text
     .replace(/\p{Cc}/gu, "\ufffd")

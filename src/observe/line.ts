@@ -4,13 +4,16 @@ export type Level = "error" | "warn" | "info" | "debug" | "trace";
 /** How a log line is written: `key=value` pairs, or one JSON object. */
 export type LogFormat = "logfmt" | "json";
 
-/** What a line says besides its message, in this order. Null and undefined leave a field out; none is named time, level or msg. */
+/**
+ * * What a line says besides its message, in this order. Null and undefined leave a field out; none is named
+ * time, level or msg.
+ */
 export type Fields = Readonly<Record<string, FieldValue>>;
 
 type FieldValue = string | number | bigint | boolean | null | undefined;
 
 /** One log line as data. `time` is RFC 3339 text, null or absent for none. */
-export interface LogEntry {
+interface LogEntry {
   readonly time?: string | null;
   readonly level: Level;
   /** A constant phrase; what varies belongs in a field. */
@@ -28,18 +31,19 @@ const priorities: Readonly<Record<Level, number>> = {
 };
 
 /**
- * Characters that steer a terminal, a log viewer or a chat window instead of being shown: controls (with ANSI's escape), format
- * characters (bidi, zero width, tags), line and paragraph separators, lone surrogates, and Minecraft's own colour code.
+ * * Characters that steer a terminal, a log viewer or a chat window instead of being shown: controls (with
+ * ANSI's escape), format characters (bidi, zero width, tags), line and paragraph separators, lone surrogates,
+ * and Minecraft's colour code.
  */
 const steering = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}§]/gu;
 
-/** Text of which logfmt needs no quotes; the same set as logrus has, so that lines read as upstream's did. */
+/** Text that needs no quotes in logfmt: logrus's set, so that lines read as mc-router's did. */
 const plain = /^[A-Za-z0-9\-._/@^+]+$/;
 
 /** Longest text of a client's own choosing that a line holds, in UTF-16 units. */
 const longestClientText = 64;
 
-/** Text that a client chose (a hostname, a player's name), cut to 64 characters. Escaping is left to `logLine`, which escapes every value. */
+/** Text that a client chose (a hostname, a player's name), cut to 64 characters; `logLine` escapes it. */
 export function clientText(text: string): string {
   if (text.length <= longestClientText) return text;
   // A pair of surrogates is kept or left out as a whole.
@@ -48,8 +52,9 @@ export function clientText(text: string): string {
 }
 
 /**
- * The entry as one line that ends in a line feed, whatever its values hold. Under journald the line starts with its priority and has
- * no time, since the journal keeps its own; it never starts with text of a client, which could pose as a priority.
+ * * The entry as one line that ends in a line feed, whatever its values hold. Under journald the line starts
+ * with its priority and has no time, since the journal keeps its own; it never starts with text of a client,
+ * which could pose as a priority.
  */
 export function logLine(entry: LogEntry, format: LogFormat, journald: boolean): string {
   const prefix = journald ? `<${priorities[entry.level]}>` : "";

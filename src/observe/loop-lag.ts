@@ -4,18 +4,21 @@ import type { Histogram, Metric } from "./family.ts";
 export const loopLagMetric: Metric = {
   name: "automc_event_loop_lag_seconds",
   type: "histogram",
-  help: "By how much a timer of 100 ms was late: for as long as that, nothing was relayed.",
+  help: "How late a timer of 100 ms fired, in seconds; the router's event loop was busy for that long.",
   labels: [],
 };
 
-/** Ends of the histogram's buckets, seconds. A player notices about 50 ms, which is a tick of the game. */
+/** Ends of the histogram's buckets, seconds. 50 ms is one tick of the game. */
 export const loopLagBounds: readonly number[] = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
 ];
 
 const periodMs = 100;
 
-/** Measures how late the event loop is, ten times a second, with one timer that keeps no process alive. Returns how to stop it. */
+/**
+ * Measures how late the event loop is, ten times a second, with one timer that keeps no process alive.
+ * The function it returns stops it.
+ */
 export function sampleLoopLag(lag: Histogram): () => void {
   let due = performance.now() + periodMs;
   let timer = setTimeout(sample, periodMs);

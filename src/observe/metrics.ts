@@ -18,10 +18,10 @@ import { createTraffic } from "./traffic.ts";
 
 const gzip = promisify(gzipWithCallback);
 
-/** For how long the event loop may be kept busy at a time, ms. */
+/** Longest time the event loop is kept busy, ms. */
 const longestTurnMs = 5;
 
-/** Where mc-router's metrics go. The router's own and the process's are there for Prometheus in any case. */
+/** Where mc-router's metrics go. The router's own and the process's are always served to Prometheus. */
 export type MetricsBackend =
   | { readonly kind: "discard" | "expvar" | "prometheus" }
   | { readonly kind: "influxdb"; readonly influx: InfluxOptions };
@@ -35,7 +35,7 @@ export interface MetricsDeps {
   readonly rateLimitPeriodMs: number;
   readonly version: string;
   readonly commit: string;
-  /** The program and its arguments, for those who read `/vars`. */
+  /** The program and its arguments, for `/vars`. */
   readonly commandLine: readonly string[];
   /** Log lines lost since the start. */
   droppedLines(): number;
@@ -46,15 +46,18 @@ export interface MetricsDeps {
 /** Everything that is counted. */
 export interface Metrics {
   readonly observe: Observer;
-  /** All that a Prometheus server may find here. */
+  /** Every metric that Prometheus may scrape. */
   readonly families: readonly Family[];
   /** Gives access to the router, which is built after those who watch it. */
   attach(readings: RouterReadings): void;
-  /** Answers `/metrics`; compressed for who says that it can read that. */
+  /** Answers `/metrics`, compressed where the client accepts that. */
   prometheusResponse(request: Request): Promise<Response>;
   /** Answers `/vars`. */
   varsResponse(): Response;
-  /** Stops the timers and sends what is left to InfluxDB; resolves when that is over, or at once when the signal aborts. */
+  /**
+   * Stops the timers and sends what is left to InfluxDB. Resolves after that, or at once when the signal
+   * aborts.
+   */
   stop(signal: AbortSignal): Promise<void>;
 }
 
@@ -102,7 +105,7 @@ export function createMetrics(deps: MetricsDeps): Metrics {
       const text = await joined(prometheusParts(all));
       const headers = { "content-type": prometheusContentType };
       if (!acceptsGzip(request)) return new Response(text, { headers });
-      // Not in this thread: with thousands of players it is a megabyte of text.
+      // In the thread pool: with thousands of players it is a megabyte of text.
       const body = await gzip(text);
       return new Response(body, { headers: { ...headers, "content-encoding": "gzip" } });
     },
@@ -119,7 +122,7 @@ export function createMetrics(deps: MetricsDeps): Metrics {
   };
 }
 
-/** The whole text. Others get their turn every few milliseconds, as a relay must not wait for a scrape. */
+/** The whole text. The event loop runs every few milliseconds, as a relay must not wait for a scrape. */
 async function joined(parts: Iterable<string>): Promise<string> {
   let text = "";
   let since = performance.now();

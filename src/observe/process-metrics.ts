@@ -2,8 +2,8 @@ import { readFileSync, statSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { createReading, type Family, type Metric } from "./family.ts";
 
-/** Metrics of the process, by the names that all of Prometheus' own client libraries use. */
-export interface ProcessMetrics {
+/** Metrics of the process, by the names that Prometheus' client libraries use. */
+interface ProcessMetrics {
   readonly families: readonly Family[];
   /** Reads what takes a moment; call it before the families are asked for their numbers. Never rejects. */
   refresh(): Promise<void>;
@@ -24,22 +24,21 @@ export function createProcessMetrics(): ProcessMetrics {
 
   const numbers: readonly (readonly [Metric, () => number | null])[] = [
     [
-      describe(
-        "process_cpu_seconds_total",
-        "counter",
-        "User and system time of the processor, in seconds.",
-      ),
+      describe("process_cpu_seconds_total", "counter", "User and system CPU time, in seconds."),
       () => {
         const { user, system } = process.cpuUsage();
         return (user + system) / 1e6;
       },
     ],
     [
-      describe("process_resident_memory_bytes", "gauge", "Resident memory."),
+      describe("process_resident_memory_bytes", "gauge", "Resident memory, in bytes."),
       () => process.memoryUsage.rss(),
     ],
     [describe("process_open_fds", "gauge", "Open file descriptors."), () => openFds],
-    [describe("process_max_fds", "gauge", "Most file descriptors that may be open."), () => maxFds],
+    [
+      describe("process_max_fds", "gauge", "Highest number of file descriptors that may be open."),
+      () => maxFds,
+    ],
     [
       describe(
         "process_start_time_seconds",
@@ -74,7 +73,7 @@ function readMaxFds(): number | null {
 async function countOpenFds(): Promise<number | null> {
   const folder = "/proc/self/fd";
   try {
-    // Since Linux 6.2 the folder's size is the number of descriptors; before, listing it takes 1 ms for each thousand.
+    // Since Linux 6.2 the folder's size is the number of descriptors. Listing it takes 1 ms per thousand.
     const { size } = statSync(folder);
     return size > 0 ? size : (await readdir(folder)).length;
   } catch {

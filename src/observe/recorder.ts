@@ -21,7 +21,7 @@ export const mcRouterMetrics = {
     prometheus: "mc_router_errors",
     expvar: "errors",
     influx: "mc_router_errors",
-    help: "Connections that went wrong, by what went wrong.",
+    help: "Connections that failed, by type of error.",
   },
   bytes: {
     type: "counter",
@@ -29,7 +29,7 @@ export const mcRouterMetrics = {
     prometheus: "mc_router_bytes",
     expvar: "bytes",
     influx: "mc_router_transmitted_bytes",
-    help: "Bytes passed on in both directions, counted when a session ends.",
+    help: "Bytes relayed in both directions, counted when a session ends.",
   },
   frontendConnections: {
     type: "counter",
@@ -37,7 +37,7 @@ export const mcRouterMetrics = {
     prometheus: "mc_router_frontend_connections",
     expvar: "connections",
     influx: "mc_router_connections",
-    help: "Connections that clients have opened.",
+    help: "Connections opened by clients.",
   },
   backendConnections: {
     type: "counter",
@@ -45,7 +45,7 @@ export const mcRouterMetrics = {
     prometheus: "mc_router_backend_connections",
     expvar: "connections",
     influx: "mc_router_connections",
-    help: "Sessions that have reached their backend, by the route that matched.",
+    help: "Sessions that reached their backend, by the route that matched.",
   },
   activeConnections: {
     type: "gauge",
@@ -53,7 +53,7 @@ export const mcRouterMetrics = {
     prometheus: "mc_router_active_connections",
     expvar: "active_connections",
     influx: "mc_router_connections_active",
-    help: "Sessions that are joined to a backend.",
+    help: "Sessions joined to a backend.",
   },
   serverActivePlayer: {
     type: "gauge",
@@ -69,7 +69,7 @@ export const mcRouterMetrics = {
     prometheus: "mc_router_server_logins",
     expvar: "server_logins",
     influx: "mc_router_server_logins",
-    help: "Logins that have reached their backend, by player; only with RECORD_LOGINS.",
+    help: "Logins that reached their backend, by player; only with RECORD_LOGINS.",
   },
   serverActiveConnections: {
     type: "gauge",
@@ -77,7 +77,7 @@ export const mcRouterMetrics = {
     prometheus: "mc_router_server_active_connections",
     expvar: "server_active_connections",
     influx: "mc_router_server_active_connections",
-    help: "Sessions that are joined to a backend, by the route that matched.",
+    help: "Sessions joined to a backend, by the route that matched.",
   },
   rateLimitAvailable: {
     type: "gauge",
@@ -85,7 +85,7 @@ export const mcRouterMetrics = {
     prometheus: "mc_router_rate_limit_available",
     expvar: "rate_limit_available",
     influx: "mc_router_rate_limit_available",
-    help: "Connections that would be taken up at once; -1 while some wait for their turn.",
+    help: "Connections that would be served at once; -1 while some wait for their turn.",
   },
 } as const satisfies Record<string, McRouterMetric>;
 
@@ -95,10 +95,10 @@ type NamesOf<Type> = {
 }[keyof McRouterMetrics];
 
 /** Those that only grow, and those that are set. */
-export type CounterName = NamesOf<"counter">;
-export type GaugeName = NamesOf<"gauge">;
+type CounterName = NamesOf<"counter">;
+type GaugeName = NamesOf<"gauge">;
 
-/** Takes in what mc-router's metrics count, for one of its outputs. Both calls return at once and never throw. */
+/** Records mc-router's metrics for one of its outputs. Both calls return at once and never throw. */
 export interface Recorder {
   add(metric: CounterName, labels: Labels, amount: number): void;
   set(metric: GaugeName, labels: Labels, value: number): void;

@@ -1,7 +1,7 @@
 import type { Observer } from "./bus.ts";
 
 /** How the router is, in the one line that `systemctl status` shows. */
-export interface ServiceStatus {
+interface ServiceStatus {
   readonly observe: Observer;
   /** The line now, with that many routes. */
   text(routes: number): string;

@@ -5,7 +5,7 @@ import type { Labels } from "./family.ts";
 import type { Recorder } from "./recorder.ts";
 
 /** What counting by mc-router's rules needs. */
-export interface TrafficDeps {
+interface TrafficDeps {
   readonly recorder: Recorder;
   /** Count players by name. Names are what clients claim. */
   readonly recordLogins: boolean;
@@ -19,8 +19,8 @@ interface Joined {
 }
 
 /**
- * An observer that keeps mc-router's metrics. Servers are labelled by the route that matched and not by what a client typed,
- * so there are never more labels than routes. Gauges count sessions for each label.
+ * * An observer that keeps mc-router's metrics. Servers are labelled by the route that matched, not by what a
+ * client typed, so there are never more labels than routes. Gauges count sessions for each label.
  */
 export function createTraffic({ recorder, recordLogins }: TrafficDeps): Observer {
   const joined = new Map<number, Joined>();
@@ -74,8 +74,11 @@ export function createTraffic({ recorder, recordLogins }: TrafficDeps): Observer
   };
 }
 
-/** The values of the errors' label that can come up; mc-router has `read_deadline`, `wakeup_no_address` and `proxy_write` beside them. */
-export type ErrorType =
+/**
+ * The values of the errors' label; mc-router has `read_deadline`, `wakeup_no_address` and `proxy_write` as
+ * well.
+ */
+type ErrorType =
   | "read"
   | "unexpected_content"
   | "missing_backend"
@@ -100,7 +103,7 @@ const answerErrors: Readonly<Record<Answer, ErrorType | null>> = {
   throttled: null,
   full: null,
   stopping: null,
-  // To mc-router a login of those days is a packet with another number.
+  // To mc-router such a login is a packet with another number.
   "too-old": "unexpected_content",
 };
 
@@ -132,13 +135,13 @@ export function errorType(session: SessionFacts, outcome: Outcome): ErrorType | 
       }
       // Left within the opening, or later.
       if (outcome.why === "left" && session.intent === null) return "read";
-      // There was an address, and nobody there.
+      // There was an address, and no answer from it.
       if (outcome.why === "no-answer" && session.backend !== null) return "backend_failed";
       return droppedErrors[outcome.why];
   }
 }
 
-/** The default route's pattern has no name that a server could have. */
+/** The label of the default route, whose pattern is no hostname. */
 const routeLabel = (route: string | null): string =>
   route === null || route === "*" ? "default" : route;
 
@@ -150,7 +153,7 @@ const playerLabels = ({ player }: SessionFacts, route: string): Labels | null =>
     ? null
     : { player_name: player.name, player_uuid: player.uuid ?? noUuid, server_address: route };
 
-/** How many there are of each. What is at 0 takes no memory. */
+/** Counts by key. A count of 0 takes no memory. */
 function createTally(): { raise(key: string): number; lower(key: string): number } {
   const counts = new Map<string, number>();
   return {

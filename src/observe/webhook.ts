@@ -8,7 +8,7 @@ import type { Answer, Outcome } from "../session/outcome.ts";
 import type { Observer } from "./bus.ts";
 import type { RouteEvent, RouterEvent } from "./events.ts";
 
-/** The names by which an operator chooses what is told. */
+/** The names by which an operator chooses what is sent. */
 export const webhookEvents = [
   "connect",
   "disconnect",
@@ -19,7 +19,7 @@ export const webhookEvents = [
 ] as const;
 
 /** One of those names. */
-export type WebhookEvent = (typeof webhookEvents)[number];
+type WebhookEvent = (typeof webhookEvents)[number];
 
 /** What is posted, with the members in the order in which they are written; mc-router's format. */
 interface Notice {
@@ -33,12 +33,12 @@ interface Notice {
   readonly error?: string;
 }
 
-/** Tells a web server of the operator's what happens. */
+/** Sends notices to the operator's web server. */
 export interface Notifier {
   readonly observe: Observer;
   /**
-   * Resolves when everything that was to be told has been, or when the signal aborts: what is left then is given up and
-   * counted as missed, and nothing more is told.
+   * * Resolves when every notice has been sent, or when the signal aborts: those left then are counted as
+   * missed, and no more are sent.
    */
   flush(signal: AbortSignal): Promise<void>;
 }
@@ -47,13 +47,13 @@ export interface Notifier {
 export interface NotifierDeps {
   readonly url: string;
   readonly events: ReadonlySet<string>;
-  /** Connections without a player are not told. */
+  /** No notices of connections without a player. */
   readonly requireUser: boolean;
   /** For one request, ms; 0 for no limit. */
   readonly timeoutMs: number;
   /** The wall clock. */
   now(): Date;
-  /** Told what went wrong; never told again about the same outage. */
+  /** Takes what went wrong, once per outage. */
   emit(event: RouterEvent): void;
 }
 
@@ -61,8 +61,8 @@ export interface NotifierDeps {
 type Topic = "connection" | "route";
 
 /**
- * Most notices that wait or are under way; one beyond that is dropped, and counted. Routes have a limit of their own, so that
- * reading a large table leaves the connections their room.
+ * * Most notices that wait or are under way; one beyond that is dropped, and counted. Routes have a limit of
+ * their own, so that reading a large table leaves the connections their room.
  */
 const limits: Readonly<Record<Topic, number>> = { connection: 1_000, route: 10_000 };
 /** Requests under way at once. */
@@ -70,7 +70,9 @@ const parallel = 32;
 
 const noUuid = "00000000-0000-0000-0000-000000000000";
 
-/** Notices that must arrive in order, those of one connection or those of the routes; the first one is under way. */
+/**
+ * Notices that must arrive in order, those of one connection or of the routes; the first one is under way.
+ */
 interface Line {
   readonly topic: Topic;
   readonly key: string;
@@ -78,8 +80,9 @@ interface Line {
 }
 
 /**
- * What is told about one connection is told in order, and different connections do not wait for each other. A notice is tried
- * once. Redirects are followed as Go follows them: 307 and 308 repeat the POST, 301, 302 and 303 make it a GET without a body.
+ * * The notices of one connection are sent in order, and different connections do not wait for each other. A
+ * notice is tried once. Redirects are followed as Go follows them: 307 and 308 repeat the POST, 301, 302 and
+ * 303 make it a GET without a body.
  */
 export function createNotifier(deps: NotifierDeps): Notifier {
   const proxy = proxyFor(deps.url);
@@ -168,7 +171,7 @@ export function createNotifier(deps: NotifierDeps): Notifier {
         ...proxy,
       });
       judge(response.status);
-      // The status has said it all: the rest may be long, or never come.
+      // Only the status counts: the body may be long, or never come.
       response.body?.cancel().catch(() => {});
     } catch (cause) {
       if (!isOver)
@@ -190,7 +193,7 @@ export function createNotifier(deps: NotifierDeps): Notifier {
     isLost = true;
   }
 
-  /** A receiver that is merely too slow takes one notice now and then: it is back when half of what waits is gone. */
+  /** A receiver that is too slow takes a notice now and then: it is back when half of what waits is gone. */
   function delivered(): void {
     const isCrowded = held.connection > limits.connection / 2 || held.route > limits.route / 2;
     if (!isLost || isCrowded) return;
@@ -229,7 +232,7 @@ export function createNotifier(deps: NotifierDeps): Notifier {
   return { observe, flush };
 }
 
-/** Why a request failed, in one phrase. Bun adds the URL, which may hold a secret, and advice to programmers. */
+/** Why a request failed, in one phrase. Bun appends the URL, which may hold a secret, and advice. */
 function phrase(cause: unknown): string {
   const [first = "no connection"] = messageOf(cause).split(/\. | fetching /);
   return first;
@@ -239,7 +242,10 @@ function connected(session: SessionFacts, now: Date): Notice {
   return { ...about("connect", "success", session, now), ...backendOf(session) };
 }
 
-/** The notices at the end of a session: why there was no connection, if there was none, and that it is over. Connections that named no server are not told of. */
+/**
+ * * The notices at the end of a session: why there was no connection, if there was none, and that it is over.
+ * Sessions without a hostname have none.
+ */
 function ended(session: SessionFacts, outcome: Outcome, now: Date): readonly Notice[] {
   const isUnknown = outcome.kind === "dropped" && outcome.why === "unknown-host";
   if (session.route === null && !isUnknown) return [];
@@ -257,7 +263,7 @@ function ended(session: SessionFacts, outcome: Outcome, now: Date): readonly Not
   return [...notices, { ...over, ...backendOf(session) }];
 }
 
-/** A ping that was answered without asking the backend. */
+/** A ping that was answered without dialling the backend. */
 const isUndialled = (session: SessionFacts, outcome: Outcome): boolean =>
   isUnreached(outcome) && session.backend === null;
 
@@ -290,7 +296,10 @@ function about(
 const backendOf = ({ backend }: SessionFacts): { readonly backend?: string } =>
   backend === null ? {} : { backend };
 
-/** A changed route is one that goes and one that comes; a changed default is only set. One by one, as a table may be large. */
+/**
+ * A changed route is one removed and one added; a changed default is only set. Lazily, as a table may be
+ * large.
+ */
 function* routed({ changes }: RouteEvent, now: Date): Generator<Notice> {
   for (const claim of changes.removed) yield removed(claim, now);
   for (const { before } of changes.changed) if (!isDefault(before)) yield removed(before, now);

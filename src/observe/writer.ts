@@ -2,8 +2,10 @@ import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { isatty } from "node:tty";
 import { codeOf } from "../base/thrown.ts";
 
-/** Where log lines go: a file descriptor that may be slow, full or gone without ever holding the program up. */
-export interface LineWriter {
+/**
+ * Writes log lines to a file descriptor that may be slow, full or gone without ever holding the program up.
+ */
+interface LineWriter {
   /** Writes one whole line, or queues it, or drops it when the queue is full. Never waits, never throws. */
   write(line: string): void;
   /** Resolves when nothing is queued any more, or when the signal aborts; for the end of the process. */
@@ -13,7 +15,7 @@ export interface LineWriter {
 }
 
 /** What a writer needs. `droppedLine` makes the line that tells how many lines are missing. */
-export interface LineWriterOptions {
+interface LineWriterOptions {
   readonly fd: number;
   readonly droppedLine: (count: number) => string;
   /** Most bytes held back while the descriptor is full; 1 MiB. */
@@ -26,7 +28,9 @@ interface Queued {
   readonly tellsOf: number | null;
 }
 
-/** The pause before a full descriptor is tried again. A pipe holds 64 KiB, so a lively reader still gets 3 MB each second. */
+/**
+ * The pause before a full descriptor is tried again, ms. A pipe holds 64 KiB, so a fast reader gets 3 MB/s.
+ */
 const retryMs = 20;
 
 /** A writer on `fd`, which it neither owns nor closes. It lasts as long as the process. */
@@ -129,8 +133,8 @@ export function createLineWriter(options: LineWriterOptions): LineWriter {
 }
 
 /**
- * True when the descriptor is the journal's own stream. systemd.exec(5) asks to compare `$JOURNAL_STREAM` with the device and inode,
- * because the variable also reaches programs whose output was sent elsewhere.
+ * * True when the descriptor is the journal's own stream. systemd.exec(5) asks to compare `$JOURNAL_STREAM`
+ * with the device and inode, because the variable also reaches programs whose output goes elsewhere.
  */
 export function isJournal(fd: number, journalStream: string): boolean {
   try {
@@ -143,12 +147,13 @@ export function isJournal(fd: number, journalStream: string): boolean {
 }
 
 /**
- * A descriptor for the same file on which a full reader gives EAGAIN instead of blocking the process.
+ * * A descriptor for the same file on which a full reader gives EAGAIN instead of blocking the process.
  *
- * A pipe and a terminal are opened once more: O_NONBLOCK belongs to the open file description, which a terminal shares with the shell
- * and a pipe with every program that writes to it. A socket cannot be opened again, nor can a pipe that another user made; a Bun
- * writer on it sets O_NONBLOCK on the shared description, which under systemd and in a container is shared with nobody else.
- * Files and devices do not fill up. A terminal that cannot be opened (or is not Linux') stays blocking.
+ * A pipe and a terminal are opened once more: O_NONBLOCK belongs to the open file description, which a
+ * terminal shares with the shell and a pipe with every program that writes to it. A socket cannot be opened
+ * again, nor can a pipe that another user made; a Bun writer on it sets O_NONBLOCK on the shared description,
+ * which under systemd and in a container no other program has. Files and devices do not fill up. A terminal
+ * that cannot be opened (or is not Linux') stays blocking.
  */
 function withoutBlocking(fd: number): number {
   try {
