@@ -1,6 +1,6 @@
 import type { SocketHandler } from "bun";
 import { abort, type Conn, createConn, flush, receive, remoteEndpoint } from "./conn.ts";
-import { drained, forward, relayClosed, relayEnded } from "./relay.ts";
+import { drained, forward, relayClosed, relayEnded } from "./relay/callbacks.ts";
 
 /** What the two kinds of sockets do differently. */
 export type SocketHooks = (

@@ -1,7 +1,7 @@
 import { toError } from "../base/thrown.ts";
 import type { AcceptQueue } from "../limits/accept-queue.ts";
 import { abort, type Conn, drop, peek, type RelayEnd } from "../net/conn.ts";
-import { relay, relayBriefly } from "../net/relay.ts";
+import { relay, relayBriefly } from "../net/relay/callbacks.ts";
 import type { SessionFacts } from "./event.ts";
 import { dropped, type Outcome } from "./outcome.ts";
 import { endOpening, type Session, type SessionDeps, serve } from "./session.ts";

@@ -1,4 +1,4 @@
-import { dlopen } from "bun:ffi";
+import { dlopen, type FFIFunction } from "bun:ffi";
 import { err, ok, type Result } from "../base/result.ts";
 import { messageOf } from "../base/thrown.ts";
 
@@ -15,7 +15,12 @@ const symbols = {
 } as const;
 
 /** The C library's functions. */
-export type Libc = ReturnType<typeof dlopen<typeof symbols>>["symbols"];
+export type Libc = LibcOf<typeof symbols>;
+
+/** The functions of the C library that those symbols declare. */
+export type LibcOf<Symbols extends Readonly<Record<string, FFIFunction>>> = ReturnType<
+  typeof dlopen<Symbols>
+>["symbols"];
 
 /** glibc first, then musl by the processor's name. */
 const files = [
@@ -30,16 +35,19 @@ let opened: Result<Libc, string> | null = null;
  * code at run time) the router works, and does without what needs it. The error says why.
  */
 export function libc(): Result<Libc, string> {
-  opened ??= open();
+  opened ??= openLibc(symbols);
   return opened;
 }
 
-function open(): Result<Libc, string> {
+/** The C library with functions of the caller's choice, for the caller to keep. The error says why there is none. */
+export function openLibc<Symbols extends Readonly<Record<string, FFIFunction>>>(
+  wanted: Symbols,
+): Result<LibcOf<Symbols>, string> {
   if (process.platform !== "linux") return err("only Linux has it");
   let reason = "";
   for (const file of files) {
     try {
-      return ok(dlopen(file, symbols).symbols);
+      return ok(dlopen(file, wanted).symbols);
     } catch (thrown) {
       reason ||= messageOf(thrown);
     }

@@ -1,6 +1,6 @@
 import type { Deadlines } from "../../../src/base/deadlines.ts";
 import type { Conn, RelayEnd } from "../../../src/net/conn.ts";
-import { relay, relayBriefly } from "../../../src/net/relay.ts";
+import { relay, relayBriefly } from "../../../src/net/relay/callbacks.ts";
 
 /** Joins the two, and resolves with how it went when both are closed. */
 export const relayed = (client: Conn, backend: Conn, deadlines: Deadlines): Promise<RelayEnd> =>

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
-import type { RelayEnd } from "../../src/net/conn.ts";
-import { abort, type Conn, peek, send, take } from "../../src/net/conn.ts";
-import { connectPlayer } from "../support/minecraft/player.ts";
-import { startChild } from "../support/net/net-child.ts";
+import type { RelayEnd } from "../../../src/net/conn.ts";
+import { abort, type Conn, peek, send, take } from "../../../src/net/conn.ts";
+import { connectPlayer } from "../../support/minecraft/player.ts";
+import { startChild } from "../../support/net/net-child.ts";
 import {
   createManualDeadlines,
   type Link,
@@ -12,10 +12,10 @@ import {
   settled,
   startLinkBench,
   until,
-} from "../support/net/net-link.ts";
-import { memoryOf } from "../support/net/net-proc.ts";
-import type { Peer } from "../support/net/peer.ts";
-import { relayed, relayedBriefly } from "../support/net/relayed.ts";
+} from "../../support/net/net-link.ts";
+import { memoryOf } from "../../support/net/net-proc.ts";
+import type { Peer } from "../../support/net/peer.ts";
+import { relayed, relayedBriefly } from "../../support/net/relayed.ts";
 
 const megabyte = 1024 * 1024;
 

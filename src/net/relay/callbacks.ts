@@ -1,4 +1,4 @@
-import type { Deadlines } from "../base/deadlines.ts";
+import type { Deadlines } from "../../base/deadlines.ts";
 import {
   abort,
   type Conn,
@@ -9,7 +9,7 @@ import {
   type Relay,
   type RelayEnd,
   take,
-} from "./conn.ts";
+} from "../conn.ts";
 
 /**
  * How long what is left of a relay may stand still once one side has ended, and one for a moment from the start, ms. A slow reader frees the kernel's buffers in
