@@ -33,7 +33,7 @@ export function scaledTimings(factor: number): PostgresTimings {
   return { ...defaultTimings, ...Object.fromEntries(scaled), dialBurst };
 }
 
-/** The pauses, `factor` times shorter; what a slow machine needs time for has as long as in life. */
+/** The pauses, `factor` times shorter; what a slow machine needs time for keeps its default. */
 export function patientTimings(factor: number): PostgresTimings {
   const { dialMs, handshakeMs, readMs, echoMs } = defaultTimings;
   return { ...scaledTimings(factor), dialMs, handshakeMs, readMs, echoMs };

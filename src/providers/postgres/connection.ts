@@ -28,7 +28,7 @@ export interface PostgresClient {
   /** Why the connection ended; null while it is up. */
   endedBecause(): string | null;
   /** Waits for a promise of this client for `ms`, and tells a failure in words. It does not close the client. */
-  settle<T>(ms: number, promise: PromiseLike<T>): Promise<Result<T, PostgresFailure>>;
+  within<T>(ms: number, promise: PromiseLike<T>): Promise<Result<T, PostgresFailure>>;
   /** Says goodbye to the server, waits a moment for it, and closes. */
   close(): Promise<void>;
   /** Closes at once. */
@@ -139,7 +139,7 @@ function createClient(
   return {
     sql,
     endedBecause: () => ended,
-    async settle(ms, promise) {
+    async within(ms, promise) {
       // postgres.js never learns of a connection that ended before it was handed over.
       const gone = Promise.withResolvers<typeof isGone>();
       const wake = () => gone.resolve(isGone);

@@ -13,8 +13,8 @@ export interface DialBudget {
 }
 
 /**
- * A token bucket before every dial. Backoff alone bounds one kind of misbehaviour at a time; this bounds all of them
- * together, whatever the far side does: at most `burst + span / everyMs` dials in any span.
+ * A token bucket before every dial. Backoff bounds one kind of failure at a time; this bounds all of them together:
+ * at most `burst + span / everyMs` dials in any span.
  */
 export function createDialBudget({ burst, everyMs }: DialPace): DialBudget {
   let tokens = burst;

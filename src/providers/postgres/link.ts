@@ -1,6 +1,6 @@
 import { sleep } from "../../base/wait.ts";
+import { type CycleDeps, type LinkMode, runCycle } from "./cycle.ts";
 import { createDialBudget } from "./dial-budget.ts";
-import { type LifeDeps, type LinkMode, liveOnce } from "./life.ts";
 
 /** What the link tells about itself. */
 export type LinkReport =
@@ -9,40 +9,40 @@ export type LinkReport =
   /** It is down; the next attempt comes after `nextMs`. */
   | { readonly kind: "down"; readonly reason: string; readonly nextMs: number }
   /** LISTEN does not work. Told once, until it has worked again. */
-  | { readonly kind: "deaf"; readonly reason: string };
+  | { readonly kind: "polling"; readonly reason: string };
 
 /** What the link needs. */
 export interface LinkDeps
-  extends Pick<LifeDeps, "dsn" | "listenDsn" | "resyncMs" | "timings" | "mostNames" | "refresh"> {
+  extends Pick<CycleDeps, "dsn" | "listenDsn" | "resyncMs" | "timings" | "mostNames" | "refresh"> {
   readonly report: (report: LinkReport) => void;
 }
 
 /**
- * Keeps a link to Postgres up until the signal aborts, one life after the other, with a growing and jittered pause
+ * Keeps a link to Postgres up until the signal aborts, one cycle after the other, with a growing and jittered pause
  * between them. It resolves when both connections are closed, and never rejects.
  */
 export async function runPostgresLink(deps: LinkDeps, signal: AbortSignal): Promise<void> {
   const { timings } = deps;
   let failures = 0;
-  let isKnownDeaf = false;
+  let isPollingKnown = false;
 
-  const life: LifeDeps = {
+  const cycle: CycleDeps = {
     ...deps,
     budget: createDialBudget({ burst: timings.dialBurst, everyMs: timings.dialEveryMs }),
     heartbeatChannel: `automc_router_heartbeat_${crypto.randomUUID().replaceAll("-", "")}`,
     onLive(mode) {
       failures = 0;
-      if (mode === "notify") isKnownDeaf = false;
+      if (mode === "notify") isPollingKnown = false;
       deps.report({ kind: "live", mode });
     },
-    onDeaf(reason) {
-      if (!isKnownDeaf) deps.report({ kind: "deaf", reason });
-      isKnownDeaf = true;
+    onPolling(reason) {
+      if (!isPollingKnown) deps.report({ kind: "polling", reason });
+      isPollingKnown = true;
     },
   };
 
   while (!signal.aborted) {
-    const reason = await liveOnce(life, signal);
+    const reason = await runCycle(cycle, signal);
     if (signal.aborted) return;
     const grownMs = Math.min(timings.backoffMaxMs, timings.backoffMs * 2 ** failures);
     const nextMs = Math.round(grownMs * (0.5 + Math.random() / 2));

@@ -26,7 +26,7 @@ export interface ListenerRequest extends Omit<ClientRequest, "greet"> {
   /** The router's own channel. It stays the same, because a transaction pooler keeps what its sessions once listened to. */
   readonly heartbeatChannel: string;
   /** Called with the payload of every notification about the table. */
-  readonly onHint: (payload: string) => void;
+  readonly onChange: (payload: string) => void;
 }
 
 /** A connection that listens, through the `listen` of postgres.js. The caller closes its client. */
@@ -45,12 +45,12 @@ export async function openListener(
   };
   const greet = async (client: PostgresClient): Promise<Result<void, PostgresFailure>> => {
     const { sql } = client;
-    const routes = await client.settle(
+    const routes = await client.within(
       timings.handshakeMs,
-      sql.listen(routesChannel, request.onHint),
+      sql.listen(routesChannel, request.onChange),
     );
     if (!routes.ok) return routes;
-    const beating = await client.settle(timings.handshakeMs, sql.listen(heartbeatChannel, hear));
+    const beating = await client.within(timings.handshakeMs, sql.listen(heartbeatChannel, hear));
     return beating.ok ? ok(undefined) : beating;
   };
   const opened = await openClient({ ...request, greet }, signal);
@@ -58,24 +58,24 @@ export async function openListener(
   const client = opened.value;
 
   /** A session that only listens counts as idle, and `idle_session_timeout` would end it: this is a statement of its own. */
-  const stir = async (): Promise<Result<void, PostgresFailure>> => {
-    const listened = await client.settle(
+  const keepSessionActive = async (): Promise<Result<void, PostgresFailure>> => {
+    const listened = await client.within(
       timings.echoMs,
       client.sql.listen(`${heartbeatChannel}_stir`, () => undefined),
     );
     if (!listened.ok) return listened;
-    const left = await client.settle(timings.echoMs, listened.value.unlisten());
-    return left.ok ? ok(undefined) : left;
+    const ended = await client.within(timings.echoMs, listened.value.unlisten());
+    return ended.ok ? ok(undefined) : ended;
   };
 
   return ok({
     client,
     async beat(sender) {
-      const stirred = await stir();
-      if (!stirred.ok) return stirred;
+      const kept = await keepSessionActive();
+      if (!kept.ok) return kept;
       const id = crypto.randomUUID();
       awaited = { id, overdueAt: performance.now() + timings.echoMs };
-      const sent = await sender.settle(timings.echoMs, sender.sql.notify(heartbeatChannel, id));
+      const sent = await sender.within(timings.echoMs, sender.sql.notify(heartbeatChannel, id));
       return sent.ok ? ok(undefined) : err(sent.error);
     },
     overdueAt: () => awaited?.overdueAt ?? null,

@@ -1,28 +1,28 @@
 /** What the table's notifications say has to be read again. */
-export type Reread =
+export type Reload =
   | { readonly kind: "all" }
   | { readonly kind: "names"; readonly names: readonly string[] };
 
-/** Hints that wait to be read. */
-export interface WaitingHints {
-  readonly kind: Reread["kind"];
+/** PendingChanges that wait to be read. */
+export interface WaitingChanges {
+  readonly kind: Reload["kind"];
   readonly since: number;
 }
 
 /** Collects notifications until it is time to read. */
-export interface Hints {
+export interface PendingChanges {
   /** Notes one notification: a server's name, or "" for everything. True when it is the first since `take`. */
   note(payload: string): boolean;
-  /** What `take` would give by now, and when the first of it came, on the clock of `performance.now`; null when there is nothing. */
-  waiting(): WaitingHints | null;
+  /** What `take` would give, and when the first of it came (`performance.now`); null: nothing has come. */
+  waiting(): WaitingChanges | null;
   /** What to read, and starts anew. Null when there is nothing. */
-  take(): Reread | null;
+  take(): Reload | null;
 }
 
 /**
- * An empty collection. Equal names count once, and more than `mostNames` at a time mean everything, so that it stays small in any storm.
+ * An empty collection. Equal names count once, and more than `mostNames` mean everything, so it stays small.
  */
-export function createHints(mostNames: () => number): Hints {
+export function createPendingChanges(mostNames: () => number): PendingChanges {
   let names = new Set<string>();
   let isAll = false;
   let firstAt: number | null = null;
@@ -41,7 +41,7 @@ export function createHints(mostNames: () => number): Hints {
     waiting: () => (firstAt === null ? null : { kind: isAll ? "all" : "names", since: firstAt }),
     take() {
       if (firstAt === null) return null;
-      const taken: Reread = isAll ? { kind: "all" } : { kind: "names", names: [...names] };
+      const taken: Reload = isAll ? { kind: "all" } : { kind: "names", names: [...names] };
       names = new Set();
       isAll = false;
       firstAt = null;

@@ -11,8 +11,8 @@ const largestPatch = 2_000;
 export type PublishChanges = (changes: RowChanges) => Promise<void>;
 
 /**
- * The first changes are the whole set, even when it is empty: whoever waits for the source's routes then has all of
- * them. Later ones are one patch. Either comes in pieces when it is so large that it would hold up every session.
+ * The first changes are the whole set, even when it is empty: after them the source counts as one that has published.
+ * Later ones are one patch. Either comes in chunks when it is so large that it would hold up every session.
  */
 export function createChangePublisher(publish: Publish): PublishChanges {
   let isFirst = true;
@@ -27,7 +27,7 @@ export function createChangePublisher(publish: Publish): PublishChanges {
   };
 }
 
-/** Nobody had a route before, so that it does no harm when look-ups see a part of them. */
+/** There were no routes before, so look-ups may see a part of them. */
 async function publishFirst(publish: Publish, routes: readonly Route[]): Promise<void> {
   for await (const piece of inPieces(routes)) publish.patch({ upsert: piece, remove: [] }, "more");
   publish.patch({ upsert: [], remove: [] });

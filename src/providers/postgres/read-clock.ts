@@ -1,12 +1,12 @@
-import type { Reread, WaitingHints } from "./pending.ts";
+import type { Reload, WaitingChanges } from "./pending.ts";
 import type { PostgresTimings } from "./timings.ts";
 
-/** When the next read, and the next heartbeat or attempt to LISTEN, is due; all on the clock of `performance.now`. */
+/** When the next read, and the next heartbeat or attempt to LISTEN, is due, by `performance.now`. */
 export interface ReadClock {
   /** Notes a read that has just ended. `againMs`: read everything again after this time. */
-  noteRead(reread: Reread, startedAt: number, againMs: number | null): void;
+  noteRead(reload: Reload, startedAt: number, againMs: number | null): void;
   /** When to read what notifications named; null: they have named nothing. */
-  hintsAt(waiting: WaitingHints | null): number;
+  changesAt(waiting: WaitingChanges | null): number;
   /** When to read everything, although nothing is known to have changed. */
   fullReadAt(): number;
   /** When the next heartbeat is due, or, while polling, the next attempt to LISTEN. */
@@ -34,18 +34,18 @@ export function createReadClock(resyncMs: number, timings: PostgresTimings): Rea
     return isListening ? resyncMs * (0.8 + Math.random() * 0.4) : timings.pollMs;
   };
   return {
-    noteRead(reread, startedAt, againMs) {
+    noteRead(reload, startedAt, againMs) {
       const now = performance.now();
       startBeforeAt = lastStartAt;
       lastStartAt = startedAt;
-      if (reread.kind === "all") {
+      if (reload.kind === "all") {
         fullEndAt = now;
         fullMs = now - startedAt;
         fullReadAt = now + fullReadPauseMs();
       }
       if (againMs !== null) fullReadAt = Math.min(fullReadAt, now + againMs);
     },
-    hintsAt(waiting) {
+    changesAt(waiting) {
       if (waiting === null) return Infinity;
       const { gatherMs, coalesceMs, readGapMs } = timings;
       const nextAt = Math.max(
@@ -54,7 +54,8 @@ export function createReadClock(resyncMs: number, timings: PostgresTimings): Rea
         startBeforeAt + 2 * readGapMs,
       );
       if (waiting.kind === "names") return nextAt;
-      // To wait for more costs little beside a long read. It is followed by a pause as long as itself: large tables cost at most half of the time.
+      // Waiting for more costs little beside a long read. The pause after a read is as long as the read,
+      // so that a large table costs at most half of the time.
       return Math.max(nextAt, waiting.since + Math.min(fullMs, coalesceMs), fullEndAt + fullMs);
     },
     fullReadAt: () => fullReadAt,

@@ -14,7 +14,7 @@ export interface ServerRow {
 
 /** Reads the table over one connection, one query at a time. */
 export interface RowReader {
-  /** All usable rows, handed over in pieces with room for other work between them. Of an error, no row counts. */
+  /** All usable rows, in pieces with room for other work between them. After an error, no row counts. */
   readAll(onPiece: (rows: readonly ServerRow[]) => void): Promise<Result<void, PostgresFailure>>;
   /** The usable rows among these names. A name that is not in the answer has none. */
   readNamed(names: readonly string[]): Promise<Result<readonly ServerRow[], PostgresFailure>>;
@@ -39,7 +39,7 @@ export function createRowReader(client: PostgresClient, limitMs: number): RowRea
 
   /** Operators add the column to a table that is in use, and no notification tells of it. */
   async function findColumns(): Promise<Result<void, PostgresFailure>> {
-    const found = await client.settle(limitMs, client.sql.unsafe(findsColumn));
+    const found = await client.within(limitMs, client.sql.unsafe(findsColumn));
     if (!found.ok) return found;
     selected = found.value.length > 0 ? columns.full : columns.plain;
     return ok(undefined);
@@ -52,7 +52,7 @@ export function createRowReader(client: PostgresClient, limitMs: number): RowRea
       // A cursor: one statement, hence one state of the table, however long it takes.
       const pieces = client.sql.unsafe(rowsOf(selected)).cursor(pieceSize)[Symbol.asyncIterator]();
       for (;;) {
-        const piece = await client.settle(limitMs, pieces.next());
+        const piece = await client.within(limitMs, pieces.next());
         if (!piece.ok) return piece;
         if (piece.value.done === true) return ok(undefined);
         onPiece(piece.value.value.map(toRow));
@@ -63,7 +63,7 @@ export function createRowReader(client: PostgresClient, limitMs: number): RowRea
       const query = client.sql.unsafe(`${rowsOf(selected)} AND name = ANY($1)`, [
         arrayLiteral(names),
       ]);
-      const rows = await client.settle(limitMs, query);
+      const rows = await client.within(limitMs, query);
       return rows.ok ? ok(rows.value.map(toRow)) : err(rows.error);
     },
   };

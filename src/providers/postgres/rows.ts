@@ -32,7 +32,7 @@ export interface FullRead {
 
 /** The rows the router holds, and what new ones change about its routes. */
 export interface ServerRows {
-  /** Begins a read of everything, and drops the one before: without `commit` it leaves everything as it was. */
+  /** Begins a read of everything and drops the one before. Without `commit` nothing changes. */
   beginFull(): FullRead;
   /** How many routes `applyNamed` would remove. */
   lossesAmong(names: readonly string[], rows: readonly ServerRow[]): number;
@@ -45,8 +45,8 @@ export interface ServerRows {
 }
 
 /**
- * One row as it was read last, and what serves. It is one flat object, and replaced when the row changes: each further one for each row of a
- * large table would have the collector of garbage hold sessions up for longer.
+ * One row as it was read last, and the route that is served. It is one flat object, replaced when the row changes:
+ * further objects for each row of a large table would lengthen the pauses of the garbage collector.
  */
 interface HeldRow extends ServerRow {
   readonly proxyProtocol: boolean | null;
@@ -60,117 +60,130 @@ interface HeldRow extends ServerRow {
   seenBy: number;
 }
 
+/** All that is held. */
+interface Held {
+  readonly rules: RowRules;
+  readonly rows: Map<string, HeldRow>;
+  routeCount: number;
+  /** How many reads of everything have begun. */
+  reads: number;
+}
+
 /** Holds nothing at first. */
 export function createServerRows(rules: RowRules): ServerRows {
-  const held = new Map<string, HeldRow>();
-  let routeCount = 0;
-  /** How many reads of everything have begun. */
-  let reads = 0;
-
-  /** A row that does not read as the held one does, as it is to be held. */
-  function taken(row: ServerRow, old: HeldRow | undefined): HeldRow {
-    const { name, domain, address, proxyProtocol = null } = row;
-    const { route, complaint } = toRoute(row, rules);
-    const before = old?.route ?? null;
-    const isKept = route === null && before !== null;
-    const isSame = route !== null && before !== null && sameRoute(before, route);
-    return {
-      name,
-      domain,
-      // One string for both where they are equal, as in nearly all rows.
-      address: route?.address.text === address ? route.address.text : address,
-      proxyProtocol,
-      route: isKept || isSame ? before : route,
-      older: isKept ? (old?.older ?? old ?? null) : null,
-      complaint: isKept ? `${complaint}; its last usable version stays` : complaint,
-      seenBy: reads,
-    };
-  }
-
-  /** Holds a row in the place of an older version of it. Its route is added to `upsert` if players can tell it from what was there. */
-  function hold(row: HeldRow, upsert: Route[]): void {
-    const { name, route, complaint } = row;
-    const old = held.get(name);
-    if (complaint !== "" && complaint !== old?.complaint) rules.onComplaint(name, complaint);
-    held.set(name, row);
-    const before = old?.route ?? null;
-    if (route === null || route === before) return;
-    if (before === null) routeCount += 1;
-    upsert.push(route);
-  }
-
-  /** Forgets a row. Its route, if it had one, is added to `removed`. */
-  function drop({ name, route }: HeldRow, removed: Route[]): void {
-    held.delete(name);
-    if (route === null) return;
-    routeCount -= 1;
-    removed.push(route);
-  }
-
+  const held: Held = { rules, rows: new Map(), routeCount: 0, reads: 0 };
   return {
-    beginFull() {
-      reads += 1;
-      const read = reads;
-      // What changes is put aside, so that a read that fails half way has changed nothing.
-      const changed = new Map<string, HeldRow>();
-      let seen = 0;
-      let kept = 0;
-      return {
-        add(rows) {
-          for (const row of rows) {
-            const old = held.get(row.name);
-            if (old !== undefined && old.seenBy !== read) {
-              old.seenBy = read;
-              seen += 1;
-              if (old.route !== null) kept += 1;
-            }
-            if (old === undefined || !isSameRow(old, row)) changed.set(row.name, taken(row, old));
-            else if (changed.size > 0) changed.delete(row.name);
-          }
-        },
-        losses: () => routeCount - kept,
-        async commit() {
-          const isGone = ({ seenBy }: HeldRow) => seenBy !== read;
-          const gone = seen < held.size ? [...held.values()].filter(isGone) : [];
-          const removed: Route[] = [];
-          for await (const piece of inPieces(gone)) {
-            for (const row of piece) drop(row, removed);
-          }
-          const upsert: Route[] = [];
-          for await (const piece of inPieces([...changed.values()])) {
-            for (const row of piece) hold(row, upsert);
-          }
-          return { upsert, removed };
-        },
-      };
-    },
+    beginFull: () => beginFull(held),
     lossesAmong(names, rows) {
       const found = new Set(rows.map(({ name }) => name));
-      const isLost = (name: string) => !found.has(name) && (held.get(name)?.route ?? null) !== null;
+      const isLost = (name: string) =>
+        !found.has(name) && (held.rows.get(name)?.route ?? null) !== null;
       return names.filter(isLost).length;
     },
-    applyNamed(names, rows) {
-      const upsert: Route[] = [];
-      const removed: Route[] = [];
-      const gone = new Set(names);
-      for (const row of rows) {
-        gone.delete(row.name);
-        const old = held.get(row.name);
-        if (old === undefined || !isSameRow(old, row)) hold(taken(row, old), upsert);
-      }
-      for (const name of gone) {
-        const old = held.get(name);
-        if (old !== undefined) drop(old, removed);
-      }
-      return { upsert, removed };
-    },
-    routeCount: () => routeCount,
+    applyNamed: (names, rows) => applyNamed(held, names, rows),
+    routeCount: () => held.routeCount,
     goodRows() {
       const rows: ServerRow[] = [];
-      for (const row of held.values()) if (row.route !== null) rows.push(row.older ?? row);
+      for (const row of held.rows.values()) if (row.route !== null) rows.push(row.older ?? row);
       return rows;
     },
   };
+}
+
+/** What changes is put aside until `commit`, so that a read that fails half way has changed nothing. */
+function beginFull(held: Held): FullRead {
+  held.reads += 1;
+  const read = held.reads;
+  const changed = new Map<string, HeldRow>();
+  let seen = 0;
+  let kept = 0;
+  return {
+    add(rows) {
+      for (const row of rows) {
+        const old = held.rows.get(row.name);
+        if (old !== undefined && old.seenBy !== read) {
+          old.seenBy = read;
+          seen += 1;
+          if (old.route !== null) kept += 1;
+        }
+        if (old === undefined || !isSameRow(old, row)) {
+          changed.set(row.name, toHeld(held, row, old));
+        } else if (changed.size > 0) {
+          changed.delete(row.name);
+        }
+      }
+    },
+    losses: () => held.routeCount - kept,
+    async commit() {
+      const isGone = ({ seenBy }: HeldRow) => seenBy !== read;
+      const gone = seen < held.rows.size ? [...held.rows.values()].filter(isGone) : [];
+      const removed: Route[] = [];
+      for await (const piece of inPieces(gone)) {
+        for (const row of piece) drop(held, row, removed);
+      }
+      const upsert: Route[] = [];
+      for await (const piece of inPieces([...changed.values()])) {
+        for (const row of piece) hold(held, row, upsert);
+      }
+      return { upsert, removed };
+    },
+  };
+}
+
+function applyNamed(held: Held, names: readonly string[], rows: readonly ServerRow[]): RowChanges {
+  const upsert: Route[] = [];
+  const removed: Route[] = [];
+  const gone = new Set(names);
+  for (const row of rows) {
+    gone.delete(row.name);
+    const old = held.rows.get(row.name);
+    if (old === undefined || !isSameRow(old, row)) hold(held, toHeld(held, row, old), upsert);
+  }
+  for (const name of gone) {
+    const old = held.rows.get(name);
+    if (old !== undefined) drop(held, old, removed);
+  }
+  return { upsert, removed };
+}
+
+/** A row that does not read as the held one does, as it is to be held. */
+function toHeld({ rules, reads }: Held, row: ServerRow, old: HeldRow | undefined): HeldRow {
+  const { name, domain, address, proxyProtocol = null } = row;
+  const { route, complaint } = toRoute(row, rules);
+  const before = old?.route ?? null;
+  const isKept = route === null && before !== null;
+  const isSame = route !== null && before !== null && sameRoute(before, route);
+  return {
+    name,
+    domain,
+    // One string for both where they are equal, as in nearly all rows.
+    address: route?.address.text === address ? route.address.text : address,
+    proxyProtocol,
+    route: isKept || isSame ? before : route,
+    older: isKept ? (old?.older ?? old ?? null) : null,
+    complaint: isKept ? `${complaint}; its last usable version stays` : complaint,
+    seenBy: reads,
+  };
+}
+
+/** Holds a row instead of its older version. Its route is added to `upsert` if players can tell the difference. */
+function hold(held: Held, row: HeldRow, upsert: Route[]): void {
+  const { name, route, complaint } = row;
+  const old = held.rows.get(name);
+  if (complaint !== "" && complaint !== old?.complaint) held.rules.onComplaint(name, complaint);
+  held.rows.set(name, row);
+  const before = old?.route ?? null;
+  if (route === null || route === before) return;
+  if (before === null) held.routeCount += 1;
+  upsert.push(route);
+}
+
+/** Forgets a row. Its route, if it had one, is added to `removed`. */
+function drop(held: Held, { name, route }: HeldRow, removed: Route[]): void {
+  held.rows.delete(name);
+  if (route === null) return;
+  held.routeCount -= 1;
+  removed.push(route);
 }
 
 /** True for two versions of one row that read the same. */

@@ -2,8 +2,8 @@ import { ok } from "../../base/result.ts";
 import { inPieces } from "../../base/wait.ts";
 import type { Publish, RouteSource } from "../../routing/source.ts";
 import type { SourceEvent } from "../event.ts";
+import type { CycleDeps } from "./cycle.ts";
 import { type Dsn, describeDsn } from "./dsn.ts";
-import type { LifeDeps } from "./life.ts";
 import { type LinkReport, runPostgresLink } from "./link.ts";
 import { createChangePublisher, type PublishChanges } from "./publish.ts";
 import { createServerRows, type ServerRows } from "./rows.ts";
@@ -103,16 +103,16 @@ function createRefresh(
   apply: PublishChanges,
   confirmMs: number,
   emit: PostgresSourceDeps["emit"],
-): LifeDeps["refresh"] {
+): CycleDeps["refresh"] {
   let doubtedAt: number | null = null;
   const isDoubtful = (losses: number): boolean =>
     losses > fewLosses && losses * 2 > rows.routeCount();
-  return async (reader, reread) => {
-    if (reread.kind === "names") {
-      const named = await reader.readNamed(reread.names);
+  return async (reader, reload) => {
+    if (reload.kind === "names") {
+      const named = await reader.readNamed(reload.names);
       if (!named.ok && named.error.kind === "lost") return named;
-      if (named.ok && !isDoubtful(rows.lossesAmong(reread.names, named.value))) {
-        await apply(rows.applyNamed(reread.names, named.value));
+      if (named.ok && !isDoubtful(rows.lossesAmong(reload.names, named.value))) {
+        await apply(rows.applyNamed(reload.names, named.value));
         return ok({ againMs: null });
       }
       // Refused, as the payload was no name, or most routes are gone: what has happened is found by reading everything.
@@ -162,7 +162,7 @@ function createReporter(
         else emit({ kind: "source-retry", source, reason: report.reason, nextMs: report.nextMs });
         lostAt ??= performance.now();
         return;
-      case "deaf":
+      case "polling":
         warn(
           emit,
           `LISTEN at ${describeDsn(deps.listenDsn ?? deps.dsn)} does not work, so the table is read every ${timings.pollMs / 1_000} s: ${report.reason}`,

@@ -20,11 +20,11 @@ export interface PostgresTimings {
   /** Dials at once, and the time that earns one more: 7 and 3.75 s make at most 15 in any 30 s. */
   readonly dialBurst: number;
   readonly dialEveryMs: number;
-  /** From the first notification after a quiet time to the read that it causes: those of one transaction come in several packets. */
+  /** From the first notification to the read it causes: those of one transaction come in several packets. */
   readonly gatherMs: number;
-  /** At least this long from the start of a read to that of the next one that notifications cause; what comes meanwhile is read as one. */
+  /** Least time between the starts of two reads that notifications cause; what comes meanwhile is one read. */
   readonly coalesceMs: number;
-  /** The same on the average of the last two: what goes on and on is read less often. */
+  /** The same, averaged over the last two: a table that changes all the time is read less often. */
   readonly readGapMs: number;
   /** Between the two reads that must agree before most routes are dropped. */
   readonly confirmMs: number;

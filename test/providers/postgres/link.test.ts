@@ -53,7 +53,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** Ten times faster than in life: what may happen 15 times in 30 s may happen 15 times in 3 s here. */
+/** Ten times faster than the defaults: what may happen 15 times in 30 s may happen 15 times in 3 s here. */
 const timings = scaledTimings(10);
 const spanMs = 3_000;
 /** For what a slow machine must not fail at. */
@@ -232,15 +232,15 @@ describe("the link", () => {
     const fds = () => readdirSync("/proc/self/fd").length;
     const source = follow({ timings: { ...patient, backoffMs: 1, dialBurst: 1_000 } });
     await source.live();
-    await until("the first life is settled", () => gate.open() === 2);
+    await until("the first cycle is up", () => gate.open() === 2);
     const before = fds();
-    for (let life = 2; life <= 20; life += 1) {
+    for (let cycle = 2; cycle <= 20; cycle += 1) {
       for (const pid of await database.routerPids()) {
         await database.sql`SELECT pg_terminate_backend(${pid})`;
       }
-      await source.live(life);
+      await source.live(cycle);
     }
-    await until("only the last life is left", () => gate.open() === 2);
+    await until("only the last cycle is left", () => gate.open() === 2);
     expect(fds()).toBeLessThanOrEqual(before + 2);
     await change();
     await settled(source, database);

@@ -1,24 +1,24 @@
 import { describe, expect, test } from "bun:test";
-import { createHints } from "../../../src/providers/postgres/pending.ts";
+import { createPendingChanges } from "../../../src/providers/postgres/pending.ts";
 
-describe("hints", () => {
+describe("pending changes", () => {
   test("are collected by name, each once, until they are taken", () => {
-    const hints = createHints(() => 200);
-    expect(hints.take()).toBeNull();
-    expect(["a", "b", "a"].map(hints.note)).toEqual([true, false, false]);
-    expect(hints.waiting()).toMatchObject({ kind: "names", since: expect.any(Number) });
-    expect(hints.take()).toEqual({ kind: "names", names: ["a", "b"] });
-    expect(hints.waiting()).toBeNull();
-    expect(hints.take()).toBeNull();
+    const pending = createPendingChanges(() => 200);
+    expect(pending.take()).toBeNull();
+    expect(["a", "b", "a"].map(pending.note)).toEqual([true, false, false]);
+    expect(pending.waiting()).toMatchObject({ kind: "names", since: expect.any(Number) });
+    expect(pending.take()).toEqual({ kind: "names", names: ["a", "b"] });
+    expect(pending.waiting()).toBeNull();
+    expect(pending.take()).toBeNull();
   });
 
   test("mean everything as soon as one is empty", () => {
-    const hints = createHints(() => 200);
-    for (const payload of ["a", "", "b"]) hints.note(payload);
-    expect(hints.waiting()?.kind).toBe("all");
-    expect(hints.take()).toEqual({ kind: "all" });
-    expect(hints.note("c")).toBe(true);
-    expect(hints.take()).toEqual({ kind: "names", names: ["c"] });
+    const pending = createPendingChanges(() => 200);
+    for (const payload of ["a", "", "b"]) pending.note(payload);
+    expect(pending.waiting()?.kind).toBe("all");
+    expect(pending.take()).toEqual({ kind: "all" });
+    expect(pending.note("c")).toBe(true);
+    expect(pending.take()).toEqual({ kind: "names", names: ["c"] });
   });
 
   const sizes = [
@@ -27,8 +27,8 @@ describe("hints", () => {
     { name: "where more are allowed, more are", most: 1_000, count: 1_000, kind: "names" },
   ] as const;
   test.each([...sizes])("$name", ({ most, count, kind }) => {
-    const hints = createHints(() => most);
-    for (let i = 0; i < count; i += 1) hints.note(`server-${i}`);
-    expect(hints.take()?.kind).toBe(kind);
+    const pending = createPendingChanges(() => most);
+    for (let i = 0; i < count; i += 1) pending.note(`server-${i}`);
+    expect(pending.take()?.kind).toBe(kind);
   });
 });

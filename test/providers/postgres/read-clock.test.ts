@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { WaitingHints } from "../../../src/providers/postgres/pending.ts";
+import type { WaitingChanges } from "../../../src/providers/postgres/pending.ts";
 import { createReadClock } from "../../../src/providers/postgres/read-clock.ts";
 import { defaultTimings } from "../../../src/providers/postgres/timings.ts";
 
@@ -16,21 +16,21 @@ function clockAfter(kind: "all" | "names", tookMs: number) {
 
 describe("hints are read", () => {
   test("never, when there are none", () => {
-    expect(createReadClock(60_000, timings).hintsAt(null)).toBe(Infinity);
+    expect(createReadClock(60_000, timings).changesAt(null)).toBe(Infinity);
   });
 
-  test.each<WaitingHints["kind"]>(["names", "all"])("at once after a quiet time: %s", (kind) => {
+  test.each<WaitingChanges["kind"]>(["names", "all"])("at once after a quiet time: %s", (kind) => {
     const { clock, endedAt } = clockAfter("names", 0);
     const since = endedAt + 1_000;
-    expect(clock.hintsAt({ kind, since })).toBe(since + timings.gatherMs);
+    expect(clock.changesAt({ kind, since })).toBe(since + timings.gatherMs);
   });
 
-  test.each<WaitingHints["kind"]>(["names", "all"])(
+  test.each<WaitingChanges["kind"]>(["names", "all"])(
     "together when they come shortly after a read began: %s",
     (kind) => {
       const { clock, startedAt } = clockAfter("names", 10);
       const since = startedAt + 11;
-      expect(clock.hintsAt({ kind, since })).toBe(startedAt + timings.coalesceMs);
+      expect(clock.changesAt({ kind, since })).toBe(startedAt + timings.coalesceMs);
     },
   );
 
@@ -40,7 +40,7 @@ describe("hints are read", () => {
     for (let startedAt = 0; startedAt < 2_000; ) {
       starts.push(startedAt);
       clock.noteRead({ kind: "names", names: ["a"] }, startedAt, null);
-      startedAt = clock.hintsAt({ kind: "names", since: startedAt });
+      startedAt = clock.changesAt({ kind: "names", since: startedAt });
     }
     expect(starts.slice(0, 4)).toEqual([0, 50, 200, 250]);
     expect(starts).toHaveLength(20);
@@ -49,12 +49,12 @@ describe("hints are read", () => {
   test("by name at once after a long read of everything", () => {
     const { clock, endedAt } = clockAfter("all", 400);
     const since = endedAt - 100;
-    expect(clock.hintsAt({ kind: "names", since })).toBe(since + timings.gatherMs);
+    expect(clock.changesAt({ kind: "names", since })).toBe(since + timings.gatherMs);
   });
 
   test("all together not before a pause as long as the last read of everything", () => {
     const { clock, endedAt, mostMs } = clockAfter("all", 400);
-    const dueAt = clock.hintsAt({ kind: "all", since: endedAt - 100 });
+    const dueAt = clock.changesAt({ kind: "all", since: endedAt - 100 });
     expect(dueAt).toBeGreaterThanOrEqual(endedAt + 400);
     expect(dueAt).toBeLessThanOrEqual(endedAt + 2 * mostMs);
   });
@@ -62,7 +62,7 @@ describe("hints are read", () => {
   test("all together after waiting for more, where a read takes longer than the wait", () => {
     const { clock, endedAt } = clockAfter("all", 400);
     const since = endedAt + 10_000;
-    expect(clock.hintsAt({ kind: "all", since })).toBe(since + timings.coalesceMs);
+    expect(clock.changesAt({ kind: "all", since })).toBe(since + timings.coalesceMs);
   });
 });
 

@@ -197,9 +197,9 @@ describe.each(triggers)("with $by", ({ script }) => {
 describe("the source", () => {
   test("handles each notification once, also after it has linked again", async () => {
     const { database, source, gate, sql } = await follow(schema, abc);
-    for (let life = 2; life <= 4; life += 1) {
+    for (let cycle = 2; cycle <= 4; cycle += 1) {
       for (const pid of await database.routerPids()) await sql`SELECT pg_terminate_backend(${pid})`;
-      await source.live(life);
+      await source.live(cycle);
     }
     await sql`UPDATE servers SET address = 'h:1' WHERE name = 'a'`; // no change, but a notification
     const before = gate.sent(reads);
