@@ -8,7 +8,8 @@ import { messageOf, toError } from "./base/thrown.ts";
 import { build, buildText } from "./base/version.ts";
 import { type Config, parseConfig } from "./config/config.ts";
 import { type Issue, issueText } from "./config/environment.ts";
-import { helpText, secretVariables, variableForFlag } from "./config/reference.ts";
+import { helpText, variableForFlag } from "./config/help.ts";
+import { secretVariables } from "./config/settings.ts";
 import type { Observer } from "./observe/bus.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import schema from "./providers/postgres/schema.sql" with { type: "text" };
@@ -124,7 +125,10 @@ interface Ending {
   readonly code: number;
 }
 
-/** An observer that ends the router when more shows of its own defects than single sessions can be to blame for. */
+/**
+ * An observer that ends the router when more shows of its own defects than single sessions can be to blame
+ * for.
+ */
 function endByFaults(ending: PromiseWithResolvers<Ending>): Observer {
   const isTooMany = createFaultLimit();
   return ({ kind }) => {
@@ -141,7 +145,10 @@ interface ServeDeps {
   readonly ending: PromiseWithResolvers<Ending>;
 }
 
-/** Runs the router until a signal, or its own defects, end it; gives the exit code. A second signal aborts `now`. */
+/**
+ * Runs the router until a signal, or its own defects, end it; gives the exit code. A second signal aborts
+ * `now`.
+ */
 async function serve(
   config: Config,
   { emit, metrics, service, ending }: ServeDeps,

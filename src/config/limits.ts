@@ -1,12 +1,7 @@
-import { type Reader, readBoolean } from "../base/go-text.ts";
-import { err, ok } from "../base/result.ts";
-import { type AddressRange, parseAddressRange } from "../limits/cidr.ts";
-import { type EgressRange, type EgressRules, parseEgressRange } from "../limits/egress.ts";
+import type { AddressRange } from "../limits/cidr.ts";
 import type { Environment } from "./environment.ts";
-import type { SettingName } from "./reference.ts";
-import { dayMs, durationWithin, readInteger, readList } from "./setting.ts";
 
-/** How much clients may have of the router and of what it starts. */
+/** What clients may use of the router and of what it starts. */
 export interface Limits {
   /** Connections at a time; null: as many as fit. */
   readonly connections: {
@@ -19,7 +14,7 @@ export interface Limits {
     readonly connections: number;
     readonly perSecond: number;
     readonly loginsPerSecond: number;
-    /** Whom that does not apply to. */
+    /** Clients without these limits. */
     readonly exempt: readonly AddressRange[];
   };
   /** Starts of servers within ten minutes; 0 for no limit. */
@@ -27,68 +22,30 @@ export interface Limits {
     readonly total: number;
     readonly perClient: number;
     readonly coolDownMs: number;
-    /** Clients have to prove that they are a game. */
+    /** A client must have answered a question as the game does. */
     readonly proof: boolean;
   };
 }
 
-/** Reads the limits, and notes what is wrong with them. */
-export function readLimits(env: Environment): Limits {
+/** Reads the limits. */
+export function readLimits({ read }: Environment): Limits {
   return {
     connections: {
-      total: env.read("AUTOMC_MAX_CONNECTIONS", readCount) || null,
-      opening: env.read("AUTOMC_MAX_OPENING", readCount) || null,
-      holding: env.read("AUTOMC_MAX_HOLDING", readCount) || null,
+      total: read("AUTOMC_MAX_CONNECTIONS") || null,
+      opening: read("AUTOMC_MAX_OPENING") || null,
+      holding: read("AUTOMC_MAX_HOLDING") || null,
     },
     client: {
-      connections: env.read("AUTOMC_CLIENT_CONNECTIONS", readCount),
-      perSecond: env.read("AUTOMC_CLIENT_RATE", readCount),
-      loginsPerSecond: env.read("AUTOMC_CLIENT_LOGIN_RATE", readCount),
-      exempt: env.read("AUTOMC_CLIENT_EXEMPT", readAddressRanges),
+      connections: read("AUTOMC_CLIENT_CONNECTIONS"),
+      perSecond: read("AUTOMC_CLIENT_RATE"),
+      loginsPerSecond: read("AUTOMC_CLIENT_LOGIN_RATE"),
+      exempt: read("AUTOMC_CLIENT_EXEMPT"),
     },
     wakes: {
-      total: env.read("AUTOMC_WAKES", readCount),
-      perClient: env.read("AUTOMC_CLIENT_WAKES", readCount),
-      coolDownMs: env.read("AUTOMC_WAKE_COOLDOWN", durationWithin(0, dayMs)),
-      proof: env.read("AUTOMC_WAKE_PROOF", readBoolean),
+      total: read("AUTOMC_WAKES"),
+      perClient: read("AUTOMC_CLIENT_WAKES"),
+      coolDownMs: read("AUTOMC_WAKE_COOLDOWN"),
+      proof: read("AUTOMC_WAKE_PROOF"),
     },
   };
 }
-
-/** Reads where backends may be, and notes each entry that is wrong. */
-export const readEgress = (env: Environment): EgressRules => ({
-  allow: readEgressRanges(env, "AUTOMC_BACKEND_ALLOW"),
-  deny: readEgressRanges(env, "AUTOMC_BACKEND_DENY"),
-});
-
-function readEgressRanges(env: Environment, name: SettingName): readonly EgressRange[] {
-  return readList(env.text(name)).flatMap((entry) => {
-    const range = parseEgressRange(entry);
-    if (range.ok) return [range.value];
-    env.problem(
-      name,
-      `entries such as 10.0.0.0/8, 10.0.0.5:25565 or [fd00::/8]:25565-25600 (the entry ${range.error})`,
-      entry,
-    );
-    return [];
-  });
-}
-
-const readAddressRanges: Reader<readonly AddressRange[]> = (text) => {
-  const ranges: AddressRange[] = [];
-  for (const entry of readList(text)) {
-    const range = parseAddressRange(entry);
-    if (!range.ok) return err(`IP addresses and networks (an entry ${range.error})`);
-    ranges.push(range.value);
-  }
-  return ok(ranges);
-};
-
-/** The most that a count may be. */
-const mostCount = 1_000_000;
-
-const readCount: Reader<number> = (text) => {
-  const count = readInteger(text);
-  if (count.ok && count.value >= 0 && count.value <= mostCount) return count;
-  return err(`an integer from 0 to ${mostCount}`);
-};

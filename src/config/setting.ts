@@ -1,78 +1,87 @@
-import { formatDuration, type Reader, readDuration } from "../base/go-text.ts";
-import { err, ok } from "../base/result.ts";
+import type { Result } from "../base/result.ts";
 
-/** How much the log says; upstream's `panic` and `fatal` are `error` here, as nothing is logged above it. */
-export type LogLevel = "error" | "warn" | "info" | "debug" | "trace";
+/** The variables of the process; those that do not exist are undefined. */
+export type Variables = Readonly<Record<string, string | undefined>>;
 
-/** The integer literals of the Go specification; a leading 0 makes an octal one. An underscore stands between digits, or behind the base. */
-const integerLiteral =
-  /^[+-]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0(?:_?[0-7])*|[1-9](?:_?[0-9])*)$/;
+/** Gives the text of a file, or why it cannot be read. */
+export type ReadFile = (path: string) => Result<string, string>;
 
-/** A Go integer (`strconv.ParseInt` with base 0 and 64 bits). Beyond 2^53 the number is the nearest one that JavaScript has. */
-export const readInteger: Reader<number> = (text) => {
-  const expected = err("an integer");
-  if (!integerLiteral.test(text)) return expected;
-  const digits = text.replace(/^[+-]/, "").replaceAll("_", "");
-  const size = BigInt(/^0\d/.test(digits) ? `0o${digits.slice(1)}` : digits);
-  const value = text.startsWith("-") ? -size : size;
-  return BigInt.asIntN(64, value) === value ? ok(Number(value)) : expected;
-};
-
-/** Longest duration of our own settings, ms; timers count milliseconds in 31 bits, which is 24 days. */
-export const dayMs = 86_400_000;
-
-/** A duration of at least and at most so many milliseconds. */
-export const durationWithin =
-  (leastMs: number, mostMs: number): Reader<number> =>
-  (text) => {
-    const duration = readDuration(text);
-    if (duration.ok && duration.value >= leastMs && duration.value <= mostMs) return duration;
-    return err(
-      `a duration such as 90s or 1h30m, from ${formatDuration(leastMs)} to ${formatDuration(mostMs)}`,
-    );
-  };
-
-/** Parts between commas and newlines, without the whitespace around them; empty parts are dropped. */
-export const readList = (text: string): readonly string[] =>
-  text
-    .split(/[,\n]/)
-    .map(trimSpace)
-    .filter((part) => part !== "");
-
-/** One `key=value` of a map. */
-export interface MapEntry {
-  readonly key: string;
-  readonly value: string;
+/** What a reader may look at besides the setting's own text. */
+export interface World {
+  readonly variables: Variables;
+  readonly readFile: ReadFile;
 }
 
-/** A list whose parts are cut at their first `=`; without one the value is empty. Keys that come twice are both given, in order. */
-export const readMap = (text: string): readonly MapEntry[] =>
-  readList(text).map((part) => {
-    const cut = part.indexOf("=");
-    if (cut === -1) return { key: part, value: "" };
-    return { key: trimSpace(part.slice(0, cut)), value: trimSpace(part.slice(cut + 1)) };
-  });
+/**
+ * A fault of a value. `expected` completes "expected ..."; `value` is shown instead of the whole text, and
+ * never holds a secret.
+ */
+export interface Remark {
+  readonly expected: string;
+  readonly value?: string;
+}
 
-const levelNames: ReadonlyMap<string, LogLevel> = new Map([
-  ["panic", "error"],
-  ["fatal", "error"],
-  ["error", "error"],
-  ["warn", "warn"],
-  ["warning", "warn"],
-  ["info", "info"],
-  ["debug", "debug"],
-  ["trace", "trace"],
-]);
+/** What a reader makes of a text: its value, with what is odd about it, or every fault. */
+export type Reading<T> =
+  | { readonly ok: true; readonly value: T; readonly warnings?: readonly Remark[] }
+  | { readonly ok: false; readonly error: string | readonly Remark[] };
 
-/** One of upstream's log levels, in any case. */
-export const readLevel: Reader<LogLevel> = (text) => {
-  const level = levelNames.get(text.toLowerCase());
-  return level === undefined ? err("error, warn, info, debug or trace") : ok(level);
-};
+/** Reads the text of one setting. Every `Reader` of `base/go-text.ts` is one. */
+export type SettingReader<T> = (text: string, world: World) => Reading<T>;
 
-/** Any text is a value, down to its whitespace. */
-export const readText: Reader<string> = (text) => ok(text);
+/** One environment variable. */
+export interface Setting<T> {
+  readonly read: SettingReader<T>;
+  /** As an operator would write it; empty for none. The reader must take it. */
+  readonly default: string;
+  /** Printed instead of `default` where that depends on something else. */
+  readonly defaultText?: string;
+  /** One sentence for the operator. */
+  readonly meaning: string;
+  /**
+   * A "refused" setting stops the start when it has another value than its default; nothing is ignored
+   * silently.
+   */
+  readonly status: "supported" | "accepted and ignored" | "refused";
+  /**
+   * Never printed. When supported, `<name>_FILE` may name a file that holds it, and systemd may pass it as a
+   * credential.
+   */
+  readonly secret?: boolean;
+  /** A further name for the same setting; the main one wins. */
+  readonly otherName?: string;
+  /** What to do instead, for a setting that is ignored or refused. */
+  readonly advice?: string;
+}
 
-/** What Go takes for whitespace: NEL counts, the byte order mark does not, and both are the other way round in JavaScript. */
-const trimSpace = (text: string): string =>
-  text.replace(/^\p{White_Space}+|\p{White_Space}+$/gu, "");
+/** What few settings have. */
+type Extras = Pick<Setting<unknown>, "defaultText" | "otherName" | "secret">;
+
+/** A setting that does what it says. */
+export const setting = <T>(
+  read: SettingReader<T>,
+  standard: string,
+  meaning: string,
+  extras: Extras = {},
+): Setting<T> => ({ read, default: standard, meaning, status: "supported", ...extras });
+
+/** A setting whose text is never printed; unset by default. */
+export const secret = <T>(
+  read: SettingReader<T>,
+  meaning: string,
+  extras: Extras = {},
+): Setting<T> => setting(read, "", meaning, { ...extras, secret: true });
+
+/** The row, as a setting of upstream that must keep its default here; `advice` says what to do instead. */
+export const refused = <T>(row: Setting<T>, advice: string): Setting<T> => ({
+  ...row,
+  status: "refused",
+  advice,
+});
+
+/** The row, as a setting of upstream that may be set and does nothing here; `advice` says why. */
+export const ignored = <T>(row: Setting<T>, advice: string): Setting<T> => ({
+  ...row,
+  status: "accepted and ignored",
+  advice,
+});

@@ -1,53 +1,45 @@
-import { readBoolean, readDuration } from "../base/go-text.ts";
-import { type Environment, type Issue, masked, shown, type Variables } from "./environment.ts";
-import { namesOf, type SettingKind, settings } from "./reference.ts";
-import { readInteger, readLevel, readList, readMap, readText } from "./setting.ts";
+import { type Environment, type Issue, shown } from "./environment.ts";
+import type { Setting, Variables, World } from "./setting.ts";
+import { namesOf, settings } from "./settings.ts";
 import { nearestName } from "./suggestion.ts";
+import { masked } from "./values.ts";
 
-/** A setting that does nothing here may have its default, however that is spelled. */
+/** Notes settings that do nothing here. They may have their default, however that is spelled. */
 export function noteUnsupported(env: Environment): void {
-  for (const { name, kind, default: standard, status, advice } of settings) {
+  for (const setting of settings) {
+    const { name, status, advice = "it has no use here" } = setting;
     const given = env.text(name);
-    if (given === "" || meansTheSame(kind, given, standard)) continue;
+    if (given === "" || isDefault(setting, given, env)) continue;
     switch (status) {
       case "supported":
         break;
       case "refused":
-        env.problem(name, `it to be unset: ${advice ?? "not supported"}`);
+        env.problem(name, `it to be unset: ${advice}`);
         break;
       case "accepted and ignored":
-        env.warn(name, `it to be unset; it is ignored: ${advice ?? "it has no use here"}`);
+        env.warn(name, `it to be unset; it is ignored: ${advice}`);
         break;
     }
   }
 }
 
+function isDefault(setting: Setting<unknown>, text: string, world: World): boolean {
+  const read = (each: string): unknown => setting.read(each, world);
+  return Bun.deepEquals(read(text), read(setting.default));
+}
+
 /** Where a setting is given under both of its names, the main one counts; not silently, unless they agree. */
-export function noteDoubleNames(env: Environment, variables: Variables): void {
+export function noteDoubleNames(env: Environment): void {
   for (const { name, otherName } of settings) {
-    const other = otherName === undefined ? "" : (variables[otherName] ?? "");
+    const other = otherName === undefined ? "" : (env.variables[otherName] ?? "");
     if (other === "" || other === env.text(name)) continue;
     env.warn(name, `only one of ${name} and ${otherName}; the first one counts`);
   }
 }
 
-const readers: Readonly<Record<SettingKind, (text: string) => unknown>> = {
-  boolean: readBoolean,
-  integer: readInteger,
-  duration: readDuration,
-  level: readLevel,
-  choice: (text) => text.toLowerCase(),
-  list: readList,
-  map: readMap,
-  text: readText,
-};
-
-const meansTheSame = (kind: SettingKind, a: string, b: string): boolean =>
-  Bun.deepEquals(readers[kind](a), readers[kind](b));
-
 /** Variables of ours that do not exist: a typo must not leave a setting at its default. */
 export function unknownNames(variables: Variables): readonly Issue[] {
-  // Compared without the prefix, which would make all of our names look alike, and finds `AUTOMC_PORT` where `PORT` is meant.
+  // The prefix would make all of our names look alike. Without it, AUTOMC_PORT is also found to mean PORT.
   const known = new Map(settings.flatMap(namesOf).map((name) => [withoutPrefix(name), name]));
   return Object.entries(variables).flatMap(([variable, value]) => {
     if (value === undefined || !variable.startsWith(prefix)) return [];
@@ -57,7 +49,7 @@ export function unknownNames(variables: Variables): readonly Issue[] {
     const meant = known.get(nearestName(bare, [...known.keys()]) ?? "");
     const expected =
       meant === undefined ? "it to be unset: there is no such setting" : `the name ${meant}`;
-    // Whatever it was meant to be, it may have been a secret.
+    // The value may be a secret.
     return [{ variable: shown(variable), value: masked, expected }];
   });
 }
@@ -67,7 +59,10 @@ const prefix = "AUTOMC_";
 const withoutPrefix = (name: string): string =>
   name.startsWith(prefix) ? name.slice(prefix.length) : name;
 
-/** Kubernetes gives pods such variables for each service of the namespace, so also for one that is called automc or automc-router. */
+/**
+ * Kubernetes gives pods such variables for each service of the namespace, also for one called automc or
+ * automc-router.
+ */
 const isServiceLink = (variable: string, value: string): boolean =>
   /_SERVICE_(HOST|PORT(_\w+)?)$/.test(variable) ||
   /_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/.test(variable) ||

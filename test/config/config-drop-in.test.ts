@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Config } from "../../src/config/config.ts";
-import type { Variables } from "../../src/config/environment.ts";
+import type { Variables } from "../../src/config/setting.ts";
 import { createAddressSet } from "../../src/limits/cidr.ts";
 import { settingsReader } from "../support/settings.ts";
 

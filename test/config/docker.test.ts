@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { err, ok } from "../../src/base/result.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import type { DockerConfig } from "../../src/config/docker.ts";
-import type { Issue, Variables } from "../../src/config/environment.ts";
+import type { Issue } from "../../src/config/environment.ts";
+import type { Variables } from "../../src/config/setting.ts";
 
 const files: Readonly<Record<string, string>> = {
   "/tls/ca.pem": "CA",

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { err, ok, type Result } from "../../src/base/result.ts";
 import { parseConfig } from "../../src/config/config.ts";
-import type { Variables } from "../../src/config/environment.ts";
+import type { Variables } from "../../src/config/setting.ts";
 
 const kubeconfig = `{"current-context": "x", "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
   "clusters": [{"name": "x", "cluster": {"server": "https://k"}}], "users": [{"name": "x", "user": {"token": "secret1"}}]}`;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { findSetting, type Setting } from "../../src/config/reference.ts";
+import type { Setting } from "../../src/config/setting.ts";
+import { findSetting } from "../../src/config/settings.ts";
 import { upstreamVariables } from "../fixtures/upstream-variables.ts";
 
 const page = await Bun.file(join(import.meta.dir, "../../docs/upgrading-from-mc-router.md")).text();
@@ -19,7 +20,7 @@ const libraryVariables = [
 ] as const;
 
 /** What the page may call a variable, by what the router does with it. */
-const variableStatuses: Readonly<Record<Setting["status"], readonly string[]>> = {
+const variableStatuses: Readonly<Record<Setting<unknown>["status"], readonly string[]>> = {
   supported: ["same", "fixed"],
   refused: ["not supported"],
   "accepted and ignored": ["ignored"],

@@ -1,6 +1,7 @@
 import { err, ok, type Result } from "../../src/base/result.ts";
 import { type Config, parseConfig } from "../../src/config/config.ts";
-import { type Issue, issueText, type Variables } from "../../src/config/environment.ts";
+import { type Issue, issueText } from "../../src/config/environment.ts";
+import type { Variables } from "../../src/config/setting.ts";
 
 /** Reads environments that may name these files, by path, and no others. */
 export function settingsReader(files: Readonly<Record<string, string>> = {}) {

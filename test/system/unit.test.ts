@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { settings } from "../../src/config/reference.ts";
+import { settings } from "../../src/config/settings.ts";
 import { type UnitKind, unitKinds, unitText } from "../../src/system/unit.ts";
 
 /** The assignments of a unit, without comments and sections. */

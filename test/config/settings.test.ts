@@ -1,12 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import {
-  helpText,
-  namesOf,
-  settingGroups,
-  settings,
-  settingsTable,
-  variableForFlag,
-} from "../../src/config/reference.ts";
+import { helpText, settingsTable, variableForFlag } from "../../src/config/help.ts";
+import { namesOf, settingGroups, settings } from "../../src/config/settings.ts";
 import { upstreamVariables } from "../fixtures/upstream-variables.ts";
 
 /** Every variable that upstream does not have, or leaves to its Docker library. */
@@ -61,7 +55,7 @@ const ownNames = [
 
 const supported = settings.filter((setting) => setting.status === "supported");
 
-test("the reference holds every variable of upstream and of ours, each once", () => {
+test("the table of settings holds every variable of upstream and of ours, each once", () => {
   const names = settings.flatMap(namesOf);
   expect(names.toSorted()).toEqual([...upstreamVariables, ...ownNames].toSorted());
 });
@@ -100,11 +94,11 @@ describe("the settings table", () => {
   });
 
   test("has a heading for each group that has something to show, and no other setting", () => {
-    const titles = table.split("\n").filter((line) => line.startsWith("### "));
+    const titles = table.split("\n").filter((line) => line.startsWith("## "));
     const expected = settingGroups.filter((group) =>
       group.settings.some(({ status }) => status === "supported"),
     );
-    expect(titles).toEqual(expected.map(({ title }) => `### ${title}`));
+    expect(titles).toEqual(expected.map(({ title }) => `## ${title}`));
     expect(table).not.toContain("NGROK_TOKEN");
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { readInteger, readLevel, readList, readMap, readText } from "../../src/config/setting.ts";
+import { readInteger, readLevel, readList, readMap, readText } from "../../src/config/readers.ts";
 import { rows, tellsWithoutText } from "../support/reader-rows.ts";
 
 describe("an integer is a Go literal", () => {
