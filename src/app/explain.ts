@@ -11,8 +11,7 @@ import { toHostname } from "../routing/hostname.ts";
 import { patternText } from "../routing/pattern.ts";
 import { type Route, type WakeTarget, wakeName } from "../routing/route.ts";
 import { type Candidate, createRouteTable } from "../routing/table.ts";
-import { createPlatforms } from "./providers.ts";
-import { sourcesOf } from "./start.ts";
+import { createPlatforms, sourcesOf } from "./providers.ts";
 
 /** How long the sources may take to be read, ms. */
 const readMs = 15_000;

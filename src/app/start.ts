@@ -1,53 +1,26 @@
-import { createReadiness } from "../admin/health.ts";
+import { createReadiness, type Readiness } from "../admin/health.ts";
 import { startAdminServer } from "../admin/server.ts";
 import { createDeadlines, type Deadlines } from "../base/deadlines.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { Config } from "../config/config.ts";
-import type { Limits } from "../config/limits.ts";
 import { createAcceptQueue } from "../limits/accept-queue.ts";
-import { createAddressSet, createClientFilter } from "../limits/cidr.ts";
-import { createClientLimits } from "../limits/client-limits.ts";
-import {
-  type ConnectionLimiter,
-  type ConnectionLimiterDeps,
-  createConnectionLimiter,
-} from "../limits/connection-limiter.ts";
-import { createEgress, type Egress } from "../limits/egress.ts";
-import { createWakeBudget } from "../limits/wake-budget.ts";
-import { createDialer, type Dialer } from "../net/dial.ts";
-import { listen, listenOn } from "../net/listen.ts";
-import { createResolver } from "../net/resolve.ts";
+import { type Listener, listen, listenOn } from "../net/listen.ts";
 import type { Observer } from "../observe/bus.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import { createControlPlane } from "../providers/control-plane/waker.ts";
-import { createDockerSource } from "../providers/docker/source.ts";
-import { createDockerWaker } from "../providers/docker/waker.ts";
-import { createKubernetesSource } from "../providers/kubernetes/source.ts";
-import { createKubernetesWaker } from "../providers/kubernetes/waker.ts";
-import { createPostgresSource } from "../providers/postgres/source.ts";
-import { createEnvSource } from "../providers/static/env.ts";
 import { createStaticRoutes, type StaticRoutes } from "../providers/static/static-routes.ts";
 import { type Supervisor, superviseSources } from "../providers/supervisor.ts";
-import { createSwarmSource } from "../providers/swarm/source.ts";
-import { createSwarmWaker } from "../providers/swarm/waker.ts";
-import { scaledByWebhook } from "../providers/webhook/scaled.ts";
-import { createWebhook } from "../providers/webhook/waker.ts";
 import { type Route, wakeId } from "../routing/route.ts";
 import type { RouteSource } from "../routing/source.ts";
-import { createRouteTable } from "../routing/table.ts";
-import { createHolds } from "../session/hold.ts";
+import { createRouteTable, type RouteTable } from "../routing/table.ts";
 import { openingMs } from "../session/opening.ts";
-import { createRecentDialFailures } from "../session/recent-dial-failures.ts";
-import { createRefusals } from "../session/refusals.ts";
-import { createSessions, type LiveSession, overflow, type Sessions } from "../session/sessions.ts";
-import { createStatusCache } from "../session/status-cache.ts";
+import { type LiveSession, overflow, type Sessions } from "../session/sessions.ts";
 import { openStatusStore, statusPath } from "../session/status-store.ts";
 import type { InheritedSocket } from "../system/activation.ts";
 import { losesHandshakes } from "../system/port-sharing.ts";
-import { createIdle, type Idle } from "../wake/idle.ts";
-import { createWakes, type Wakes } from "../wake/wakes.ts";
-import { openAllowDenyFile } from "./allow-deny-file.ts";
-import { createPlatforms, type Platforms } from "./providers.ts";
+import { type AllowDenyFile, openAllowDenyFile } from "./allow-deny-file.ts";
+import { type Backends, createBackends } from "./backends.ts";
+import { createPlatforms, sourcesOf } from "./providers.ts";
+import { openSessions } from "./sessions.ts";
 
 /** A router that is running. */
 export interface App {
@@ -56,7 +29,7 @@ export interface App {
   routes(): number;
   /** False when clients wait in the kernel and it has handed none over since the last call. */
   isAccepting(): boolean;
-  /** Reads again what may have changed: the routes file, and the one that says who may start servers. */
+  /** Reads again what may have changed: the routes file, and the list of players that may start servers. */
   reload(): Promise<void>;
   /**
    * Refuses new clients, tells waiting players, and resolves when the last session is over: at the latest after the drain
@@ -71,159 +44,58 @@ export interface AppDeps {
   readonly metrics: Metrics;
   /** How many sessions there are file descriptors for. */
   readonly sessionLimit: number;
-  /** Sockets for clients that somebody else has opened; none: the router opens its own. */
+  /** Listening sockets that the service manager passed on; none: the router opens its own. */
   readonly inherited?: readonly InheritedSocket[];
 }
 
-/** mc-router's least time for an attempt to connect to a backend that is being woken, ms. */
-const leastAttemptMs = 250;
+/** Every room of a router, before its port is open. */
+interface Router extends Reports {
+  readonly config: Config;
+  readonly deadlines: Deadlines;
+  readonly metrics: Metrics;
+  readonly table: RouteTable;
+  readonly staticRoutes: StaticRoutes;
+  readonly supervisor: Supervisor;
+  readonly readiness: Readiness;
+  readonly backends: Backends;
+  readonly allowDeny: AllowDenyFile;
+  readonly sessions: Sessions;
+  readonly sessionLimit: number;
+  /** Aborted when the router stops: no login waits any longer. */
+  readonly stopping: AbortController;
+  readonly closers: Closers;
+}
+
+interface Reports {
+  readonly emit: Observer;
+  fault(error: Error): void;
+  warn(message: string): void;
+}
 
 /** How long the port stays closed for routes that are still being read, ms: a player should not find the router empty. */
 const firstRoutesMs = 5_000;
 
-/** Pause between two looks at who is still opening, ms. */
+/** Pause between two looks at the clients that have not said what they want, ms. */
 const openingsPollMs = 50;
 
 const handshakesAreLost =
-  "AUTOMC_REUSE_PORT without net.ipv4.tcp_migrate_req=1: whoever is just connecting when an instance stops is disconnected";
+  "AUTOMC_REUSE_PORT without net.ipv4.tcp_migrate_req=1: clients that connect at the moment when an instance stops are disconnected";
 
 /** Builds every room and opens the port. The error is one readable phrase. */
 export async function start(config: Config, deps: AppDeps): Promise<Result<App, string>> {
-  const { metrics, inherited = [] } = deps;
-  const emit: Observer = (event) => {
-    readiness.observe(event);
-    deps.emit(event);
-  };
-  const fault = (error: Error): void => emit({ kind: "fault", error });
-  const warn = (message: string): void => emit({ kind: "setting-warning", message });
-  const deadlines = createDeadlines();
-  const stopping = new AbortController();
-  const opened = createOpened();
-
-  const table = createRouteTable();
-  const platforms = createPlatforms(config);
-  const staticRoutes = createStaticRoutes({
-    ...config.routesFile,
-    simplifySrv: config.simplifySrv,
-    emit: (event) => emit(event),
-  });
-  const sources = sourcesOf(config, platforms, staticRoutes, (event) => {
-    // mc-router does not wait for a cluster's API, and tries it again for as long as it takes.
-    if (event.kind === "source-lost" && event.source === "kubernetes") {
-      supervisor.passOver(event.source);
-    }
-    emit(event);
-  });
-  const readiness = createReadiness({
-    sources: sources.map(({ name }) => name),
-    published: () => supervisor.published(),
-  });
-  const loaded = await staticRoutes.load();
-  if (!loaded.ok) return loaded;
-
-  const egress = createEgress(config.egress);
-  const { dialer, fleet, idle } = buildBackends(config, platforms, {
-    deadlines,
-    egress,
-    emit,
-    fault,
-  });
-  const supervisor = superviseSources(sources, {
-    table,
-    changed: (source, changes) => {
-      fleet.routesChanged(changes);
-      idle.routesChanged(changes);
-      emit({ kind: "routes-changed", source, changes });
-    },
-    fault: (error, source) => {
-      fault(error);
-      const routes = table.size().routes.get(source) ?? 0;
-      emit({ kind: "source-lost", source, routes, reason: "a defect; restart the router" });
-    },
-  });
-  opened.push(supervisor.stop);
-  opened.push(idle.stop);
-
-  const allowDeny = openAllowDenyFile(config, warn);
-  const snapshot = config.postgres?.snapshot ?? null;
-  const statuses = await openStatusStore(snapshot && statusPath(snapshot), { deadlines, warn });
-  opened.push(statuses.stop);
-
-  const sessionLimit = limitOf(config, deps.sessionLimit, warn);
-  const settings = sessionSettings(config, deadlines);
-  const refusals = createRefusals({ deadlines, emit });
-  const queue = createAcceptQueue({ perSecond: config.listen.connectionsPerSecond });
-  const sessions = createSessions({
-    ...settings,
-    queue,
-    limit: sessionLimit,
-    limiter: connectionLimiterFor(config.limits, sessionLimit, settings.proxies, refusals.count),
-    table,
-    dialer,
-    fleet,
-    idle,
-    wakePermissions: allowDeny.permissions,
-    statusMemory: statuses.memory,
-    deadlines,
-    emit,
-    holds: createHolds(
-      stopping.signal,
-      config.limits.connections.holding ?? Math.ceil(sessionLimit / 2),
-    ),
-  });
-  metrics.attach({
-    sessions: sessions.count,
-    liveBytes: () => liveBytes(sessions.list()),
-    routes: () => table.size().routes,
-    rateLimitAvailable: queue.available,
-    refusals: refusals.counts,
-    forbiddenDials: egress.refused,
-  });
-
-  if (config.api !== null) {
-    const admin = await startAdminServer({
-      ...config.api,
-      table,
-      routes: staticRoutes,
-      simplifySrv: config.simplifySrv,
-      scalingTarget,
-      notReady: readiness.notReady,
-      sessions: sessions.list,
-      metrics: metrics.prometheusResponse,
-      vars: metrics.varsResponse,
-      fault,
-    });
-    if (!admin.ok) return opened.closeBecause(admin.error);
-    opened.push(admin.value.stop);
-    emit({ kind: "api-listening", binding: admin.value.binding });
+  const { inherited = [] } = deps;
+  const opened = await open(config, deps);
+  if (!opened.ok) return opened;
+  const router = opened.value;
+  const serving = await serve(router, inherited);
+  if (!serving.ok) {
+    await router.closers.close();
+    return serving;
   }
+  const listener = serving.value;
+  const isPortShared = config.listen.shared || inherited.length > 0;
 
-  await firstRoutes(supervisor, deadlines);
-  const hooks = { admits: sessions.admits, accept: sessions.accept, fault };
-  const isInherited = inherited.length > 0;
-  const opening = isInherited ? listenOn(inherited, hooks) : listen({ ...config.listen, ...hooks });
-  if (!opening.ok) return opened.closeBecause(opening.error);
-  const { value: listener } = opening;
-  for (const { ip, port } of listener.endpoints) egress.listens(ip, port);
-  emit({ kind: "listening", address: listener.address, port: listener.port, sessionLimit });
-  if (config.listen.shared && !isInherited && losesHandshakes()) warn(handshakesAreLost);
-
-  async function drain(signal: string, now: AbortSignal): Promise<void> {
-    const drainMs = config.drainTimeoutMs;
-    const until = deadlines.now() + drainMs;
-    emit({ kind: "draining", signal, sessions: sessions.count(), drainMs });
-    listener.stop();
-    // Others go on taking players at the port; whoever came here a moment too early for them is served all the same.
-    if (isInherited || config.listen.shared) {
-      await openingsOver(sessions, Math.min(openingMs, drainMs), deadlines, now);
-    }
-    idle.stop();
-    stopping.abort();
-    const cut = await sessions.drain(Math.max(0, until - deadlines.now()), now);
-    await opened.close();
-    emit({ kind: "stopped", cut });
-  }
-
+  const { emit, table, allowDeny, staticRoutes } = router;
   let draining: Promise<void> | null = null;
   return ok({
     port: listener.port,
@@ -236,92 +108,212 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
       emit({ kind: "reloaded" });
     },
     stop(reason, now) {
-      draining ??= drain(reason, now);
+      draining ??= drain(router, listener, isPortShared, reason, now);
       return draining;
     },
   });
 }
 
-/** What has been opened so far, and has to be closed in the opposite order. */
-function createOpened() {
+/** Builds the rooms and starts the sources; nothing listens yet. */
+async function open(config: Config, deps: AppDeps): Promise<Result<Router, string>> {
+  const deadlines = createDeadlines();
+  const closers = createClosers();
+  const observers = [deps.emit];
+  const reports = createReports(observers);
+  const { emit, fault, warn } = reports;
+
+  const { simplifySrv } = config;
+  const staticRoutes = createStaticRoutes({ ...config.routesFile, simplifySrv, emit });
+  const loaded = await staticRoutes.load();
+  if (!loaded.ok) return loaded;
+
+  const table = createRouteTable();
+  const platforms = createPlatforms(config);
+  const backends = createBackends(config, platforms, { deadlines, emit, fault });
+  const sources = sourcesOf(config, platforms, staticRoutes, emit);
+  const supervisor = supervise(sources, table, backends, reports);
+  const names = sources.map(({ name }) => name);
+  const readiness = createReadiness({ sources: names, published: supervisor.published });
+  observers.push(readiness.observe, passOverCluster(supervisor));
+  closers.push(supervisor.stop);
+  closers.push(backends.idle.stop);
+
+  const allowDeny = openAllowDenyFile(config, warn);
+  const snapshot = config.postgres?.snapshot ?? null;
+  const statuses = await openStatusStore(snapshot && statusPath(snapshot), { deadlines, warn });
+  closers.push(statuses.stop);
+
+  const stopping = new AbortController();
+  const sessionLimit = limitOf(config, deps.sessionLimit, warn);
+  const places = { served: sessionLimit, overflow: Math.min(overflow, sessionLimit) };
+  const queue = createAcceptQueue({ perSecond: config.listen.connectionsPerSecond });
+  const { sessions, refusals } = openSessions(
+    { ...config, places },
+    {
+      ...backends,
+      deadlines,
+      table,
+      queue,
+      statusMemory: statuses.memory,
+      stopping: stopping.signal,
+      wakePermissions: allowDeny.permissions,
+      emit,
+    },
+  );
+  deps.metrics.attach({
+    sessions: sessions.count,
+    liveBytes: () => liveBytes(sessions.list()),
+    routes: () => table.size().routes,
+    rateLimitAvailable: queue.available,
+    refusals,
+    forbiddenDials: backends.egress.refused,
+  });
+  return ok({
+    ...reports,
+    config,
+    deadlines,
+    metrics: deps.metrics,
+    table,
+    staticRoutes,
+    supervisor,
+    readiness,
+    backends,
+    allowDeny,
+    sessions,
+    sessionLimit,
+    stopping,
+    closers,
+  });
+}
+
+/** Opens the API, waits for the first routes, and opens the port for players. */
+async function serve(
+  router: Router,
+  inherited: readonly InheritedSocket[],
+): Promise<Result<Listener, string>> {
+  const { config, deadlines, supervisor, sessions, emit, fault, warn } = router;
+  const api = await openApi(router);
+  if (!api.ok) return api;
+
+  const patience = new AbortController();
+  const late = deadlines.after(firstRoutesMs, () => patience.abort());
+  await supervisor.firstRoutes(patience.signal);
+  late.cancel();
+
+  const hooks = { admits: sessions.admits, accept: sessions.accept, fault };
+  const isInherited = inherited.length > 0;
+  const opened = isInherited ? listenOn(inherited, hooks) : listen({ ...config.listen, ...hooks });
+  if (!opened.ok) return opened;
+  const { address, port, endpoints } = opened.value;
+  for (const endpoint of endpoints) router.backends.egress.listens(endpoint.ip, endpoint.port);
+  emit({ kind: "listening", address, port, sessionLimit: router.sessionLimit });
+  if (config.listen.shared && !isInherited && losesHandshakes()) warn(handshakesAreLost);
+  return opened;
+}
+
+/** Closes the port, lets sessions end, and closes every room. */
+async function drain(
+  router: Router,
+  listener: Listener,
+  isPortShared: boolean,
+  signal: string,
+  now: AbortSignal,
+): Promise<void> {
+  const { deadlines, sessions, emit } = router;
+  const drainMs = router.config.drainTimeoutMs;
+  const until = deadlines.now() + drainMs;
+  emit({ kind: "draining", signal, sessions: sessions.count(), drainMs });
+  listener.stop();
+  // Another instance takes the port's players from here on; clients that this one has accepted already are still served.
+  if (isPortShared) await openingsOver(sessions, Math.min(openingMs, drainMs), deadlines, now);
+  router.backends.idle.stop();
+  router.stopping.abort();
+  const cut = await sessions.drain(Math.max(0, until - deadlines.now()), now);
+  await router.closers.close();
+  emit({ kind: "stopped", cut });
+}
+
+function createReports(observers: readonly Observer[]): Reports {
+  const emit: Observer = (event) => {
+    for (const observe of observers) observe(event);
+  };
+  return {
+    emit,
+    fault: (error) => emit({ kind: "fault", error }),
+    warn: (message) => emit({ kind: "setting-warning", message }),
+  };
+}
+
+/** What has been opened so far, to be closed in the opposite order. */
+interface Closers {
+  push(closer: () => void | Promise<void>): void;
+  close(): Promise<void>;
+}
+
+function createClosers(): Closers {
   const closers: (() => void | Promise<void>)[] = [];
-
-  async function close(): Promise<void> {
-    for (const closer of closers.toReversed()) await closer();
-  }
-
   return {
-    push: (closer: () => void | Promise<void>) => void closers.push(closer),
-    close,
-    /** For a start that cannot go on. */
-    async closeBecause(reason: string): Promise<Result<never, string>> {
-      await close();
-      return err(reason);
+    push: (closer) => void closers.push(closer),
+    async close() {
+      for (const closer of closers.toReversed()) await closer();
     },
   };
 }
 
-/** The way to backends, and what brings them up and to sleep. */
-function buildBackends(
-  config: Config,
-  { docker, swarm, kubernetes }: Platforms,
-  deps: {
-    readonly deadlines: Deadlines;
-    readonly egress: Egress;
-    readonly emit: Observer;
-    readonly fault: (error: Error) => void;
-  },
-): { readonly dialer: Dialer; readonly fleet: Wakes; readonly idle: Idle } {
-  const { waker, scaler, dialTimeoutMs: timeoutMs } = config;
-  const resolver = createResolver({});
-  const attemptMs = Math.max(leastAttemptMs, timeoutMs);
-  const fleet = createWakes({
-    ...deps,
-    wakers: {
-      "control-plane": waker && createControlPlane({ ...waker, ...deps }),
-      webhook: scaler && createWebhook({ ...scaler, ...deps, attemptMs }),
-      kubernetes:
-        kubernetes &&
-        createKubernetesWaker({ ...kubernetes, awaitPods: config.kubernetes?.awaitPods ?? false }),
-      docker: docker && createDockerWaker(docker),
-      swarm: swarm && createSwarmWaker(swarm),
+/** Runs the sources; wakes and idle times follow what changes in the table. */
+function supervise(
+  sources: readonly RouteSource[],
+  table: RouteTable,
+  { wakes, idle }: Backends,
+  { emit, fault }: Reports,
+): Supervisor {
+  return superviseSources(sources, {
+    table,
+    changed: (source, changes) => {
+      wakes.routesChanged(changes);
+      idle.routesChanged(changes);
+      emit({ kind: "routes-changed", source, changes });
     },
-    budget: createWakeBudget({
-      ...config.limits.wakes,
-      exempt: createAddressSet(config.limits.client.exempt),
-      now: deps.deadlines.now,
-    }),
-    dialer: createDialer({ ...deps, resolver, timeoutMs: attemptMs }),
+    fault: (error, source) => {
+      fault(error);
+      const routes = table.size().routes.get(source) ?? 0;
+      emit({ kind: "source-lost", source, routes, reason: "a defect; restart the router" });
+    },
   });
-  const idle = createIdle({
-    ...config.idle,
-    ...deps,
-    canStop: fleet.canStop,
-    stop: fleet.stop,
-    orphaned: fleet.forget,
-  });
-  return { dialer: createDialer({ ...deps, resolver, timeoutMs }), fleet, idle };
 }
 
-/** What the operator has decided about sessions. */
-function sessionSettings(config: Config, deadlines: Deadlines) {
-  const { receive, send } = config.proxyProtocol;
-  const { asleep, loading } = config.motd;
-  const maxAgeMs = config.statusCacheMs;
-  return {
-    proxies: receive && { trusted: receive.trusted && createAddressSet(receive.trusted) },
-    filter: createClientFilter(config.clients),
-    sendProxyProtocol: send,
+/** As mc-router does, the start does not wait for a cluster whose API cannot be reached; the source keeps trying. */
+const passOverCluster =
+  (supervisor: Supervisor): Observer =>
+  (event) => {
+    if (event.kind === "source-lost" && event.source === "kubernetes") {
+      supervisor.passOver(event.source);
+    }
+  };
+
+async function openApi(router: Router): Promise<Result<void, string>> {
+  const { config, table, staticRoutes, metrics, sessions, closers, emit, fault } = router;
+  if (config.api === null) return ok(undefined);
+  const admin = await startAdminServer({
+    ...config.api,
+    table,
+    routes: staticRoutes,
     simplifySrv: config.simplifySrv,
-    asleepText: asleep,
-    loadingText: loading,
-    absences: createRecentDialFailures(deadlines),
-    hold: config.hold,
-    wakeProof: config.limits.wakes.proof,
-    transferAsLogin: config.transferAsLogin,
-    statusCache: maxAgeMs === 0 ? null : createStatusCache({ maxAgeMs, deadlines }),
-  };
+    scalingTarget,
+    notReady: router.readiness.notReady,
+    sessions: sessions.list,
+    metrics: metrics.prometheusResponse,
+    vars: metrics.varsResponse,
+    fault,
+  });
+  if (!admin.ok) return err(admin.error);
+  closers.push(admin.value.stop);
+  emit({ kind: "api-listening", binding: admin.value.binding });
+  return ok(undefined);
 }
+
+/** What the API calls a route's scaling target: the backend that is scaled; empty for one that is not. */
+const scalingTarget = ({ wake }: Route): string => (wake === null ? "" : wakeId(wake));
 
 /** How many sessions there may be: as many as the operator wants, if there are file descriptors for them. */
 function limitOf(config: Config, possible: number, warn: (message: string) => void): number {
@@ -331,33 +323,7 @@ function limitOf(config: Config, possible: number, warn: (message: string) => vo
   return possible;
 }
 
-/** Whom there is a place for. */
-function connectionLimiterFor(
-  { client, connections }: Limits,
-  sessionLimit: number,
-  proxies: ConnectionLimiterDeps["proxies"],
-  refused: ConnectionLimiterDeps["refused"],
-): ConnectionLimiter {
-  return createConnectionLimiter({
-    clients: createClientLimits({ ...client, exempt: createAddressSet(client.exempt) }),
-    proxies,
-    places: {
-      total: sessionLimit + Math.min(overflow, sessionLimit),
-      opening: connections.opening ?? Number.POSITIVE_INFINITY,
-    },
-    refused,
-  });
-}
-
-/** Waits until every source has been read once, but not for ever. */
-async function firstRoutes(supervisor: Supervisor, deadlines: Deadlines): Promise<void> {
-  const patience = new AbortController();
-  const over = deadlines.after(firstRoutesMs, () => patience.abort());
-  await supervisor.firstRoutes(patience.signal);
-  over.cancel();
-}
-
-/** Waits until nobody is about to say what he wants, for at most `ms` and until the signal aborts. */
+/** Waits until no client is about to say what it wants, for at most `ms` and until the signal aborts. */
 async function openingsOver(
   sessions: Sessions,
   ms: number,
@@ -371,9 +337,6 @@ async function openingsOver(
   }
 }
 
-/** What the API calls a route's scaling target: the backend that is scaled; empty for one that is not. */
-const scalingTarget = ({ wake }: Route): string => (wake === null ? "" : wakeId(wake));
-
 function liveBytes(live: readonly LiveSession[]): { toBackend: number; toClient: number } {
   const sum = { toBackend: 0, toClient: 0 };
   for (const { relayed } of live) {
@@ -381,48 +344,4 @@ function liveBytes(live: readonly LiveSession[]): { toBackend: number; toClient:
     sum.toClient += relayed?.toClient ?? 0;
   }
   return sum;
-}
-
-/** Every place that routes come from. A new one is one line here. */
-export function sourcesOf(
-  config: Config,
-  { docker, swarm, kubernetes }: Platforms,
-  staticRoutes: StaticRoutes,
-  emit: Observer,
-): readonly RouteSource[] {
-  const fixed = [createEnvSource(config.routes), ...staticRoutes.sources];
-  const sources: RouteSource[] = config.scaler === null ? fixed : fixed.map(scaledByWebhook);
-  if (config.postgres !== null) {
-    sources.push(
-      createPostgresSource({
-        dsn: config.postgres.dsn,
-        listenDsn: config.postgres.listenDsn,
-        resyncMs: config.postgres.resyncMs,
-        snapshotPath: config.postgres.snapshot,
-        wakeable: config.waker !== null,
-        simplifySrv: config.simplifySrv,
-        emit,
-      }),
-    );
-  }
-  if (config.kubernetes !== null && kubernetes !== null) {
-    sources.push(
-      createKubernetesSource({
-        ...kubernetes,
-        namespace: config.kubernetes.namespace,
-        ownNamespace: config.kubernetes.access.ownNamespace,
-        scaling: config.scaling,
-        simplifySrv: config.simplifySrv,
-        emit,
-      }),
-    );
-  }
-  const { scaling, simplifySrv } = config;
-  if (docker !== null) {
-    sources.push(createDockerSource({ api: docker, scaling, simplifySrv, emit }));
-  }
-  if (swarm !== null) {
-    sources.push(createSwarmSource({ api: swarm, scaling, simplifySrv, emit }));
-  }
-  return sources;
 }

@@ -188,7 +188,7 @@ export function unwatch(conn: Conn): void {
  * answer, or when what was sent has not been acknowledged for 30 s. Otherwise two machines that vanish together would leave their
  * session behind for ever. It takes five system calls, so it is for those who stay: whoever is gone sooner has a deadline.
  */
-export function keepAlive(conn: Conn): void {
+export function probeWhenSilent(conn: Conn): void {
   if (conn.closed) return;
   conn.socket.setKeepAlive(true, lifeSignMs);
   setUserTimeout(conn.socket.fd, lifeSignMs);

@@ -1,83 +1,96 @@
 import type { Deadlines } from "../base/deadlines.ts";
 import type { AddressSet, ClientFilter } from "../limits/cidr.ts";
+import type { ConnectionLimiter } from "../limits/connection-limiter.ts";
 import { type Conn, type Endpoint, more, peek, take } from "../net/conn.ts";
 import { readProxyHeader } from "../protocol/proxy-header.ts";
+import type { WaitingLogins } from "./hold.ts";
 import { dropped, type Outcome } from "./outcome.ts";
+import type { Session } from "./session.ts";
 
-/** Both ends of a client's connection as they count: the socket's, or those that a proxy in front of the router tells of. */
-export interface Ends {
+/** Both ends of a client's connection: those of its socket, or those that a proxy in front of the router tells of. */
+interface ClientEndpoints {
   readonly client: Endpoint;
-  /** Where the client connected to; null: where the socket ends. */
+  /** Where the client connected to; null: the socket's own end. */
   readonly local: Endpoint | null;
 }
 
-/** Whether a client may go on to its opening. */
-export type Admission =
-  | { readonly kind: "admitted"; readonly ends: Ends }
-  | { readonly kind: "refused"; readonly outcome: Outcome };
-
-/** Who may enter. */
+/** What decides whether a client is served. */
 export interface AdmissionDeps {
   readonly deadlines: Deadlines;
   /** Null: clients come without PROXY protocol headers. */
   readonly proxies: {
-    /** Whose headers are believed; null: everybody's. Those of others are read and ignored. */
+    /** The proxies whose headers count; null: all of them. Headers of other peers are read and ignored. */
     readonly trusted: AddressSet | null;
   } | null;
   readonly filter: ClientFilter;
+  readonly limiter: ConnectionLimiter;
+  readonly waitingLogins: WaitingLogins;
 }
 
 /**
- * Reads the PROXY protocol header, where there may be one, and asks the client filter. What follows the header is left where it
- * is. Without proxies there is nothing to wait for, and no promise.
+ * Reads the PROXY protocol header, where there may be one, and asks the client filter and the limits of the client's address.
+ * Returns how the session ended, or null when it may go on; what follows the header stays in the inbox.
  */
-export function admit(
-  client: Conn,
+export async function admit(
+  session: Session,
   until: number,
   deps: AdmissionDeps,
-): Admission | Promise<Admission> {
-  const socketEnds = { client: client.remote, local: null };
-  return deps.proxies === null
-    ? filtered(socketEnds, deps)
-    : admitProxied(client, until, socketEnds, deps.proxies.trusted, deps);
+): Promise<Outcome | null> {
+  const { client } = session;
+  if (deps.proxies !== null) {
+    const endpoints = await readEndpoints(client, until, deps.deadlines);
+    if (endpoints === null) return dropped("bad-proxy-header");
+    if (deps.proxies.trusted?.has(client.remote.ip) !== false) {
+      session.facts.client = endpoints.client;
+      session.local = endpoints.local;
+    }
+  }
+  if (!deps.filter.admits(session.facts.client.ip)) return dropped("filtered");
+  return isCounted(session, deps.limiter) ? null : dropped("throttled");
 }
 
-async function admitProxied(
+/** The ends that the PROXY header names; the socket's own without a header, and null for a malformed one. */
+async function readEndpoints(
   client: Conn,
   until: number,
-  socketEnds: Ends,
-  trusted: AddressSet | null,
-  deps: AdmissionDeps,
-): Promise<Admission> {
-  const told = await readEnds(client, until, socketEnds, deps);
-  if (told === null) return refused("bad-proxy-header");
-  return filtered(trusted?.has(client.remote.ip) === false ? socketEnds : told, deps);
-}
-
-const filtered = (ends: Ends, { filter }: AdmissionDeps): Admission =>
-  filter.admits(ends.client.ip) ? { kind: "admitted", ends } : refused("filtered");
-
-/** The ends that the header tells; those of the socket without a header, and null for a wrong one. A client that sends nothing in time has no header either. */
-async function readEnds(
-  client: Conn,
-  until: number,
-  socketEnds: Ends,
-  { deadlines }: AdmissionDeps,
-): Promise<Ends | null> {
+  deadlines: Deadlines,
+): Promise<ClientEndpoints | null> {
+  const own = { client: client.remote, local: null };
   for (;;) {
     const header = readProxyHeader(peek(client));
     if (header.kind === "bad") return null;
     if (header.kind === "ok") {
       take(client, header.end);
-      if (header.value.kind !== "proxied") return socketEnds;
+      if (header.value.kind !== "proxied") return own;
       return { client: header.value.source, local: header.value.destination };
     }
     const arrival = await more(client, deadlines, until - deadlines.now());
-    if (arrival !== "data") return socketEnds;
+    if (arrival !== "data") return own;
   }
 }
 
-const refused = (why: "bad-proxy-header" | "filtered"): Admission => ({
-  kind: "refused",
-  outcome: dropped(why),
-});
+/** Counts a client behind a proxy for its own address; false when that address has used up its limits. */
+function isCounted(session: Session, limiter: ConnectionLimiter): boolean {
+  if (session.countedIp !== null) return true;
+  const { ip } = session.facts.client;
+  if (!limiter.countFor(ip)) return false;
+  session.countedIp = ip;
+  return true;
+}
+
+/** Frees the session's place among the clients that have not said what they want. Safe to call twice. */
+export function endOpening(session: Session, limiter: ConnectionLimiter): void {
+  if (session.isOpening) limiter.opened();
+  session.isOpening = false;
+}
+
+/** Why no client is served at the moment, or not this one; null when it is. A call counts towards the address's rate. */
+export function refusalNow(
+  session: Session,
+  what: "login" | "status",
+  { limiter, waitingLogins }: AdmissionDeps,
+): "throttled" | "full" | "stopping" | null {
+  if (!limiter.allows(session.facts.client.ip, what)) return "throttled";
+  if (session.isOverLimit) return "full";
+  return waitingLogins.stopping.aborted ? "stopping" : null;
+}

@@ -45,7 +45,7 @@ export interface Hold {
 }
 
 /** Every login that waits. */
-export interface Holds {
+export interface WaitingLogins {
   readonly waiting: Set<Hold>;
   /** How many may wait at a time. */
   readonly limit: number;
@@ -54,7 +54,10 @@ export interface Holds {
 }
 
 /** Nobody waits yet. */
-export function createHolds(stopping: AbortSignal, limit = Number.POSITIVE_INFINITY): Holds {
+export function createWaitingLogins(
+  stopping: AbortSignal,
+  limit = Number.POSITIVE_INFINITY,
+): WaitingLogins {
   const waiting = new Set<Hold>();
   // One listener for all of them.
   stopping.addEventListener("abort", () => {
@@ -70,7 +73,7 @@ export interface HoldDeps {
   readonly keepAlive: boolean;
   /** How much longer it may wait, ms; asked again when that time is over. */
   leftMs(): number;
-  readonly holds: Holds;
+  readonly waitingLogins: WaitingLogins;
   /** The number of the first question; by default one that cannot be guessed, so that an answer shows that the question was read. */
   readonly firstId?: number;
 }
@@ -89,9 +92,9 @@ const channel = "automc:hold";
 const leastId = 0x4000_0000;
 const idsToChoose = 0x0fff_ffff;
 
-/** Holds a client whose Login Start has been taken from its inbox. Reads and writes the client until released or stopped. */
+/** WaitingLogins a client whose Login Start has been taken from its inbox. Reads and writes the client until released or stopped. */
 export function holdLogin(client: Conn, protocol: number, deps: HoldDeps): Hold {
-  const { deadlines, holds } = deps;
+  const { deadlines, waitingLogins } = deps;
   const now = deadlines.now();
   const hold: Hold = {
     client,
@@ -109,10 +112,10 @@ export function holdLogin(client: Conn, protocol: number, deps: HoldDeps): Hold 
     nextAt: deps.keepAlive && canBeHeld(protocol) ? now + firstMs : Number.POSITIVE_INFINITY,
     timer: null,
   };
-  holds.waiting.add(hold);
+  waitingLogins.waiting.add(hold);
   arm(hold, () => onTime(hold));
   watch(client, (arrival) => onArrival(hold, arrival));
-  if (holds.stopping.aborted) finish(hold, "stopping");
+  if (waitingLogins.stopping.aborted) finish(hold, "stopping");
   else if (client.closed || client.ending !== null) finish(hold, "left");
   else if (peek(client).length > chatter) finish(hold, "out-of-turn");
   return hold;
@@ -161,7 +164,7 @@ export async function proveHold(hold: Hold): Promise<boolean> {
 export function stopHold(hold: Hold): void {
   hold.timer?.cancel();
   hold.timer = null;
-  if (hold.deps.holds.waiting.delete(hold)) unwatch(hold.client);
+  if (hold.deps.waitingLogins.waiting.delete(hold)) unwatch(hold.client);
   hold.proof?.resolve(false);
 }
 
@@ -188,13 +191,13 @@ function onTime(hold: Hold): void {
   }
   if (now >= hold.nextAt) {
     hold.nextAt = now + everyMs + (Math.random() - 0.5) * 1_000;
-    keepAlive(hold, now);
+    sendKeepAlive(hold, now);
   }
   // What it sent may have found the client gone.
   if (hold.end === null) arm(hold, () => onTime(hold));
 }
 
-function keepAlive(hold: Hold, now: number): void {
+function sendKeepAlive(hold: Hold, now: number): void {
   const { client } = hold;
   if (hold.kind === "empty-frame") {
     send(client, emptyFrame);

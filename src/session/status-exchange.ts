@@ -28,7 +28,7 @@ export function askStatus(
  * like everything else. Null when the client asks for something else or nothing, or no valid answer comes in time; the relay
  * then goes on from there.
  */
-export async function overhearStatus(
+export async function captureStatus(
   client: Conn,
   backend: Conn,
   deadlines: Deadlines,

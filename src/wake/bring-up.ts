@@ -1,13 +1,13 @@
 import type { Deadlines } from "../base/deadlines.ts";
 import type { Dialer } from "../net/dial.ts";
 import { type Address, sameAddress } from "../routing/address.ts";
-import type { BackendState, Sleeper, Waker } from "./waker.ts";
+import type { BackendState, WakeableBackend, Waker } from "./waker.ts";
 
 /** What is known while one backend is brought up, across interruptions. */
 export interface Attempt {
   readonly waker: Waker;
   /** With the address that the route of the last who came gives. */
-  sleeper: Sleeper;
+  sleeper: WakeableBackend;
   /** It may be started. Until then it is only looked how it is. */
   isPermitted: boolean;
   /** Resolves when it is. */

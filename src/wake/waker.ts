@@ -16,7 +16,7 @@ export type BackendState =
   | { readonly kind: "trouble"; readonly reason: string };
 
 /** A backend that may have to be started, and the address that its route gives. */
-export interface Sleeper<Target extends WakeTarget = WakeTarget> {
+export interface WakeableBackend<Target extends WakeTarget = WakeTarget> {
   readonly target: Target;
   readonly address: Address;
 }
@@ -37,9 +37,9 @@ export interface Waker<Target extends WakeTarget = WakeTarget> {
   /** The pause after the `round`-th look, the first being 1, ms. */
   pauseMs(round: number): number;
   /** Asks for a start; asking again for one that starts or runs is harmless. The error is one readable phrase. */
-  start(sleeper: Sleeper<Target>, signal: AbortSignal): Promise<Result<void, string>>;
+  start(sleeper: WakeableBackend<Target>, signal: AbortSignal): Promise<Result<void, string>>;
   /** How the backend is, and where. */
-  look(sleeper: Sleeper<Target>, signal: AbortSignal): Promise<BackendState>;
+  look(sleeper: WakeableBackend<Target>, signal: AbortSignal): Promise<BackendState>;
   /** Where it was told to live for the time being; null: where its route says. */
   moved(target: Target): Address | null;
   /** What is known of where it lives no longer holds. */

@@ -7,7 +7,7 @@ import { type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
 import type { Changes } from "../routing/table.ts";
 import { type Attempt, bringUp, type Found } from "./bring-up.ts";
 import type { BackendEvent } from "./event.ts";
-import type { Sleeper, Waker, Wakers } from "./waker.ts";
+import type { WakeableBackend, Waker, Wakers } from "./waker.ts";
 
 /**
  * How waiting for a backend ended: it can be dialled, it did not come up, the signal aborted, nobody is starting it and whoever
@@ -37,20 +37,20 @@ export interface Wakes {
    * one has left. Who may not start it can join all the same. Where nobody who waits may start it yet, it is looked whether it runs.
    * Rejects only with what code of ours threw on the way: everybody who waits gets it.
    */
-  wake(sleeper: Sleeper, starter: Starter, signal: AbortSignal): Promise<Woken>;
+  wake(sleeper: WakeableBackend, starter: Starter, signal: AbortSignal): Promise<Woken>;
   /**
    * Tells that the address which `wake` gave did not take a player: running, but not ready yet. The next `wake` goes on from there.
    * `reason` is why the dial failed; null where it did not.
    */
-  refused(sleeper: Sleeper, address: Address, reason: string | null): void;
+  refused(sleeper: WakeableBackend, address: Address, reason: string | null): void;
   /** Tells that nothing answered at the address which `addressOf` gave: it is not up, or not there any more. */
-  unreachable(sleeper: Sleeper, address: Address): void;
+  unreachable(sleeper: WakeableBackend, address: Address): void;
   /** True while a wake can be joined: it is under way, or has just been done. */
   isJoinable(target: WakeTarget): boolean;
   /** True while a wake is under way for a backend that is known not to be up. */
   isWaking(target: WakeTarget): boolean;
   /** Where the backend is reached without waking it. */
-  addressOf(sleeper: Sleeper): Address;
+  addressOf(sleeper: WakeableBackend): Address;
   /** Until when somebody may wait who has waited since then, on the deadlines' clock. It may become later while a wake is under way. */
   endsAt(target: WakeTarget, since: number): number;
   /** True when the backend may be started. */
@@ -141,7 +141,7 @@ export function createWakes(deps: WakesDeps): Wakes {
   const { deadlines, budget, emit } = deps;
   const wakes = new Map<string, Wake>();
 
-  function wake(sleeper: Sleeper, starter: Starter, signal: AbortSignal): Promise<Woken> {
+  function wake(sleeper: WakeableBackend, starter: Starter, signal: AbortSignal): Promise<Woken> {
     if (signal.aborted) return Promise.resolve({ kind: "left" });
     const known = wakes.get(wakeKey(sleeper.target));
     if (known?.result) return Promise.resolve({ kind: "awake", address: known.result });
@@ -156,7 +156,7 @@ export function createWakes(deps: WakesDeps): Wakes {
     return waiter.waiting.promise;
   }
 
-  function begin(sleeper: Sleeper): Wake {
+  function begin(sleeper: WakeableBackend): Wake {
     const { target } = sleeper;
     const waker = wakerOf(target);
     const startedAt = deadlines.now();
@@ -369,7 +369,7 @@ export function createWakes(deps: WakesDeps): Wakes {
     if (wakes.get(on.key) === on) wakes.delete(on.key);
   }
 
-  function refused({ target }: Sleeper, address: Address, reason: string | null): void {
+  function refused({ target }: WakeableBackend, address: Address, reason: string | null): void {
     const on = wakes.get(wakeKey(target));
     if (on === undefined || on.result === null || !sameAddress(on.result, address)) return;
     on.result = null;
@@ -378,7 +378,7 @@ export function createWakes(deps: WakesDeps): Wakes {
     on.asleep = true;
   }
 
-  function unreachable({ target }: Sleeper, address: Address): void {
+  function unreachable({ target }: WakeableBackend, address: Address): void {
     const on = wakes.get(wakeKey(target));
     if (on !== undefined && on.work !== null) {
       on.asleep = true;

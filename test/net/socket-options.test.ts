@@ -1,7 +1,7 @@
 import { ptr } from "bun:ffi";
 import { afterEach, expect, test } from "bun:test";
 import { createDeadlines } from "../../src/base/deadlines.ts";
-import { keepAlive } from "../../src/net/conn.ts";
+import { probeWhenSilent } from "../../src/net/conn.ts";
 import { backlogOf, setUserTimeout } from "../../src/net/socket-options.ts";
 import { libc } from "../../src/system/libc.ts";
 import { echo } from "../support/net/backend.ts";
@@ -51,7 +51,7 @@ test("those who stay are asked for signs of life, and not waited for longer than
   const { client, server } = await bench.open();
   for (const conn of [client, server]) {
     expect(optionOf(conn.socket.fd, tcp, userTimeout)).toBe(0);
-    keepAlive(conn);
+    probeWhenSilent(conn);
     expect(optionOf(conn.socket.fd, tcp, userTimeout)).toBe(30_000);
     expect(optionOf(conn.socket.fd, tcp, keepIdle)).toBe(30);
   }

@@ -209,7 +209,7 @@ describe("a ping of a server that starts", () => {
       // The answer of the control plane is on its way, and until it is there the server counts as asleep.
       await until(
         "known to be down",
-        () => town.fleet?.isWaking({ kind: "control-plane", server: "sleepy" }) === true,
+        () => town.wakes?.isWaking({ kind: "control-plane", server: "sleepy" }) === true,
       );
       const player = await town.player(statusPing("SLEEPY.example.com."));
       expect(await player.waitForEnd()).toBe("finished");
@@ -227,7 +227,7 @@ describe("a ping of a server that starts", () => {
     await world.player(login({ host: "a.example.com", name: "Waiter" }));
     await until(
       "known to be down",
-      () => world.fleet?.isWaking({ kind: "control-plane", server: "a" }) === true,
+      () => world.wakes?.isWaking({ kind: "control-plane", server: "a" }) === true,
     );
     const player = await world.player(statusPing("a.example.com"));
     await player.waitForLength(fullAnswer('{"description":"mine"}').length);

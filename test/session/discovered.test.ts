@@ -56,8 +56,8 @@ function start(one: Route) {
   const dialer = realDialer(deadlines);
   const budget = freeBudget(deadlines);
   const wakers = { docker: idleWaker };
-  const fleet = createWakes({ wakers, budget, dialer, deadlines, emit: () => undefined });
-  return startSessions({ routes: [one], fleet, asleepText: "zzz", loadingText: "soon" });
+  const wakes = createWakes({ wakers, budget, dialer, deadlines, emit: () => undefined });
+  return startSessions({ routes: [one], wakes, asleepText: "zzz", loadingText: "soon" });
 }
 
 const statusPing = Buffer.concat([

@@ -3,7 +3,7 @@ import { createDeadlines, type Deadlines } from "../../src/base/deadlines.ts";
 import { type Conn, peek } from "../../src/net/conn.ts";
 import { listen } from "../../src/net/listen.ts";
 import {
-  createHolds,
+  createWaitingLogins,
   type HoldEnd,
   holdLogin,
   proveHold,
@@ -76,7 +76,7 @@ async function held(options: HeldOptions = {}) {
     deadlines: clock,
     keepAlive,
     leftMs: () => (options.endsAt?.() ?? limitMs) - clock.now(),
-    holds: createHolds(stopping.signal),
+    waitingLogins: createWaitingLogins(stopping.signal),
     firstId,
   });
   let arrivals = 0;
@@ -205,12 +205,12 @@ describe("what a waiting client hears", () => {
     using ends = await connection();
     const deadlines: Deadlines = createDeadlines();
     const since = performance.now();
-    const holds = createHolds(new AbortController().signal);
+    const waitingLogins = createWaitingLogins(new AbortController().signal);
     const hold = holdLogin(ends.client, 774, {
       deadlines,
       keepAlive: true,
       leftMs: () => limitMs,
-      holds,
+      waitingLogins,
     });
     const request = await ends.player.readFrame();
     expect(performance.now() - since).toBeGreaterThanOrEqual(2_000);
@@ -381,7 +381,8 @@ describe("the end of a hold", () => {
     using left = await held({ stopping });
     left.player.close();
     await left.ended();
-    for (const { hold } of [released, stopped, left]) expect(hold.deps.holds.waiting.size).toBe(0);
+    for (const { hold } of [released, stopped, left])
+      expect(hold.deps.waitingLogins.waiting.size).toBe(0);
   });
 });
 
@@ -504,7 +505,7 @@ describe("a client that is to prove that it is a game", () => {
         deadlines: clock,
         keepAlive: false,
         leftMs: () => limitMs,
-        holds: createHolds(new AbortController().signal),
+        waitingLogins: createWaitingLogins(new AbortController().signal),
       });
       const proof = proveHold(hold);
       const request = await ends.player.readFrame();

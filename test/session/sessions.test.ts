@@ -139,7 +139,10 @@ describe("limits of a client's address", () => {
   });
 
   test("connections each second: those beyond are cut before anything is made of them", async () => {
-    await using world = startSessions({ clientLimits: { perSecond: 1, now: () => 0 } });
+    await using world = startSessions({
+      deadlines: manualDeadlines(),
+      clientLimits: { perSecond: 1 },
+    });
     for (let count = 0; count < 10; count += 1) await world.player();
     await until("ten are there", () => world.sessions.count() === 10);
     const late = await world.player();
@@ -152,7 +155,8 @@ describe("limits of a client's address", () => {
     using backend = startBackend(echo);
     await using world = startSessions({
       routes: [route("a.example.com", backend.address)],
-      clientLimits: { loginsPerSecond: 1, now: () => 0 },
+      deadlines: manualDeadlines(),
+      clientLimits: { loginsPerSecond: 1 },
     });
     for (let count = 0; count < 10; count += 1) {
       await (await world.player(opening)).waitForLength(opening.length);
@@ -172,7 +176,8 @@ describe("limits of a client's address", () => {
     using backend = startBackend(echo);
     await using world = startSessions({
       routes: [route("a.example.com", backend.address)],
-      clientLimits: { perSecond: 2, now: () => 0 },
+      deadlines: manualDeadlines(),
+      clientLimits: { perSecond: 2 },
     });
     for (let count = 0; count < 10; count += 1) {
       const pinging = await world.player(statusOpening);
@@ -191,7 +196,7 @@ describe("places", () => {
     using backend = startBackend(echo);
     await using world = startSessions({
       routes: [route("a.example.com", backend.address)],
-      places: { opening: 2 },
+      openingLimit: 2,
     });
     const [first, second] = [await world.player(), await world.player()];
     await until("two are there", () => world.sessions.count() === 2);
@@ -442,7 +447,7 @@ test("each session that is served ends with one event, whatever its client does"
     statusOpening,
     opening.subarray(0, 12),
     Buffer.from("GET / HTTP/1.1\r\n\r\n"),
-    login({ host: "s.example.com", name: "Sleeper" }),
+    login({ host: "s.example.com", name: "WakeableBackend" }),
     login({ host: "gone.example.com", name: "Lost" }),
     login({ host: "unknown.example.org", name: "Nobody" }),
   ];

@@ -3,7 +3,7 @@ import { createDeadlines, type Deadlines } from "../../src/base/deadlines.ts";
 import type { Conn } from "../../src/net/conn.ts";
 import { abort } from "../../src/net/conn.ts";
 import { listen } from "../../src/net/listen.ts";
-import { askStatus, overhearStatus } from "../../src/session/status-exchange.ts";
+import { askStatus, captureStatus } from "../../src/session/status-exchange.ts";
 import { connectPlayer } from "../support/minecraft/player.ts";
 import { frame, ping, statusRequest, statusResponse } from "../support/minecraft/wire.ts";
 import { type Behaviour, silent, startBackend } from "../support/net/backend.ts";
@@ -150,7 +150,7 @@ describe("asking a backend", () => {
 describe("overhearing", () => {
   /** Starts to overhear as the session does, then relays. */
   async function overhearAndRelay(world: Awaited<ReturnType<typeof between>>) {
-    const heard = await overhearStatus(world.client, world.conn, world.deadlines, never);
+    const heard = await captureStatus(world.client, world.conn, world.deadlines, never);
     void relayed(world.client, world.conn, world.deadlines);
     return heard;
   }
@@ -231,7 +231,7 @@ describe("overhearing", () => {
     expect(deadlines.now()).toBeGreaterThanOrEqual(3_000);
 
     using left = await between(silent);
-    const gone = overhearStatus(left.client, left.conn, left.deadlines, never);
+    const gone = captureStatus(left.client, left.conn, left.deadlines, never);
     left.player.reset();
     expect(await gone).toBeNull();
   });
@@ -239,7 +239,7 @@ describe("overhearing", () => {
   test("of a backend that takes its time gives null when the client has gone", async () => {
     const control = new AbortController();
     using world = await between(silent);
-    const heard = overhearStatus(world.client, world.conn, world.deadlines, control.signal);
+    const heard = captureStatus(world.client, world.conn, world.deadlines, control.signal);
     await world.player.send(statusRequest);
     await until("the request", () => world.server.receivedLength === statusRequest.length);
     control.abort();

@@ -89,7 +89,7 @@ function start(
   const events: BackendEvent[] = [];
   const dialer = realDialer(deadlines);
   const emit = (event: BackendEvent): void => void events.push(event);
-  const fleet = createWakes({
+  const wakes = createWakes({
     wakers: { swarm: waker },
     budget: freeBudget(deadlines),
     dialer,
@@ -99,8 +99,8 @@ function start(
   const table = createRouteTable();
   const set = (next: Route): void => void table.replace("postgres", [next]);
   set(only);
-  const world = startSessions({ table, fleet, dialer, deadlines, asleepText });
-  return { ...world, world, platform, backendEvents: events, fleet, set };
+  const world = startSessions({ table, wakes, dialer, deadlines, asleepText });
+  return { ...world, world, platform, backendEvents: events, wakes, set };
 }
 
 describe("a ping of a backend without an address", () => {
@@ -155,7 +155,7 @@ describe("a ping of a backend without an address", () => {
     const running = start(discovered(target, own), { asleepText: "zzz" });
     await using world = running.world;
     await world.player(login({ host, name: "Waiter" }));
-    await until("known to be down", () => running.fleet.isWaking(target));
+    await until("known to be down", () => running.wakes.isWaking(target));
     const player = await world.player(statusPing);
     await player.waitForEnd();
     expect(player.received()).toEqual(shows("soon"));
@@ -261,7 +261,7 @@ describe("a login to a backend without an address", () => {
     running.platform.state = { kind: "delayed", ms: 100_000 };
     const player = await world.player(login({ protocol: 47, host, name: "Steve" }));
     await until("a look", () => running.platform.looks > 0);
-    await until("its time is longer", () => running.fleet.endsAt(target, 0) === 160_000);
+    await until("its time is longer", () => running.wakes.endsAt(target, 0) === 160_000);
     running.platform.state = { kind: "not-running" };
     clock.advance(159_999);
     expect(world.count("session-ended")).toBe(0);

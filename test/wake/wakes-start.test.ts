@@ -5,11 +5,11 @@ import { createWakeBudget } from "../../src/limits/wake-budget.ts";
 import { parseAddress } from "../../src/routing/address.ts";
 import type { WakeTarget } from "../../src/routing/route.ts";
 import type { BackendEvent } from "../../src/wake/event.ts";
-import type { BackendState, Sleeper, Waker } from "../../src/wake/waker.ts";
+import type { BackendState, WakeableBackend, Waker } from "../../src/wake/waker.ts";
 import { createWakes, type Starter, type Woken } from "../../src/wake/wakes.ts";
 import { startControlPlane } from "../support/process/control-plane.ts";
 import { manualDeadlines, until } from "../support/session/session-clock.ts";
-import { freeBudget, realFleet } from "../support/session/session-world.ts";
+import { freeBudget, realWakes } from "../support/session/session-world.ts";
 
 const never = new AbortController().signal;
 const pollMs = 2_000;
@@ -21,7 +21,7 @@ function addressOf(text: string) {
   return address.value;
 }
 
-const sleeper = (server = "a"): Sleeper => ({
+const sleeper = (server = "a"): WakeableBackend => ({
   target: { kind: "control-plane", server },
   address: addressOf("127.0.0.1:1"),
 });
@@ -45,7 +45,7 @@ function bench(limits: { readonly total?: number; readonly perClient?: number } 
           exempt: createAddressSet([]),
           now: clock.now,
         });
-  const fleet = realFleet(plane, clock, (event) => events.push(event), {
+  const fleet = realWakes(plane, clock, (event) => events.push(event), {
     timeoutMs,
     pollMs,
     budget,

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { createWebhook } from "../../src/providers/webhook/waker.ts";
 import { type Address, parseAddress } from "../../src/routing/address.ts";
 import type { BackendEvent } from "../../src/wake/event.ts";
-import type { Sleeper } from "../../src/wake/waker.ts";
+import type { WakeableBackend } from "../../src/wake/waker.ts";
 import { createWakes, type Woken } from "../../src/wake/wakes.ts";
 import { silent, startBackend } from "../support/net/backend.ts";
 import { advanceUntil, manualDeadlines, until } from "../support/session/session-clock.ts";
@@ -23,7 +23,7 @@ function addressOf(text: string): Address {
 }
 
 /** A backend that a route places there. */
-const at = (backend: string, serverAddress = "a.example.com"): Sleeper => ({
+const at = (backend: string, serverAddress = "a.example.com"): WakeableBackend => ({
   target: { kind: "webhook", serverAddress, backend },
   address: addressOf(backend),
 });
@@ -67,10 +67,10 @@ function bench(options: { readonly wakeTimeoutMs?: number } = {}) {
     events,
     /** How many attempts to connect are over. */
     attempts: () => attempts,
-    wake: (sleeper: Sleeper) => fleet.wake(sleeper, starter(true), never),
-    wakeProven: (sleeper: Sleeper, prove: () => Promise<boolean>) =>
+    wake: (sleeper: WakeableBackend) => fleet.wake(sleeper, starter(true), never),
+    wakeProven: (sleeper: WakeableBackend, prove: () => Promise<boolean>) =>
       fleet.wake(sleeper, { ...starter(true), prove }, never),
-    wakeIfStarted: (sleeper: Sleeper) => fleet.wake(sleeper, starter(false), never),
+    wakeIfStarted: (sleeper: WakeableBackend) => fleet.wake(sleeper, starter(false), never),
     kinds: () => events.map(({ kind }) => kind),
     [Symbol.asyncDispose]: () => receiver[Symbol.asyncDispose](),
   };

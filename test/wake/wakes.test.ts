@@ -3,7 +3,7 @@ import { nowhere, parseAddress } from "../../src/routing/address.ts";
 import type { WakeTarget } from "../../src/routing/route.ts";
 import type { Claim } from "../../src/routing/table.ts";
 import type { BackendEvent } from "../../src/wake/event.ts";
-import type { Sleeper } from "../../src/wake/waker.ts";
+import type { WakeableBackend } from "../../src/wake/waker.ts";
 import type { Wakes, Woken } from "../../src/wake/wakes.ts";
 import { silent, startBackend } from "../support/net/backend.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
@@ -13,7 +13,7 @@ import {
   startControlPlane,
 } from "../support/process/control-plane.ts";
 import { manualDeadlines, until } from "../support/session/session-clock.ts";
-import { realFleet, sleepingBackend, starter } from "../support/session/session-world.ts";
+import { realWakes, sleepingBackend, starter } from "../support/session/session-world.ts";
 
 const never = new AbortController().signal;
 const pollMs = 2_000;
@@ -27,7 +27,7 @@ function addressOf(text: string) {
 }
 
 /** A server `a` that a row places where nothing ever listens, unless told otherwise. */
-const sleeper = (own = "127.0.0.1:1", server = "a"): Sleeper => ({
+const sleeper = (own = "127.0.0.1:1", server = "a"): WakeableBackend => ({
   target: named(server),
   address: addressOf(own),
 });
@@ -35,7 +35,7 @@ const sleeper = (own = "127.0.0.1:1", server = "a"): Sleeper => ({
 const named = (server: string): WakeTarget => ({ kind: "control-plane", server });
 
 /** A wake by somebody who may start it. */
-const wake = (fleet: Wakes, who: Sleeper, signal: AbortSignal): Promise<Woken> =>
+const wake = (fleet: Wakes, who: WakeableBackend, signal: AbortSignal): Promise<Woken> =>
   fleet.wake(who, starter(true), signal);
 
 const awakeAt = (text: string): Woken => ({ kind: "awake", address: addressOf(text) });
@@ -56,7 +56,7 @@ function bench(
     events.push(event);
     options.emit?.(event);
   };
-  const fleet = realFleet(plane, clock, emit, { timeoutMs, pollMs });
+  const fleet = realWakes(plane, clock, emit, { timeoutMs, pollMs });
   const polls = (name = "a"): number =>
     plane.requests.filter(({ kind, server }) => kind === "state" && server === name).length;
   return {
@@ -314,7 +314,7 @@ describe("a control plane that is dead locks nobody out", () => {
     using backend = startBackend(silent);
     using closed = await reserveClosedPort();
     const clock = manualDeadlines();
-    const fleet = realFleet({ url: `http://127.0.0.1:${closed.port}` }, clock, () => {});
+    const fleet = realWakes({ url: `http://127.0.0.1:${closed.port}` }, clock, () => {});
     expect(await wake(fleet, sleeper(backend.address), never)).toEqual(awakeAt(backend.address));
   });
 

@@ -4,7 +4,7 @@ import { err, ok, type Result } from "../../base/result.ts";
 import { parseAddress } from "../../routing/address.ts";
 import type { WakeTarget } from "../../routing/route.ts";
 import type { BackendEvent } from "../../wake/event.ts";
-import type { BackendState, Sleeper, Waker } from "../../wake/waker.ts";
+import type { BackendState, WakeableBackend, Waker } from "../../wake/waker.ts";
 import { createRequester, type ServiceAnswer } from "../request.ts";
 
 /** A server that a control plane starts. */
@@ -78,7 +78,7 @@ export function createControlPlane(deps: ControlPlaneDeps): Waker<PlaneTarget> {
   }
 
   async function start(
-    { target: { server } }: Sleeper<PlaneTarget>,
+    { target: { server } }: WakeableBackend<PlaneTarget>,
     signal: AbortSignal,
   ): Promise<Result<void, string>> {
     const path = `/servers/${encodeURIComponent(server)}/start`;
@@ -91,7 +91,7 @@ export function createControlPlane(deps: ControlPlaneDeps): Waker<PlaneTarget> {
   }
 
   async function look(
-    { target: { server } }: Sleeper<PlaneTarget>,
+    { target: { server } }: WakeableBackend<PlaneTarget>,
     signal: AbortSignal,
   ): Promise<BackendState> {
     const path = `/servers/${encodeURIComponent(server)}`;

@@ -1,7 +1,7 @@
 import { err, ok, type Result } from "../../base/result.ts";
 import { makeAddress } from "../../routing/address.ts";
 import type { WakeTarget } from "../../routing/route.ts";
-import type { BackendState, Sleeper, Waker } from "../../wake/waker.ts";
+import type { BackendState, WakeableBackend, Waker } from "../../wake/waker.ts";
 import { onPlatform } from "../on-platform.ts";
 import { createOneAtATime } from "../one-at-a-time.ts";
 import type { DockerApi } from "./api.ts";
@@ -26,7 +26,7 @@ export function createDockerWaker(api: DockerApi): Waker<DockerTarget> {
   /** A request that has been sent is not taken back when the last player who waited leaves: the engine may be half through. */
   const { signal: never } = new AbortController();
 
-  function start({ target }: Sleeper<DockerTarget>): Promise<Result<void, string>> {
+  function start({ target }: WakeableBackend<DockerTarget>): Promise<Result<void, string>> {
     if (!target.scaling.up) return Promise.resolve(err("its labels do not let it be started"));
     const { container } = target;
     return oneStart(container, () => startOnce(container));
@@ -68,7 +68,7 @@ export function createDockerWaker(api: DockerApi): Waker<DockerTarget> {
   }
 
   async function look(
-    { target }: Sleeper<DockerTarget>,
+    { target }: WakeableBackend<DockerTarget>,
     signal: AbortSignal,
   ): Promise<BackendState> {
     const inspected = await inspectContainer(api, target.container, signal);

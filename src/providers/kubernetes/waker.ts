@@ -1,7 +1,7 @@
 import { type Members, membersOf, numberOf } from "../../base/members.ts";
 import { err, ok, type Result } from "../../base/result.ts";
 import { type WakeTarget, wakeKey } from "../../routing/route.ts";
-import type { BackendState, Sleeper, Waker } from "../../wake/waker.ts";
+import type { BackendState, WakeableBackend, Waker } from "../../wake/waker.ts";
 import type { ApiFailure } from "../http-api.ts";
 import { onPlatform } from "../on-platform.ts";
 import type { KubernetesApi } from "./api.ts";
@@ -38,7 +38,9 @@ export function createKubernetesWaker(deps: KubernetesWakerDeps): Waker<Kubernet
   }
 
   /** A start that has been asked for is not taken back when whoever waited for it leaves. */
-  async function start({ target }: Sleeper<KubernetesTarget>): Promise<Result<void, string>> {
+  async function start({
+    target,
+  }: WakeableBackend<KubernetesTarget>): Promise<Result<void, string>> {
     const key = wakeKey(target);
     await stopping.get(key);
     const set = setOf(target);
@@ -63,7 +65,7 @@ export function createKubernetesWaker(deps: KubernetesWakerDeps): Waker<Kubernet
     return ok(undefined);
   }
 
-  function look({ target, address }: Sleeper<KubernetesTarget>): Promise<BackendState> {
+  function look({ target, address }: WakeableBackend<KubernetesTarget>): Promise<BackendState> {
     const set = setOf(target);
     const isStarted = set.ok && set.value.replicas > 0;
     if (isStarted && set.value.ready > 0) return Promise.resolve({ kind: "running", address });

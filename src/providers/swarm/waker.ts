@@ -1,7 +1,7 @@
 import { err, type Result } from "../../base/result.ts";
 import { type Address, makeAddress } from "../../routing/address.ts";
 import type { WakeTarget } from "../../routing/route.ts";
-import type { BackendState, Sleeper, Waker } from "../../wake/waker.ts";
+import type { BackendState, WakeableBackend, Waker } from "../../wake/waker.ts";
 import { onPlatform } from "../on-platform.ts";
 import { createOneAtATime } from "../one-at-a-time.ts";
 import { serviceHost, targetNetwork, taskIp } from "./address.ts";
@@ -25,7 +25,7 @@ export function createSwarmWaker(api: SwarmApi): Waker<SwarmTarget> {
   /** A request that has been sent is not taken back when the last player who waited leaves: the manager may be half through. */
   const { signal: never } = new AbortController();
 
-  function start({ target }: Sleeper<SwarmTarget>): Promise<Result<void, string>> {
+  function start({ target }: WakeableBackend<SwarmTarget>): Promise<Result<void, string>> {
     if (!target.scaling.up) return Promise.resolve(err("the service may not be started from here"));
     const { service } = target;
     return oneStart(service, () => startOnce(service));
@@ -37,7 +37,7 @@ export function createSwarmWaker(api: SwarmApi): Waker<SwarmTarget> {
   }
 
   async function look(
-    { target }: Sleeper<SwarmTarget>,
+    { target }: WakeableBackend<SwarmTarget>,
     signal: AbortSignal,
   ): Promise<BackendState> {
     const [service, tasks, networks] = await Promise.all([

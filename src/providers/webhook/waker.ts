@@ -4,7 +4,7 @@ import { err, ok, type Result } from "../../base/result.ts";
 import { type Address, parseAddress } from "../../routing/address.ts";
 import { type WakeTarget, wakeKey } from "../../routing/route.ts";
 import type { BackendEvent } from "../../wake/event.ts";
-import type { BackendState, Sleeper, Waker } from "../../wake/waker.ts";
+import type { BackendState, WakeableBackend, Waker } from "../../wake/waker.ts";
 import { createOneAtATime } from "../one-at-a-time.ts";
 import { createRequester, type ServiceAnswer } from "../request.ts";
 
@@ -71,7 +71,7 @@ export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
   }
 
   /** An "up" that has been sent is not taken back when the last player who waited leaves: the receiver may be half through. Whoever comes meanwhile shares it. */
-  function start({ target }: Sleeper<WebhookTarget>): Promise<Result<void, string>> {
+  function start({ target }: WakeableBackend<WebhookTarget>): Promise<Result<void, string>> {
     const key = wakeKey(target);
     return oneStart(key, () => sendUp(key, target));
   }
@@ -100,7 +100,7 @@ export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
     }
   }
 
-  function look({ target, address }: Sleeper<WebhookTarget>): Promise<BackendState> {
+  function look({ target, address }: WakeableBackend<WebhookTarget>): Promise<BackendState> {
     const move = moves.get(wakeKey(target));
     const other = move === undefined || !move.isCertain ? [address] : [];
     const addresses = move === undefined ? other : [move.address, ...other];

@@ -5,7 +5,7 @@ import {
 } from "../../../src/providers/control-plane/waker.ts";
 import { makeAddress } from "../../../src/routing/address.ts";
 import type { BackendEvent } from "../../../src/wake/event.ts";
-import type { Sleeper } from "../../../src/wake/waker.ts";
+import type { WakeableBackend } from "../../../src/wake/waker.ts";
 import { sending, startBackend } from "../../support/net/backend.ts";
 import { reserveClosedPort } from "../../support/net/ports.ts";
 import {
@@ -18,7 +18,7 @@ import { manualDeadlines, until } from "../../support/session/session-clock.ts";
 const token = "s3cret-token";
 const never = new AbortController().signal;
 
-const sleeper = (server: string): Sleeper<PlaneTarget> => ({
+const sleeper = (server: string): WakeableBackend<PlaneTarget> => ({
   target: { kind: "control-plane", server },
   address: makeAddress("127.0.0.1", 1),
 });

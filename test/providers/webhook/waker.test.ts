@@ -6,7 +6,7 @@ import {
 } from "../../../src/providers/webhook/waker.ts";
 import { makeAddress } from "../../../src/routing/address.ts";
 import type { BackendEvent } from "../../../src/wake/event.ts";
-import type { Sleeper } from "../../../src/wake/waker.ts";
+import type { WakeableBackend } from "../../../src/wake/waker.ts";
 import { reserveClosedPort } from "../../support/net/ports.ts";
 import { manualDeadlines, until } from "../../support/session/session-clock.ts";
 import { startReceiver } from "../../wake/receiver.ts";
@@ -18,7 +18,7 @@ const target: WebhookTarget = {
   serverAddress: "play.example.com",
   backend: "10.0.0.5:25565",
 };
-const sleeper: Sleeper<WebhookTarget> = { target, address: makeAddress("10.0.0.5", 25565) };
+const sleeper: WakeableBackend<WebhookTarget> = { target, address: makeAddress("10.0.0.5", 25565) };
 const configured = [sleeper.address];
 
 /** A webhook at this URL, on a clock that the test moves. */

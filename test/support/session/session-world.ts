@@ -1,12 +1,8 @@
+import { openSessions, type SessionSettings } from "../../../src/app/sessions.ts";
 import type { Deadlines } from "../../../src/base/deadlines.ts";
 import { createDeadlines } from "../../../src/base/deadlines.ts";
 import { type AcceptQueue, createAcceptQueue } from "../../../src/limits/accept-queue.ts";
-import { createAddressSet, createClientFilter } from "../../../src/limits/cidr.ts";
-import { type ClientLimitsDeps, createClientLimits } from "../../../src/limits/client-limits.ts";
-import {
-  type ConnectionLimiterDeps,
-  createConnectionLimiter,
-} from "../../../src/limits/connection-limiter.ts";
+import { createAddressSet } from "../../../src/limits/cidr.ts";
 import { createWakeBudget, type WakeBudget } from "../../../src/limits/wake-budget.ts";
 import { createDialer, type Dialer } from "../../../src/net/dial.ts";
 import { listen } from "../../../src/net/listen.ts";
@@ -17,12 +13,8 @@ import { type Pattern, parsePattern } from "../../../src/routing/pattern.ts";
 import type { Route } from "../../../src/routing/route.ts";
 import { createRouteTable, type RouteTable } from "../../../src/routing/table.ts";
 import type { SessionEvent, SessionFacts } from "../../../src/session/event.ts";
-import { createHolds } from "../../../src/session/hold.ts";
 import type { Outcome } from "../../../src/session/outcome.ts";
-import { createRecentDialFailures } from "../../../src/session/recent-dial-failures.ts";
-import { createRefusals } from "../../../src/session/refusals.ts";
-import { createSessions, overflow, type Sessions } from "../../../src/session/sessions.ts";
-import { createStatusCache } from "../../../src/session/status-cache.ts";
+import { overflow, type Sessions } from "../../../src/session/sessions.ts";
 import { createStatusMemory } from "../../../src/session/status-memory.ts";
 import { everybody, type WakePermissions } from "../../../src/session/wake-permission.ts";
 import type { BackendEvent } from "../../../src/wake/event.ts";
@@ -59,8 +51,8 @@ export async function sleepingBackend(): Promise<SleepingBackend> {
   throw new Error("no port can be listened on");
 }
 
-/** A fleet with a real control plane, polled every two seconds of the given clock. */
-export function realFleet(
+/** The wakes of a real control plane, which is polled every two seconds of the given clock. */
+export function realWakes(
   plane: Pick<ControlPlane, "url">,
   deadlines: Deadlines,
   emit: (event: BackendEvent) => void,
@@ -130,11 +122,12 @@ export interface SessionWorldOptions {
     readonly pollMs?: number;
     readonly budget?: WakeBudget;
   };
-  /** Instead of the one that `plane` makes. */
-  readonly fleet?: Wakes;
+  /** Instead of those of `plane`. */
+  readonly wakes?: Wakes;
   readonly idle?: Idle;
   readonly wakePermissions?: WakePermissions;
-  readonly hold?: boolean;
+  /** Keep waiting logins alive; as in production unless false. */
+  readonly keepAlive?: boolean;
   readonly wakeProof?: boolean;
   readonly asleepText?: string;
   readonly loadingText?: string;
@@ -142,10 +135,11 @@ export interface SessionWorldOptions {
   readonly statusMaxAgeMs?: number;
   readonly transferAsLogin?: boolean;
   readonly limit?: number;
-  readonly places?: Partial<ConnectionLimiterDeps["places"]>;
+  /** Clients that have not said what they want. */
+  readonly openingLimit?: number;
   readonly holdingLimit?: number;
   /** What addresses may have; what is left out is not limited. */
-  readonly clientLimits?: Partial<ClientLimitsDeps>;
+  readonly clientLimits?: Partial<SessionSettings["limits"]["client"]>;
   readonly queue?: AcceptQueue;
   readonly table?: RouteTable;
   readonly dialer?: Dialer;
@@ -159,7 +153,7 @@ export interface SessionWorld extends AsyncDisposable {
   readonly table: RouteTable;
   readonly sessions: Sessions;
   /** Null without a control plane. */
-  readonly fleet: Wakes | null;
+  readonly wakes: Wakes | null;
   readonly events: readonly (SessionEvent | BackendEvent)[];
   /** Tells the sessions that the router stops. */
   stop(): void;
@@ -171,67 +165,57 @@ export interface SessionWorld extends AsyncDisposable {
   ended(index?: number): Promise<Ended>;
 }
 
+/** What the operator would have decided. Nothing is limited but by the options. */
+function settingsOf(options: SessionWorldOptions): SessionSettings {
+  const { limit = 10_000, asleepText = "", loadingText = "" } = options;
+  const noLimits = { connections: 0, perSecond: 0, loginsPerSecond: 0, exempt: [] };
+  return {
+    clients: { allow: [], deny: [] },
+    hold: options.keepAlive ?? true,
+    limits: {
+      connections: {
+        total: limit,
+        opening: options.openingLimit ?? 10_000,
+        holding: options.holdingLimit ?? Number.POSITIVE_INFINITY,
+      },
+      client: { ...noLimits, ...options.clientLimits },
+      wakes: { total: 0, perClient: 0, coolDownMs: 0, proof: options.wakeProof ?? false },
+    },
+    motd: { asleep: asleepText, loading: loadingText },
+    places: { served: limit, overflow },
+    proxyProtocol: { receive: null, send: false },
+    simplifySrv: false,
+    statusCacheMs: options.statusMaxAgeMs ?? 0,
+    transferAsLogin: options.transferAsLogin ?? false,
+  };
+}
+
 /** Opens a port of 127.0.0.1 behind which sessions are served. */
 export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
-  const {
-    deadlines = createDeadlines(),
-    table = createRouteTable(),
-    asleepText = "",
-    loadingText = "",
-  } = options;
+  const { deadlines = createDeadlines(), table = createRouteTable() } = options;
   const events: (SessionEvent | BackendEvent)[] = [];
   const stopping = new AbortController();
-  const emit = (event: SessionEvent): void => {
-    options.onEvent?.(event);
-    events.push(event);
-  };
-  const { limit = 10_000 } = options;
-  const refusals = createRefusals({ deadlines, emit });
   if (options.routes) table.replace("postgres", options.routes);
 
-  const fleet =
-    options.fleet ??
+  const wakes =
+    options.wakes ??
     (options.plane
-      ? realFleet(options.plane, deadlines, (event) => events.push(event), options.wake)
+      ? realWakes(options.plane, deadlines, (event) => events.push(event), options.wake)
       : null);
-  const sessions = createSessions({
+  const { sessions } = openSessions(settingsOf(options), {
     table,
     deadlines,
     dialer: options.dialer ?? realDialer(deadlines),
-    fleet,
-    queue: options.queue ?? createAcceptQueue({ perSecond: 100_000 }),
-    limit,
-    limiter: createConnectionLimiter({
-      clients: createClientLimits({
-        connections: 0,
-        perSecond: 0,
-        loginsPerSecond: 0,
-        exempt: createAddressSet([]),
-        ...options.clientLimits,
-      }),
-      proxies: null,
-      places: { total: limit + overflow, opening: 10_000, ...options.places },
-      refused: refusals.count,
-    }),
-    hold: options.hold ?? true,
-    wakeProof: options.wakeProof ?? false,
+    wakes,
     idle: options.idle ?? null,
-    wakePermissions: () => options.wakePermissions ?? everybody,
-    holds: createHolds(stopping.signal, options.holdingLimit),
-    asleepText,
-    loadingText,
-    simplifySrv: false,
-    proxies: null,
-    filter: createClientFilter({ allow: [], deny: [] }),
-    sendProxyProtocol: false,
+    queue: options.queue ?? createAcceptQueue({ perSecond: 100_000 }),
     statusMemory: createStatusMemory({ now: deadlines.now, changed: () => {} }),
-    absences: createRecentDialFailures(deadlines),
-    statusCache:
-      options.statusMaxAgeMs === undefined
-        ? null
-        : createStatusCache({ maxAgeMs: options.statusMaxAgeMs, deadlines }),
-    transferAsLogin: options.transferAsLogin ?? false,
-    emit,
+    stopping: stopping.signal,
+    wakePermissions: () => options.wakePermissions ?? everybody,
+    emit(event) {
+      options.onEvent?.(event);
+      events.push(event);
+    },
   });
   const listener = listen({
     bind: "127.0.0.1",
@@ -251,7 +235,7 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     port,
     table,
     sessions,
-    fleet,
+    wakes,
     events,
     stop: () => stopping.abort(),
     async player(opening) {

@@ -143,7 +143,7 @@ describe("a login to a sleeping server", () => {
 
   test("without the hold it waits in silence, and joins as well", async () => {
     using backend = startBackend(sending(greeting));
-    await using world = asleep(undefined, { hold: false });
+    await using world = asleep(undefined, { keepAlive: false });
     const player = await world.player(opening);
     await advanceUntil(world.clock, "20 s", () => world.clock.now() >= 20_000);
     world.plane.setRunning("a", backend.address);
@@ -303,7 +303,7 @@ describe("a wait that ends without a backend", () => {
     expect((await world.ended()).outcome).toMatchObject({ why: "left" });
     expect(world.plane.starts("a")).toBe(1);
     // It is no word against the backend, which may have been about to speak.
-    expect(world.fleet?.isWaking({ kind: "control-plane", server: "a" })).toBe(false);
+    expect(world.wakes?.isWaking({ kind: "control-plane", server: "a" })).toBe(false);
   });
 
   test("by a client that speaks out of turn: no word", async () => {

@@ -1,0 +1,56 @@
+import type { Deadlines } from "../base/deadlines.ts";
+import type { Config } from "../config/config.ts";
+import { createAddressSet } from "../limits/cidr.ts";
+import { createEgress, type Egress } from "../limits/egress.ts";
+import { createWakeBudget } from "../limits/wake-budget.ts";
+import { createDialer, type Dialer } from "../net/dial.ts";
+import { createResolver } from "../net/resolve.ts";
+import type { Observer } from "../observe/bus.ts";
+import { createIdle, type Idle } from "../wake/idle.ts";
+import { createWakes, type Wakes } from "../wake/wakes.ts";
+import { type Platforms, wakersOf } from "./providers.ts";
+
+/** The way to backends, and what starts and stops them. */
+export interface Backends {
+  readonly dialer: Dialer;
+  /** Decides which addresses may be dialled. */
+  readonly egress: Egress;
+  readonly wakes: Wakes;
+  readonly idle: Idle;
+}
+
+/** What backends need of the router. */
+export interface BackendsDeps {
+  readonly deadlines: Deadlines;
+  readonly emit: Observer;
+  readonly fault: (error: Error) => void;
+}
+
+/** mc-router's least time for one attempt to connect to a backend that is being woken, ms. */
+const leastAttemptMs = 250;
+
+/** Nothing is dialled, started or stopped yet. */
+export function createBackends(config: Config, platforms: Platforms, deps: BackendsDeps): Backends {
+  const { dialTimeoutMs, limits } = config;
+  const attemptMs = Math.max(leastAttemptMs, dialTimeoutMs);
+  const egress = createEgress(config.egress);
+  const dialing = { ...deps, egress, resolver: createResolver({}) };
+  const wakes = createWakes({
+    ...deps,
+    wakers: wakersOf(config, platforms, { ...deps, attemptMs }),
+    budget: createWakeBudget({
+      ...limits.wakes,
+      exempt: createAddressSet(limits.client.exempt),
+      now: deps.deadlines.now,
+    }),
+    dialer: createDialer({ ...dialing, timeoutMs: attemptMs }),
+  });
+  const idle = createIdle({
+    ...config.idle,
+    ...deps,
+    canStop: wakes.canStop,
+    stop: wakes.stop,
+    orphaned: wakes.forget,
+  });
+  return { dialer: createDialer({ ...dialing, timeoutMs: dialTimeoutMs }), egress, wakes, idle };
+}

@@ -1,0 +1,119 @@
+import { type Conn, localEndpoint, peek, send, take } from "../net/conn.ts";
+import type { Dialer } from "../net/dial.ts";
+import { loginInsteadOfTransfer } from "../protocol/handshake.ts";
+import type { Opening } from "../protocol/opening.ts";
+import { proxyHeaderV2 } from "../protocol/proxy-header.ts";
+import { type Address, isNowhere, sameAddress } from "../routing/address.ts";
+import type { Hostname } from "../routing/hostname.ts";
+import type { Route, WakeTarget } from "../routing/route.ts";
+import type { Idle, Visit } from "../wake/idle.ts";
+import type { WakeableBackend } from "../wake/waker.ts";
+import type { Wakes } from "../wake/wakes.ts";
+import type { SessionEvent } from "./event.ts";
+import type { Outcome } from "./outcome.ts";
+import { goneSignal, type Session } from "./session.ts";
+
+/** What serving a session came to: it is over, or it goes on as a relay. A ping's relay may not stand still. */
+export type ServeResult =
+  | Outcome
+  | { readonly kind: "joined"; readonly backend: Conn; readonly isPing: boolean };
+
+/** What a client asks for, and the route that matched. */
+export interface Request<Kind extends Opening["kind"]> {
+  readonly opening: Extract<Opening, { kind: Kind }>;
+  readonly hostname: Hostname;
+  readonly route: Route;
+  /** How many bytes of the inbox the opening takes. */
+  readonly openingLength: number;
+}
+
+/** What the way to a backend needs. */
+export interface BackendDeps {
+  readonly dialer: Dialer;
+  /** Null when no backend can be woken. */
+  readonly wakes: Wakes | null;
+  /** Null when no backend is ever put to sleep. */
+  readonly idle: Idle | null;
+  /** Backends get a PROXY protocol header, unless their route says otherwise. */
+  readonly sendProxyProtocol: boolean;
+  /** Transfers reach the backend as plain logins. */
+  readonly transferAsLogin: boolean;
+  emit(event: SessionEvent): void;
+}
+
+/** What came of dialling one address. */
+export type Connected =
+  | { readonly kind: "reached"; readonly backend: Conn }
+  | { readonly kind: "unreachable"; readonly reason: string }
+  /** The client has gone meanwhile. */
+  | { readonly kind: "left" };
+
+/** True for a backend that may be started, or whose start is under way already. */
+export const isWakeable = (target: WakeTarget, wakes: Wakes): boolean =>
+  wakes.canStart(target) || wakes.isJoinable(target);
+
+/** The visit of a session, which has not begun; null where the backend is never put to sleep. */
+export const visitTo = (route: Route, isLogin: boolean, { idle }: BackendDeps): Visit | null =>
+  idle === null || route.wake === null ? null : idle.visit(route.wake, isLogin);
+
+/**
+ * Takes `length` bytes, which begin with the opening, from the inbox and returns what the backend is sent for them: the client's
+ * own bytes, behind a PROXY protocol header where the backend wants one, and with a transfer's intent changed where that is set.
+ */
+export function takeOpening(
+  session: Session,
+  { opening, route }: Pick<Request<"status" | "login" | "legacy-ping">, "opening" | "route">,
+  length: number,
+  deps: BackendDeps,
+): Uint8Array {
+  const { client, facts, local } = session;
+  const own = peek(client).subarray(0, length);
+  take(client, length);
+  const isTransfer = opening.kind === "login" && opening.handshake.intent === "transfer";
+  const bytes = isTransfer && deps.transferAsLogin ? loginInsteadOfTransfer(own) : own;
+  if (!(route.proxyProtocol ?? deps.sendProxyProtocol)) return bytes;
+  return Buffer.concat([proxyHeaderV2(facts.client, local ?? localEndpoint(client)), bytes]);
+}
+
+/** Dials the address once and sends it the opening. An address that is nowhere is not dialled. */
+export async function connect(
+  session: Session,
+  address: Address,
+  opening: Uint8Array,
+  { dialer }: BackendDeps,
+): Promise<Connected> {
+  if (isNowhere(address)) return { kind: "unreachable", reason: "has no address at the moment" };
+  session.facts.backend = address.text;
+  const gone = goneSignal(session);
+  const dialled = await dialer.dial(address, gone);
+  if (!dialled.ok) {
+    return gone.aborted ? { kind: "left" } : { kind: "unreachable", reason: dialled.error.message };
+  }
+  send(dialled.value, opening);
+  return { kind: "reached", backend: dialled.value };
+}
+
+/** Tries a backend that shall not be woken: where it was told to be, and then where its route says, if that is elsewhere. */
+export async function whereItRuns<End extends { readonly kind: string }>(
+  backend: WakeableBackend,
+  wakes: Wakes,
+  reachAt: (address: Address) => Promise<End>,
+): Promise<End> {
+  const address = wakes.addressOf(backend);
+  const end = await reachAt(address);
+  if (end.kind !== "unreachable") return end;
+  wakes.unreachable(backend, address);
+  return sameAddress(address, backend.address) ? end : reachAt(backend.address);
+}
+
+/** The backend is reached: from here on the session counts as a visit, and the operator is told. */
+export function join(
+  session: Session,
+  backend: Conn,
+  isPing: boolean,
+  deps: BackendDeps,
+): ServeResult {
+  session.visit?.begin();
+  deps.emit({ kind: "session-relaying", session: session.facts });
+  return { kind: "joined", backend, isPing };
+}

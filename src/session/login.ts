@@ -1,0 +1,256 @@
+import { err, ok, type Result } from "../base/result.ts";
+import { abort, type Conn, more, peek, probeWhenSilent, send } from "../net/conn.ts";
+import type { Address } from "../routing/address.ts";
+import type { WakeableBackend } from "../wake/waker.ts";
+import type { Starter, Wakes } from "../wake/wakes.ts";
+import { type AdmissionDeps, refusalNow } from "./admission.ts";
+import { kick } from "./answer.ts";
+import {
+  type BackendDeps,
+  type Connected,
+  connect,
+  isWakeable,
+  join,
+  type Request,
+  type ServeResult,
+  takeOpening,
+  visitTo,
+  whereItRuns,
+} from "./backend.ts";
+import { type Hold, type HoldEnd, holdLogin, proveHold, releaseHold, stopHold } from "./hold.ts";
+import { refusalOf } from "./motd.ts";
+import { type Answer, answered, dropped } from "./outcome.ts";
+import type { Session } from "./session.ts";
+import { mayWake, type WakePermissions } from "./wake-permission.ts";
+
+/** What a login needs. */
+export interface LoginDeps extends AdmissionDeps, BackendDeps {
+  /** Keep waiting logins alive; false lets them wait in silence. */
+  readonly keepAlive: boolean;
+  /** Start servers only for clients that prove that they are a game. */
+  readonly wakeProof: boolean;
+  /** The players that may start servers, as of now. */
+  wakePermissions(): WakePermissions;
+}
+
+/** What came of a login. `answer` is why the player is refused in words; `reason` is for the operator. */
+type LoginEnd =
+  | { readonly kind: "reached"; readonly backend: Conn }
+  | { readonly kind: "refused"; readonly answer: Refusal; readonly reason: string | null }
+  /** The client left, or broke the rules: it is closed without a word. */
+  | { readonly kind: "gone"; readonly why: "left" | "out-of-turn" };
+
+type Refusal = Exclude<Answer, "running" | "asleep" | "waking" | "too-old">;
+
+/** A login to a backend that may have to be started. */
+interface WaitingLogin {
+  readonly session: Session;
+  readonly protocol: number;
+  readonly backend: WakeableBackend;
+  readonly wakes: Wakes;
+  /** False: the player may only join a wake that another player has started. */
+  readonly mayStart: boolean;
+  /** What the backend is sent first. */
+  readonly bytes: Uint8Array;
+}
+
+/** The hold's limit lies behind the wake's own end, which knows the reason; it is for a backend that never says a word, ms. */
+const graceMs = 1_000;
+
+const refused = (answer: Refusal, reason: string | null = null): LoginEnd => ({
+  kind: "refused",
+  answer,
+  reason,
+});
+
+/** Brings a login to its backend, which is started first if need be, or tells the player why not. */
+export async function login(
+  session: Session,
+  request: Request<"login">,
+  deps: LoginDeps,
+): Promise<ServeResult> {
+  const end = await reach(session, request, deps);
+  switch (end.kind) {
+    case "reached": {
+      const joined = join(session, end.backend, false, deps);
+      probeWhenSilent(session.client);
+      probeWhenSilent(end.backend);
+      return joined;
+    }
+    case "refused": {
+      const words = end.answer === "unreachable" ? refusalOf(request.route, Date.now()) : "";
+      kick(session.client, end.answer, words, deps.deadlines);
+      return answered(end.answer, end.reason);
+    }
+    case "gone":
+      return dropped(end.why);
+  }
+}
+
+function reach(
+  session: Session,
+  request: Request<"login">,
+  deps: LoginDeps,
+): Promise<LoginEnd> | LoginEnd {
+  const { opening, hostname, route, openingLength } = request;
+  const notNow = refusalNow(session, "login", deps);
+  if (notNow !== null) return refused(notNow);
+
+  const bytes = takeOpening(session, request, openingLength, deps);
+  session.visit = visitTo(route, true, deps);
+  const { wakes, waitingLogins } = deps;
+  const { address, wake: target } = route;
+  if (target === null || wakes === null || !isWakeable(target, wakes)) {
+    return reachDirectly(session, address, bytes, deps);
+  }
+
+  const isPermitted = mayWake(deps.wakePermissions(), hostname, opening.player);
+  const waiting: WaitingLogin = {
+    session,
+    protocol: opening.handshake.protocol,
+    backend: { target, address },
+    wakes,
+    mayStart: wakes.canStart(target) && isPermitted,
+    bytes,
+  };
+  if (waitingLogins.waiting.size >= waitingLogins.limit) {
+    return reachRunning(waiting, "full", deps);
+  }
+  if (!waiting.mayStart && !wakes.isJoinable(target)) {
+    return reachRunning(waiting, "wake-denied", deps);
+  }
+  return reachByWaking(waiting, deps);
+}
+
+async function reachDirectly(
+  session: Session,
+  address: Address,
+  bytes: Uint8Array,
+  deps: LoginDeps,
+): Promise<LoginEnd> {
+  return endOf(await connect(session, address, bytes, deps), "unreachable");
+}
+
+/** For a player who may not wait: the backend is dialled where it runs, if it does, and else refuses him as `otherwise`. */
+async function reachRunning(
+  { session, backend, wakes, bytes }: WaitingLogin,
+  otherwise: "wake-denied" | "full",
+  deps: LoginDeps,
+): Promise<LoginEnd> {
+  const connected = await whereItRuns(backend, wakes, (at) => connect(session, at, bytes, deps));
+  return endOf(connected, otherwise);
+}
+
+function endOf(connected: Connected, otherwise: Refusal): LoginEnd {
+  switch (connected.kind) {
+    case "reached":
+      return connected;
+    case "unreachable":
+      return refused(otherwise, connected.reason);
+    case "left":
+      return { kind: "gone", why: "left" };
+  }
+}
+
+/**
+ * Holds the client while its backend is started. The router commits late: until the backend's first byte is here, a dial that
+ * fails or is dropped leads back to waiting.
+ */
+async function reachByWaking(login: WaitingLogin, deps: LoginDeps): Promise<LoginEnd> {
+  const { session, backend, wakes, mayStart, bytes } = login;
+  const { facts } = session;
+  const since = deps.deadlines.now();
+  const hold = holdSession(login, since, deps);
+  const prove = deps.wakeProof ? () => proveHold(hold) : null;
+  const starter: Starter = { ip: facts.client.ip, mayStart, prove };
+  for (;;) {
+    const woken = await wakes.wake(backend, starter, hold.control.signal);
+    facts.waitedMs = deps.deadlines.now() - since;
+    if (woken.kind !== "awake") stopHold(hold);
+    switch (woken.kind) {
+      case "awake": {
+        facts.backend = woken.address.text;
+        const spoken = await firstWord(woken.address, bytes, hold, deps);
+        if (spoken.ok) return handOver(login, hold, spoken.value, since, deps);
+        if (!hold.control.signal.aborted) wakes.refused(backend, woken.address, spoken.error);
+        break;
+      }
+      case "failed":
+        return refused("wake-failed", woken.reason);
+      case "denied":
+        return refused("wake-denied");
+      case "refused":
+        return refused(woken.why === "proof" ? "unproven" : "wake-refused", woken.reason);
+      case "left":
+        return endOfHold(hold.end ?? "left");
+    }
+  }
+}
+
+/** The session waits from now on. What the event carries is a copy, as more becomes known later. */
+function holdSession(
+  { session, protocol, backend, wakes }: WaitingLogin,
+  since: number,
+  deps: LoginDeps,
+): Hold {
+  const { deadlines, keepAlive, waitingLogins } = deps;
+  const hold = holdLogin(session.client, protocol, {
+    deadlines,
+    keepAlive,
+    waitingLogins,
+    leftMs: () => wakes.endsAt(backend.target, since) + graceMs - deadlines.now(),
+  });
+  session.visit?.begin();
+  probeWhenSilent(session.client);
+  deps.emit({ kind: "session-holding", session: { ...session.facts } });
+  return hold;
+}
+
+/** Gives the client over to a backend that has spoken, as soon as it owes the hold no more answers. */
+async function handOver(
+  { session }: WaitingLogin,
+  hold: Hold,
+  backend: Conn,
+  since: number,
+  { deadlines }: LoginDeps,
+): Promise<LoginEnd> {
+  const isReleased = await releaseHold(hold);
+  session.facts.waitedMs = deadlines.now() - since;
+  if (isReleased) return { kind: "reached", backend };
+  abort(backend);
+  return hold.end === null ? refused("mute") : endOfHold(hold.end);
+}
+
+function endOfHold(end: HoldEnd): LoginEnd {
+  switch (end) {
+    case "left":
+    case "out-of-turn":
+      return { kind: "gone", why: end };
+    case "late":
+      return refused("wake-failed");
+    case "stopping":
+      return refused("stopping");
+  }
+}
+
+/**
+ * A backend that has answered the opening with at least one byte. The error is why it could not be dialled; null where it was
+ * silent until the hold ended, or closed the connection.
+ */
+async function firstWord(
+  address: Address,
+  bytes: Uint8Array,
+  { control: { signal } }: Hold,
+  { dialer, deadlines }: LoginDeps,
+): Promise<Result<Conn, string | null>> {
+  const dialled = await dialer.dial(address, signal);
+  if (!dialled.ok) return err(dialled.error.message);
+  const backend = dialled.value;
+  send(backend, bytes);
+  // The connection may have been open for a moment before it was handed over.
+  if (peek(backend).length > 0) return ok(backend);
+  const arrival = await more(backend, deadlines, Number.POSITIVE_INFINITY, signal);
+  if (arrival === "data") return ok(backend);
+  abort(backend);
+  return err(null);
+}
