@@ -1,4 +1,4 @@
-import { createReadiness, type Readiness } from "../admin/health.ts";
+import { createReadiness } from "../admin/health.ts";
 import { startAdminServer } from "../admin/server.ts";
 import { createDeadlines, type Deadlines } from "../base/deadlines.ts";
 import { err, ok, type Result } from "../base/result.ts";
@@ -56,7 +56,7 @@ interface Router extends Reports {
   readonly table: RouteTable;
   readonly staticRoutes: StaticRoutes;
   readonly supervisor: Supervisor;
-  readonly readiness: Readiness;
+  readonly readiness: ReturnType<typeof createReadiness>;
   readonly backends: Backends;
   readonly allowDeny: AllowDenyFile;
   readonly sessions: Sessions;
