@@ -1,4 +1,5 @@
 import { BlockList, isIP, isIPv6 } from "node:net";
+import { hostPort } from "../base/ip.ts";
 import { err, ok, type Result } from "../base/result.ts";
 
 /** Where the API listens. */
@@ -42,7 +43,7 @@ export function bindingProblem(text: string, token: string | null, open: boolean
 export function bindingText(binding: Binding): string {
   if (binding.kind === "unix") return `unix:${binding.path}`;
   const { host, port } = binding;
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  return hostPort(host, port);
 }
 
 function isLocal(binding: Binding): boolean {

@@ -1,3 +1,5 @@
+import { onAbort } from "./abort.ts";
+
 /** A deadline that has been set. It ends by expiring or by `cancel`, whichever comes first. */
 export interface Deadline {
   /** Takes the deadline back; without effect once it has expired. */
@@ -105,12 +107,11 @@ export function createDeadlines(): Deadlines {
     return new Promise((resolve) => {
       const settle = (elapsed: boolean): void => {
         deadline.cancel();
-        signal.removeEventListener("abort", onAbort);
+        release();
         resolve(elapsed);
       };
-      const onAbort = (): void => settle(false);
       const deadline = after(ms, () => settle(true));
-      signal.addEventListener("abort", onAbort, { once: true });
+      const release = onAbort(signal, () => settle(false));
     });
   }
 

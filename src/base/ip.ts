@@ -22,6 +22,10 @@ export function ipv6Text(bytes: Uint8Array): string {
   return new URL(`http://[${groups}]/`).hostname.slice(1, -1);
 }
 
+/** `host:port`, with brackets around an IPv6 literal. */
+export const hostPort = (host: string, port: number | string): string =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+
 /** An IPv6 literal without its zone (RFC 4007, section 11); other text as it is. */
 export const withoutZone = (text: string): string =>
   text.includes(":") ? text.replace(/%[\w.-]+$/, "") : text;

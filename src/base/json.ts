@@ -46,6 +46,16 @@ export function positionText(text: string, at: number): string {
 export const objectText = (members: Iterable<readonly [key: string, valueText: string]>): string =>
   `{${Array.from(members, ([key, valueText]) => `${JSON.stringify(key)}:${valueText}`).join(",")}}`;
 
+/**
+ * JSON with those characters escaped that Go's encoder escapes (encoding/json, `HTMLEscape`), byte for byte what mc-router
+ * writes. They stand only inside of strings.
+ */
+export const escapeLikeGo = (json: string): string =>
+  json.replace(
+    /[<>&\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+
 type Expected = "value" | "value-or-end" | "key" | "key-or-end" | "colon" | "comma-or-end";
 
 function endOfValue(text: string): Result<number, JsonMistake> {

@@ -1,3 +1,4 @@
+import { onAbort } from "./abort.ts";
 import { err, ok, type Result } from "./result.ts";
 
 /** Why a wait gave nothing: the promise rejected, the time was over, or the signal aborted. */
@@ -12,11 +13,11 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const finish = () => {
       clearTimeout(timer);
-      signal.removeEventListener("abort", finish);
+      release();
       resolve();
     };
     const timer = setTimeout(finish, ms);
-    signal.addEventListener("abort", finish);
+    const release = onAbort(signal, finish);
   });
 }
 
@@ -27,45 +28,41 @@ export function within<T>(
   signal: AbortSignal,
 ): Promise<Result<T, WaitFailure>> {
   return new Promise((resolve) => {
+    const timer = setTimeout(() => finish(err({ kind: "late" })), ms);
+    let release = (): void => undefined;
     const finish = (result: Result<T, WaitFailure>) => {
       clearTimeout(timer);
-      signal.removeEventListener("abort", stop);
+      release();
       resolve(result);
     };
-    const stop = () => finish(err({ kind: "stopped" }));
-    const timer = setTimeout(() => finish(err({ kind: "late" })), ms);
-    signal.addEventListener("abort", stop);
     promise.then(
       (value) => finish(ok(value)),
       (cause) => finish(err({ kind: "rejected", cause })),
     );
-    if (signal.aborted) stop();
+    release = onAbort(signal, () => finish(err({ kind: "stopped" })));
   });
 }
 
 /** Resolves when the signal aborts. */
 export function untilAborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
+  return new Promise((resolve) => void onAbort(signal, resolve));
 }
 
 /** Lets everything else on the event loop run before it resolves. */
 export const yieldToLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Items of a long piece of work that are done in one go: a millisecond or two. */
-const pieceSize = 500;
+const chunkSize = 500;
 
-/** The items in pieces, with room for other work behind each. */
-export async function* inPieces<T>(items: readonly T[]): AsyncGenerator<readonly T[], void> {
-  for (let from = 0; from < items.length; from += pieceSize) {
-    yield items.slice(from, from + pieceSize);
+/** The items in chunks, with a turn of the event loop behind each. */
+export async function* inChunks<T>(items: readonly T[]): AsyncGenerator<readonly T[], void> {
+  for (let from = 0; from < items.length; from += chunkSize) {
+    yield items.slice(from, from + chunkSize);
     await yieldToLoop();
   }
 }
 
-/** A bell that one loop waits for and anybody may ring; a ring that nobody waits for is kept. */
+/** A bell that one loop waits for; a ring that comes while it does not wait is kept. */
 export interface Alarm {
   ring(): void;
   /** Resolves at the next ring, after `ms`, or when the signal aborts. */

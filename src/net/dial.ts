@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import type { Socket } from "bun";
+import { onAbort } from "../base/abort.ts";
 import type { Deadlines } from "../base/deadlines.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { Conn, Endpoint } from "./conn.ts";
@@ -24,7 +25,7 @@ export interface DialTarget {
 
 /** Connects to backends. */
 export interface Dialer {
-  /** A connection within the dial timeout (name resolution included), or why not. Whoever gets it closes it. */
+  /** A connection within the dial timeout (name resolution included), or why not. The caller closes it. */
   dial(target: DialTarget, signal: AbortSignal): Promise<Result<Conn, DialFailure>>;
   /** True when something accepts connections there. Leaves nothing behind. */
   accepts(target: DialTarget, signal: AbortSignal): Promise<boolean>;
@@ -150,7 +151,7 @@ export function createDialer(deps: DialerDeps): Dialer {
       const settle = (result: Result<Conn, DialFailure>): void => {
         waiting = false;
         deadline.cancel();
-        signal.removeEventListener("abort", abandon);
+        release();
         resolve(result);
       };
       const abandon = (): void => {
@@ -172,7 +173,7 @@ export function createDialer(deps: DialerDeps): Dialer {
         else line.gate.leave();
       };
       const deadline = deadlines.after(ms, abandon);
-      signal.addEventListener("abort", abandon, { once: true });
+      const release = onAbort(signal, abandon);
 
       const opened = (socket: Socket<Conn>): void => {
         decided();
@@ -267,13 +268,13 @@ export function createDialer(deps: DialerDeps): Dialer {
       const socket = connect({ host, port });
       const settle = (accepted: boolean): void => {
         deadline.cancel();
-        signal.removeEventListener("abort", giveUp);
+        release();
         socket.destroy();
         resolve(accepted);
       };
       const giveUp = (): void => settle(false);
       const deadline = deadlines.after(ms, giveUp);
-      signal.addEventListener("abort", giveUp, { once: true });
+      const release = onAbort(signal, giveUp);
       socket.once("connect", () => settle(true));
       socket.on("error", giveUp);
     });

@@ -1,3 +1,4 @@
+import { onAbort } from "../base/abort.ts";
 import type { Deadlines } from "../base/deadlines.ts";
 
 /** Lets a limited number through at a time; the others wait in order. */
@@ -8,7 +9,7 @@ export interface Gate {
   enter(ms: number, signal: AbortSignal): Promise<boolean>;
   /** Gives one place back. */
   leave(): void;
-  /** True when nobody is inside and nobody waits. */
+  /** True when no place is taken and no caller waits. */
   isEmpty(): boolean;
 }
 
@@ -30,7 +31,7 @@ export function createGate(limit: number, deadlines: Deadlines): Gate {
       const settle = (entered: boolean): void => {
         queue.delete(admit);
         deadline.cancel();
-        signal.removeEventListener("abort", giveUp);
+        release();
         resolve(entered);
       };
       const admit = (): void => {
@@ -39,7 +40,7 @@ export function createGate(limit: number, deadlines: Deadlines): Gate {
       };
       const giveUp = (): void => settle(false);
       const deadline = deadlines.after(ms, giveUp);
-      signal.addEventListener("abort", giveUp, { once: true });
+      const release = onAbort(signal, giveUp);
       queue.add(admit);
     });
   }

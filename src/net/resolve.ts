@@ -1,6 +1,8 @@
 import { promises as dns } from "node:dns";
 import { readFile, stat } from "node:fs/promises";
 import { isIP } from "node:net";
+import { onAbort } from "../base/abort.ts";
+import { createRecent } from "../base/recent.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { codeOf, messageOf } from "../base/thrown.ts";
 
@@ -53,7 +55,7 @@ const failureMs = 2_000;
 /** How long the last good addresses outlive their time to live while the nameservers fail (RFC 8767). */
 const staleMs = 3_600_000;
 
-/** How long somebody waits for DNS when there are stale addresses that would do. */
+/** How long a caller waits for DNS when there are stale addresses that would do. */
 const stalePatienceMs = 200;
 
 /** How long IPv4 addresses wait for the IPv6 ones of the same name (the Resolution Delay of RFC 8305). */
@@ -97,17 +99,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
     now,
   );
   const ask = createDnsClient(deps.servers, now);
-  const entries = new Map<string, Entry>();
+  const entries = createRecent<string, Entry>(entryLimit);
   const pending = new Map<string, Promise<Answer>>();
-
-  function remember(name: string, entry: Entry): void {
-    // Deleted first, so that the map's order is that of the last look-up and its head is the oldest.
-    entries.delete(name);
-    entries.set(name, entry);
-    if (entries.size <= entryLimit) return;
-    const [oldest] = entries.keys();
-    if (oldest !== undefined) entries.delete(oldest);
-  }
 
   /** What to keep of a finding. A name that is gone is gone; any other failure leaves the stale addresses in use. */
   function toEntry(finding: Finding, stale: Entry | null): Entry {
@@ -137,7 +130,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
   async function lookUp(name: string, stale: Entry | null): Promise<Answer> {
     try {
       const entry = toEntry(await findAnywhere(name), stale);
-      remember(name, entry);
+      entries.set(name, entry);
       return entry.answer;
     } finally {
       pending.delete(name);
@@ -154,11 +147,11 @@ export function createResolver(deps: ResolverDeps): Resolver {
     if (bare === "localhost" || bare.endsWith(".localhost")) return ok(loopback);
 
     const known = entries.get(name);
-    if (known !== undefined && now() < known.freshUntil) return known.answer;
+    if (known !== null && now() < known.freshUntil) return known.answer;
     const shared = pending.get(name);
     if (shared !== undefined) return shared;
 
-    const stale = known !== undefined && now() < known.staleUntil ? known : null;
+    const stale = known !== null && now() < known.staleUntil ? known : null;
     if (pending.size >= lookUpLimit) return stale?.answer ?? err(busy);
     const fresh = lookUp(name, stale);
     const answer = stale === null ? fresh : within(fresh, stalePatienceMs, () => stale.answer);
@@ -171,12 +164,11 @@ export function createResolver(deps: ResolverDeps): Resolver {
     if (ip !== null) return ok([ip]);
     if (signal.aborted) return err(aborted);
     const { promise: givenUp, resolve: giveUp } = Promise.withResolvers<Answer>();
-    const onAbort = (): void => giveUp(err(aborted));
-    signal.addEventListener("abort", onAbort, { once: true });
+    const release = onAbort(signal, () => giveUp(err(aborted)));
     try {
       return await Promise.race([answerOf(host), givenUp]);
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      release();
     }
   }
 
@@ -281,7 +273,7 @@ function createWatchedFile<T>(
     if (checking !== null) return checking;
     if (now() < nextCheck) return Promise.resolve(value);
     nextCheck = now() + recheckMs;
-    // The pool that reads files may be blocked by somebody's getaddrinfo: then what is known must do.
+    // The pool that reads files may be blocked by another getaddrinfo: then what is known must do.
     checking = within(check(), diskPatienceMs, () => value);
     return checking;
   }

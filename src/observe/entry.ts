@@ -31,7 +31,3 @@ export const debug = (message: string, fields: Fields): Entry => ({
 
 /** A duration in seconds with one decimal, such as `8.1s`. */
 export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)}s`;
-
-/** `10.0.0.5:25565` or `[2001:db8::1]:25565`. */
-export const endpointText = (ip: string, port: number): string =>
-  ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;

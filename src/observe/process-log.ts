@@ -1,4 +1,5 @@
-import { debug, type Entry, endpointText, info, seconds, warn } from "./entry.ts";
+import { hostPort } from "../base/ip.ts";
+import { debug, type Entry, info, seconds, warn } from "./entry.ts";
 import type { ObserverEvent, ProcessEvent } from "./events.ts";
 
 /** The log's entry for an event of the process as a whole, or of those that watch it. */
@@ -10,7 +11,7 @@ export function processEntry(event: ProcessEvent | ObserverEvent): Entry {
       return warn(event.message, {});
     case "listening":
       return info("listening for players", {
-        listenAddress: endpointText(event.address, event.port),
+        listenAddress: hostPort(event.address, event.port),
         port: event.port,
         sessionLimit: event.sessionLimit,
       });

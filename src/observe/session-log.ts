@@ -1,7 +1,8 @@
+import { hostPort } from "../base/ip.ts";
 import type { ConnectionRefusal } from "../limits/connection-limiter.ts";
 import type { SessionEvent, SessionFacts } from "../session/event.ts";
 import type { Answer, Dropped, Outcome } from "../session/outcome.ts";
-import { type Entry, endpointText, info, seconds } from "./entry.ts";
+import { type Entry, info, seconds } from "./entry.ts";
 import type { RouterEvent } from "./events.ts";
 import { clientText, type Fields, type Level } from "./line.ts";
 
@@ -25,7 +26,7 @@ export function sessionEntry(event: SessionEvent, recordLogins: boolean): Entry 
   switch (event.kind) {
     case "session-accepted": {
       const { ip, port } = event.client;
-      return { level, message: "accepted", fields: { client: endpointText(ip, port) } };
+      return { level, message: "accepted", fields: { client: hostPort(ip, port) } };
     }
     case "clients-refused":
       return {
@@ -61,7 +62,7 @@ export function sessionEntry(event: SessionEvent, recordLogins: boolean): Entry 
 function sessionFields(session: SessionFacts): Fields {
   return {
     session: session.id,
-    client: endpointText(session.client.ip, session.client.port),
+    client: hostPort(session.client.ip, session.client.port),
     intent: session.intent,
     protocol: session.protocol,
     server: session.hostname === null ? null : clientText(session.hostname),

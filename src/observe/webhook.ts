@@ -1,5 +1,5 @@
-import { likeGo } from "../base/go-json.ts";
 import { proxyFor } from "../base/http.ts";
+import { escapeLikeGo } from "../base/json.ts";
 import { messageOf } from "../base/thrown.ts";
 import { patternText } from "../routing/pattern.ts";
 import type { Claim } from "../routing/table.ts";
@@ -165,7 +165,7 @@ export function createNotifier(deps: NotifierDeps): Notifier {
       const response = await fetch(deps.url, {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: likeGo(JSON.stringify(notice)),
+        body: escapeLikeGo(JSON.stringify(notice)),
         decompress: false,
         signal: request.signal,
         ...proxy,

@@ -1,4 +1,4 @@
-import { likeGo } from "../base/go-json.ts";
+import { escapeLikeGo } from "../base/json.ts";
 import { encodeString } from "./cursor.ts";
 import { frame, openFrame } from "./frame.ts";
 import type { Parsed } from "./parsed.ts";
@@ -78,5 +78,5 @@ export function statusResponse(status: { protocol: number; text: string }): Uint
     description: { text: status.text },
   });
 
-  return statusFrame(likeGo(json));
+  return statusFrame(escapeLikeGo(json));
 }

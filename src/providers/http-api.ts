@@ -1,3 +1,4 @@
+import { createTimedScope } from "../base/abort.ts";
 import { failureText, isSuccess, parseJson, proxyFor, readCapped } from "../base/http.ts";
 import { err, ok, type Result } from "../base/result.ts";
 
@@ -6,7 +7,7 @@ export interface ApiTls {
   readonly ca: string | null;
   readonly cert: string | null;
   readonly key: string | null;
-  /** False: whoever answers is believed. */
+  /** False: the server's certificate is not verified. */
   readonly verify: boolean;
   /** The name that the certificate is for, where that is not the URL's; null: the URL's. */
   readonly serverName: string | null;
@@ -71,7 +72,7 @@ export async function callApi(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Result<ApiAnswer, ApiFailure>> {
-  const limit = limited(timeoutMs, signal);
+  const limit = createTimedScope(timeoutMs, signal);
   try {
     const response = await send(endpoint, request, limit.signal);
     if (!isSuccess(response.status)) return err(await refusal(request, response));
@@ -83,7 +84,7 @@ export async function callApi(
   } catch (cause) {
     return err(failure(request, limit.isLate() ? lateText(timeoutMs) : failureText(cause)));
   } finally {
-    limit.end();
+    limit.release();
   }
 }
 
@@ -97,7 +98,7 @@ export async function streamApi(
   listener: StreamListener,
   signal: AbortSignal,
 ): Promise<ApiFailure | null> {
-  const limit = limited(openMs, signal);
+  const limit = createTimedScope(openMs, signal);
   try {
     const response = await send(endpoint, request, limit.signal);
     limit.endTimeout();
@@ -107,7 +108,7 @@ export async function streamApi(
   } catch (cause) {
     return failure(request, limit.isLate() ? lateText(openMs) : failureText(cause));
   } finally {
-    limit.end();
+    limit.release();
   }
 }
 
@@ -186,25 +187,3 @@ const failure = ({ method, path }: ApiRequest, what: string): ApiFailure => ({
 });
 
 const lateText = (ms: number): string => `no answer within ${ms / 1000} s`;
-
-/** A signal that aborts with another one, and after a time unless that is ended before. */
-function limited(ms: number, signal: AbortSignal) {
-  const limit = new AbortController();
-  let isLate = false;
-  const stop = (): void => limit.abort();
-  const timer = setTimeout(() => {
-    isLate = true;
-    stop();
-  }, ms);
-  signal.addEventListener("abort", stop, { once: true });
-  if (signal.aborted) stop();
-  return {
-    signal: limit.signal,
-    isLate: () => isLate,
-    endTimeout: () => clearTimeout(timer),
-    end() {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", stop);
-    },
-  };
-}

@@ -1,14 +1,17 @@
+import { createScope } from "../base/abort.ts";
+import { type BackoffTimings, createBackoff } from "../base/backoff.ts";
 import type { Result } from "../base/result.ts";
 import { createAlarm, sleep } from "../base/wait.ts";
 import type { Route, SourceName } from "../routing/route.ts";
 import type { Publish } from "../routing/source.ts";
 import type { SourceEvent } from "./event.ts";
+import { createOutage } from "./outage.ts";
 
 /** How watching ended. */
 export type WatchEnd =
   /** In good order: it is watched on from the last listing that was heard. */
   | { readonly kind: "ended" }
-  /** What has happened since cannot be told any more: everything is listed again, and nobody need know. */
+  /** What has happened since cannot be told any more: everything is listed again, and no event is emitted. */
   | { readonly kind: "stale" }
   /** The platform is away, or does not do its part. `reason` is one readable phrase. */
   | { readonly kind: "lost"; readonly reason: string };
@@ -30,10 +33,7 @@ export interface ListWatchOrigin<Listing> {
 }
 
 /** Waits of the loop, ms. */
-export interface ListWatchTimings {
-  /** The pause after the first failure; it doubles with each further one, up to `backoffMaxMs`, less up to a half by chance. */
-  readonly backoffMs: number;
-  readonly backoffMaxMs: number;
+export interface ListWatchTimings extends BackoffTimings {
   /** The least time between two publications: a storm of changes becomes few. */
   readonly gapMs: number;
   /** A watch that lasted for so long has worked, and the pauses begin anew. */
@@ -71,14 +71,15 @@ export async function runListWatch<Listing>(
 ): Promise<void> {
   const { origin, resyncMs } = deps;
   const timings = { ...usualTimings, ...deps.timings };
-  const reporter = createReporter(deps);
-  let failures = 0;
+  const outage = createOutage(deps.source, deps.emit);
+  const backoff = createBackoff(timings);
+  let routeCount = 0;
   let known: { readonly listing: Listing } | null = null;
 
   function apply(listing: Listing): void {
     known = { listing };
     const routes = deps.routes(listing);
-    reporter.count(routes.length);
+    routeCount = routes.length;
     publish.replace(routes);
   }
 
@@ -92,17 +93,14 @@ export async function runListWatch<Listing>(
 
   /** Watches from a listing on, and applies what it hears, until either cannot go on. */
   async function follow(since: Listing): Promise<WatchEnd> {
-    const watching = new AbortController();
-    const stop = (): void => watching.abort();
-    signal.addEventListener("abort", stop, { once: true });
-    if (signal.aborted) stop();
+    const watching = createScope(signal);
     const alarm = createAlarm();
     const seen: { news: { readonly now: Listing | null } | null; end: WatchEnd | null } = {
       news: null,
       end: null,
     };
     const listener: WatchListener<Listing> = {
-      open: () => reporter.live(),
+      open: () => outage.live(routeCount, "notify"),
       changed(now) {
         seen.news = { now };
         alarm.ring();
@@ -126,9 +124,9 @@ export async function runListWatch<Listing>(
       }
       await sleep(timings.gapMs, signal);
     }
-    stop();
+    watching.abort();
     await watch;
-    signal.removeEventListener("abort", stop);
+    watching.release();
     if (seen.end === null) return { kind: "ended" };
     // Whatever was told last and not listed any more is found by listing.
     return seen.end.kind === "ended" && seen.news !== null ? { kind: "stale" } : seen.end;
@@ -142,20 +140,18 @@ export async function runListWatch<Listing>(
     }
     const startedAt = performance.now();
     const end = await follow(known.listing);
-    if (performance.now() - startedAt >= timings.provenMs) failures = 0;
+    if (performance.now() - startedAt >= timings.provenMs) backoff.reset();
     if (end.kind !== "ended") known = null;
     if (end.kind === "lost") return end.reason;
     // Once may be, but a platform that goes on like this does not work.
-    return failures < shortWatches ? null : "every watch ends at once";
+    return backoff.failures() < shortWatches ? null : "every watch ends at once";
   }
 
   while (!signal.aborted) {
     const reason = await liveOnce();
     if (signal.aborted) return;
-    const grownMs = Math.min(timings.backoffMaxMs, timings.backoffMs * 2 ** failures);
-    const nextMs = Math.round(grownMs * (0.5 + Math.random() / 2));
-    failures += 1;
-    if (reason !== null) reporter.down(reason, nextMs);
+    const nextMs = backoff.next();
+    if (reason !== null) outage.down(reason, routeCount, nextMs);
     await sleep(nextMs, signal);
   }
 }
@@ -165,28 +161,3 @@ const shortWatches = 5;
 
 /** Where nothing but a change ends a wait: timers count milliseconds in 31 bits. */
 const longestWaitMs = 2 ** 31 - 1;
-
-/** Turns what happens into events: an outage is told once, its further attempts one by one. */
-function createReporter({ source, emit }: Pick<ListWatchDeps<unknown>, "source" | "emit">) {
-  let routes = 0;
-  let isLive = false;
-  let lostAt: number | null = null;
-  return {
-    count(published: number): void {
-      routes = published;
-    },
-    live(): void {
-      if (isLive) return;
-      isLive = true;
-      const awayMs = lostAt === null ? 0 : Math.round(performance.now() - lostAt);
-      lostAt = null;
-      emit({ kind: "source-live", source, routes, mode: "notify", awayMs });
-    },
-    down(reason: string, nextMs: number): void {
-      isLive = false;
-      if (lostAt === null) emit({ kind: "source-lost", source, reason, routes });
-      else emit({ kind: "source-retry", source, reason, nextMs });
-      lostAt ??= performance.now();
-    },
-  };
-}

@@ -1,3 +1,4 @@
+import { onAbort } from "../base/abort.ts";
 import { toError } from "../base/thrown.ts";
 import type { SourceName } from "../routing/route.ts";
 import type { Publish, RouteSource } from "../routing/source.ts";
@@ -72,10 +73,9 @@ export function superviseSources(
   );
 
   function firstRoutes(signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
-      void first.promise.then(resolve);
-      signal.addEventListener("abort", () => resolve(), { once: true });
+      const release = onAbort(signal, resolve);
+      void first.promise.then(resolve).then(release);
     });
   }
 

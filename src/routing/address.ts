@@ -1,4 +1,4 @@
-import { ipBytes, ipv6Text, withoutZone } from "../base/ip.ts";
+import { hostPort, ipBytes, ipv6Text, withoutZone } from "../base/ip.ts";
 import { err, ok, type Result } from "../base/result.ts";
 
 /** The port that Minecraft clients and servers use when none is named. */
@@ -36,7 +36,7 @@ export function parseAddress(text: string): Result<Address, string> {
 
 /** Address from its two parts, which must have been checked: a name or an IP literal without brackets, and a port from 1 to 65535. */
 export function makeAddress(host: string, port: number): Address {
-  return { host, port, text: host.includes(":") ? `[${host}]:${port}` : `${host}:${port}` };
+  return { host, port, text: hostPort(host, port) };
 }
 
 /** The address of a backend that has none while it sleeps. Nothing can be dialled there, and its text is empty, as mc-router shows it. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { createAlarm, inPieces, sleep, within } from "../../src/base/wait.ts";
+import { createAlarm, inChunks, sleep, within } from "../../src/base/wait.ts";
 
 const { signal } = new AbortController();
 const never = new Promise<never>(() => undefined);
@@ -49,7 +49,7 @@ test("long work is done in pieces, all of it once and in order, with room for ot
   const items = Array.from({ length: 1_234 }, (_, i) => i);
   const pieces: (readonly number[])[] = [];
   let turns = 0;
-  for await (const piece of inPieces(items)) {
+  for await (const piece of inChunks(items)) {
     expect(turns).toBe(pieces.length);
     pieces.push(piece);
     setImmediate(() => {
@@ -58,7 +58,7 @@ test("long work is done in pieces, all of it once and in order, with room for ot
   }
   expect(pieces.flat()).toEqual(items);
   expect(pieces.length).toBeGreaterThan(1);
-  for await (const piece of inPieces<number>([])) expect(piece).toHaveLength(1);
+  for await (const piece of inChunks<number>([])) expect(piece).toHaveLength(1);
 });
 
 describe("an alarm", () => {

@@ -137,7 +137,7 @@ function isRelevant(event: unknown): boolean {
 
 /** Turns listings into routes, one for each container, and says once what stands in the way of one. */
 function routesOf(deps: DockerSourceDeps): (listing: Listing) => readonly Route[] {
-  const complaints = createEntryProblems(source, deps.emit);
+  const problems = createEntryProblems(source, deps.emit);
   const rules = { ...deps, readDefault: readBoolean };
   return ({ containers }) => {
     const routes: Route[] = [];
@@ -150,7 +150,7 @@ function routesOf(deps: DockerSourceDeps): (listing: Listing) => readonly Route[
       if (!address.ok) wrong.set(container.name, `the container ${address.error}`);
       else if (address.value !== null) routes.push(routeOf(container, labels, address.value));
     }
-    complaints.are(wrong);
+    problems.report(wrong);
     return routes;
   };
 }

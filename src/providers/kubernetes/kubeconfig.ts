@@ -1,4 +1,5 @@
 import { dirname, join, resolve } from "node:path";
+import { hostPort } from "../../base/ip.ts";
 import { flagOf, listOf, type Members, membersOf, textOf } from "../../base/members.ts";
 import { err, ok, type Result } from "../../base/result.ts";
 import { messageOf } from "../../base/thrown.ts";
@@ -78,7 +79,7 @@ export function podAccess({
   }
   const namespace = readFile(join(podDirectory, "namespace"));
   return ok({
-    server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    server: `https://${hostPort(host, port)}`,
     tls: { ca: { kind: "file", path: paths.ca }, serverName: null, verify: true },
     certificate: null,
     bearer: { kind: "token-file", path: paths.token },

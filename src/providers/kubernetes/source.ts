@@ -1,5 +1,6 @@
 import type { Route } from "../../routing/route.ts";
 import type { RouteSource } from "../../routing/source.ts";
+import { createEntryProblems } from "../entry-problems.ts";
 import type { SourceEvent } from "../event.ts";
 import { type ListWatchTimings, runListWatch } from "../list-watch.ts";
 import { createKubeCollection, type KubeCollection, type KubeScope } from "./collection.ts";
@@ -26,17 +27,20 @@ export function createKubernetesSource(deps: KubernetesSourceDeps): RouteSource 
       const { emit, timings } = deps;
       // Not before it is of use: it takes rights that a router without scaling need not have.
       let following: Promise<void> | null = null;
-      const complain = createEntryProblems(emit);
+      const problems = createEntryProblems(source, emit);
       const origin = createKubeCollection<ReadService>(deps, {
         group: "/api/v1",
         plural: "services",
         read: (object, key) => readKubeService(object, key, deps),
       });
       function routes({ items }: KubeCollection<ReadService>): readonly Route[] {
-        complain(items);
+        const wrong = [...items].flatMap(([key, { complaint }]) =>
+          complaint === "" ? [] : [[key, complaint] as const],
+        );
+        problems.report(new Map(wrong));
         const usable = [...items.values()].flatMap(({ route }) => route ?? []);
-        if (usable.some(({ wake }) => wake !== null))
-          following ??= followStatefulSets(deps, signal);
+        const isScaled = usable.some(({ wake }) => wake !== null);
+        if (isScaled) following ??= followStatefulSets(deps, signal);
         return usable;
       }
       await runListWatch(
@@ -46,22 +50,5 @@ export function createKubernetesSource(deps: KubernetesSourceDeps): RouteSource 
       );
       await following;
     },
-  };
-}
-
-/** Tells what is wrong with services, each thing once. */
-function createEntryProblems(
-  emit: KubernetesSourceDeps["emit"],
-): (items: ReadonlyMap<string, ReadService>) => void {
-  let known: ReadonlyMap<string, string> = new Map();
-  return (items) => {
-    const current = new Map<string, string>();
-    for (const [row, { complaint }] of items) {
-      if (complaint === "") continue;
-      current.set(row, complaint);
-      if (known.get(row) !== complaint)
-        emit({ kind: "row-skipped", source, row, reason: complaint });
-    }
-    known = current;
   };
 }

@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { hostPort } from "../../base/ip.ts";
 import { err, ok, type Result } from "../../base/result.ts";
 
 /** One place where the server may be. */
@@ -126,7 +127,7 @@ export function describeDsn(dsn: Dsn): string {
 /** `host:port`, or the path of a unix socket. */
 export function describeHost(host: DsnHost): string {
   if (host.kind === "unix") return host.path;
-  return host.host.includes(":") ? `[${host.host}]:${host.port}` : `${host.host}:${host.port}`;
+  return hostPort(host.host, host.port);
 }
 
 function parseParameters(search: string): Result<ReadonlyMap<string, string>, string> {

@@ -1,4 +1,4 @@
-import { inPieces } from "../../base/wait.ts";
+import { inChunks } from "../../base/wait.ts";
 import { patternText } from "../../routing/pattern.ts";
 import type { Route } from "../../routing/route.ts";
 import type { Publish } from "../../routing/source.ts";
@@ -29,7 +29,7 @@ export function createChangePublisher(publish: Publish): PublishChanges {
 
 /** There were no routes before, so look-ups may see a part of them. */
 async function publishFirst(publish: Publish, routes: readonly Route[]): Promise<void> {
-  for await (const piece of inPieces(routes)) publish.patch({ upsert: piece, remove: [] }, "more");
+  for await (const piece of inChunks(routes)) publish.patch({ upsert: piece, remove: [] }, "more");
   publish.patch({ upsert: [], remove: [] });
 }
 
@@ -37,18 +37,18 @@ async function publishFirst(publish: Publish, routes: readonly Route[]): Promise
 async function publishPieces(publish: Publish, { upsert, removed }: RowChanges): Promise<void> {
   const leaving = new Map<string, string>();
   const remaining = new Set<string>();
-  for await (const piece of inPieces(removed)) {
+  for await (const piece of inChunks(removed)) {
     for (const { id, patterns } of piece) {
       remaining.add(id);
       for (const pattern of patterns) leaving.set(patternText(pattern), id);
     }
   }
-  for await (const piece of inPieces(upsert)) {
+  for await (const piece of inChunks(upsert)) {
     const replaced = piece
       .flatMap(({ patterns }) => patterns)
       .map((pattern) => leaving.get(patternText(pattern)))
       .filter((id) => id !== undefined && remaining.delete(id));
     publish.patch({ upsert: piece, remove: replaced.filter((id) => id !== undefined) });
   }
-  for await (const piece of inPieces([...remaining])) publish.patch({ upsert: [], remove: piece });
+  for await (const piece of inChunks([...remaining])) publish.patch({ upsert: [], remove: piece });
 }

@@ -1,4 +1,4 @@
-import { inPieces } from "../../base/wait.ts";
+import { inChunks } from "../../base/wait.ts";
 import { parseAddress } from "../../routing/address.ts";
 import { parsePatterns } from "../../routing/pattern.ts";
 import { type Route, sameRoute } from "../../routing/route.ts";
@@ -118,11 +118,11 @@ function beginFull(held: Held): FullRead {
       const isGone = ({ seenBy }: HeldRow) => seenBy !== read;
       const gone = seen < held.rows.size ? [...held.rows.values()].filter(isGone) : [];
       const removed: Route[] = [];
-      for await (const piece of inPieces(gone)) {
+      for await (const piece of inChunks(gone)) {
         for (const row of piece) drop(held, row, removed);
       }
       const upsert: Route[] = [];
-      for await (const piece of inPieces([...changed.values()])) {
+      for await (const piece of inChunks([...changed.values()])) {
         for (const row of piece) hold(held, row, upsert);
       }
       return { upsert, removed };

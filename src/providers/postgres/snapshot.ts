@@ -1,7 +1,7 @@
 import { open, readFile, rename } from "node:fs/promises";
 import { err, ok, type Result } from "../../base/result.ts";
 import { codeOf, messageOf } from "../../base/thrown.ts";
-import { inPieces } from "../../base/wait.ts";
+import { inChunks } from "../../base/wait.ts";
 import type { ServerRow } from "./reader.ts";
 
 /** The last good rows, and when they were written. */
@@ -96,7 +96,7 @@ async function saveSnapshot(path: string, rows: readonly ServerRow[]): Promise<s
       await file.chmod(0o600); // a file left over from an interrupted write keeps its own mode
       await file.write(`{"version":${version},"savedAt":"${new Date().toISOString()}","servers":[`);
       let separator = "\n";
-      for await (const piece of inPieces(rows)) {
+      for await (const piece of inChunks(rows)) {
         await file.write(separator + piece.map(toLine).join(",\n"));
         separator = ",\n";
       }

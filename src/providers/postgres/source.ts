@@ -1,5 +1,5 @@
 import { ok } from "../../base/result.ts";
-import { inPieces } from "../../base/wait.ts";
+import { inChunks } from "../../base/wait.ts";
 import type { Publish, RouteSource } from "../../routing/source.ts";
 import type { SourceEvent } from "../event.ts";
 import type { CycleDeps } from "./cycle.ts";
@@ -88,7 +88,7 @@ async function startFromSnapshot(
   if (!loaded.ok || loaded.value === null) return;
   const { rows: saved, savedAt } = loaded.value;
   const full = rows.beginFull();
-  for await (const piece of inPieces(saved)) full.add(piece);
+  for await (const piece of inChunks(saved)) full.add(piece);
   await publishChanges(await full.commit());
   const ageMs = Math.max(0, Date.now() - savedAt.getTime());
   emit({ kind: "snapshot-loaded", source, routes: rows.routeCount(), path, ageMs });

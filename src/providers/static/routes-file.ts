@@ -1,5 +1,4 @@
-import { likeGo } from "../../base/go-json.ts";
-import { objectText, parseJson, positionText } from "../../base/json.ts";
+import { escapeLikeGo, objectText, parseJson, positionText } from "../../base/json.ts";
 import { err, ok, type Result } from "../../base/result.ts";
 import { type Address, parseAddress } from "../../routing/address.ts";
 import { type Pattern, parsePattern, patternText } from "../../routing/pattern.ts";
@@ -20,10 +19,10 @@ export interface RouteEdit {
   readonly address: Address | null;
 }
 
-/** An entry that cannot be routed; `reason` is a whole clause. */
-export interface BadEntry {
-  readonly key: string;
-  readonly reason: string;
+/** The routes of a file by their patterns' texts, and by entry what keeps others from being routed. */
+export interface FileRoutes {
+  readonly routes: ReadonlyMap<string, Route>;
+  readonly problems: ReadonlyMap<string, string>;
 }
 
 /** What stands in a file that does not exist. */
@@ -81,7 +80,7 @@ export function routesFileText({ fallback, mappings, others }: RoutesFile): stri
     [mappingsKey, objectText(sorted.map(([key, backend]) => [key, JSON.stringify(backend)]))],
     ...others,
   ]);
-  return likeGo(text);
+  return escapeLikeGo(text);
 }
 
 /** The file with the changes made. An entry that is written differently but means a changed pattern goes. */
@@ -106,28 +105,27 @@ export function withEdits(
   return { ...file, fallback, mappings: new Map([...kept, ...added]) };
 }
 
-/** What the file says about who gets which players, by the pattern's text, and the entries that say nothing usable. */
-export function readRoutes(
-  file: RoutesFile,
-  simplifySrv: boolean,
-): { readonly routes: ReadonlyMap<string, Route>; readonly bad: readonly BadEntry[] } {
+/** The routes that a file's entries make. */
+export function readRoutes(file: RoutesFile, simplifySrv: boolean): FileRoutes {
   const routes = new Map<string, Route>();
-  const bad: BadEntry[] = [];
+  const problems = new Map<string, string>();
   for (const [key, backend] of file.mappings) {
     const pattern = parsePattern(key, simplifySrv);
     const address = parseAddress(backend);
-    if (!pattern.ok) bad.push({ key, reason: `the hostname ${pattern.error}` });
-    if (!address.ok) bad.push({ key, reason: `the address ${address.error}` });
     if (pattern.ok && address.ok) {
       routes.set(patternText(pattern.value), toRoute("file", pattern.value, address.value));
+      continue;
     }
+    const wrong = pattern.ok ? [] : [`the hostname ${pattern.error}`];
+    if (!address.ok) wrong.push(`the address ${address.error}`);
+    problems.set(key, wrong.join("; "));
   }
   if (file.fallback !== "") {
     const address = parseAddress(file.fallback);
     if (address.ok) routes.set("*", toRoute("file", { kind: "default" }, address.value));
-    else bad.push({ key: fallbackKey, reason: `the address ${address.error}` });
+    else problems.set(fallbackKey, `the address ${address.error}`);
   }
-  return { routes, bad };
+  return { routes, problems };
 }
 
 /** The route that a file or the API names for a pattern. */

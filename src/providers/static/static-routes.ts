@@ -8,9 +8,9 @@ import type { Address } from "../../routing/address.ts";
 import { type Pattern, patternText } from "../../routing/pattern.ts";
 import { type Route, sameTarget } from "../../routing/route.ts";
 import type { Publish, RouteSource } from "../../routing/source.ts";
+import { createEntryProblems } from "../entry-problems.ts";
 import type { SourceEvent } from "../event.ts";
 import {
-  type BadEntry,
   emptyRoutesFile,
   parseRoutesFile,
   type RouteEdit,
@@ -99,7 +99,7 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
   /** The file decides about everything but what it has not been told yet. What it says of an API route unchanged is no change of owner. */
   function take(file: RoutesFile): void {
     known = file;
-    const { routes: written, bad } = readRoutes(file, simplifySrv);
+    const { routes: written, problems } = readRoutes(file, simplifySrv);
     const kept = [...routes.api].filter(([key, route]) => {
       const inFile = written.get(key);
       return unsaved.has(key) || (inFile !== undefined && sameTarget(inFile, route));
@@ -110,7 +110,7 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
     // The one that may lose a pattern to the other goes first: no moment has two claims on it.
     publishers.api?.replace([...routes.api.values()]);
     publishers.file?.replace([...routes.file.values()]);
-    reporter.complain(bad);
+    reporter.problems.report(problems);
   }
 
   async function load(): Promise<Result<null, string>> {
@@ -255,7 +255,6 @@ function createFileReporter({ path, watch, emit }: StaticRoutesDeps) {
   const source = "file";
   const mode = watch ? "notify" : "reload";
   let outage: { readonly reason: string; readonly since: number } | null = null;
-  let complaints: ReadonlySet<string> = new Set();
   let hasSaveFailed = false;
 
   return {
@@ -280,13 +279,7 @@ function createFileReporter({ path, watch, emit }: StaticRoutesDeps) {
       const message = `the routes file ${path} does not exist yet; it is read ${then}`;
       emit({ kind: "source-warning", source, message });
     },
-    complain(bad: readonly BadEntry[]): void {
-      const current = new Map(bad.map((entry) => [`${entry.key} ${entry.reason}`, entry]));
-      for (const [text, { key, reason }] of current) {
-        if (!complaints.has(text)) emit({ kind: "row-skipped", source, row: key, reason });
-      }
-      complaints = new Set(current.keys());
-    },
+    problems: createEntryProblems(source, emit),
     /** A save is over; null: it went well. */
     saved(failure: string | null): void {
       if (failure !== null && !hasSaveFailed) {

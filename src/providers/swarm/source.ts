@@ -89,7 +89,7 @@ function swarmOrigin(
 
 /** Turns listings into routes, and tells what is new about the services. */
 function followServices(deps: SwarmSourceDeps) {
-  const complaints = createEntryProblems(source, deps.emit);
+  const problems = createEntryProblems(source, deps.emit);
   let known: ReadonlyMap<string, ServiceState["kind"]> = new Map();
 
   function routesOf(listing: SwarmListing): readonly Route[] {
@@ -101,7 +101,7 @@ function followServices(deps: SwarmSourceDeps) {
       }
     }
     known = states;
-    complaints.are(wrong);
+    problems.report(wrong);
     return routes;
   }
 
