@@ -1,44 +1,6 @@
-import { expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-// biome-ignore lint/correctness/noUndeclaredDependencies: the very package that src uses
-import postgres from "postgres";
-import { own } from "../support/postgres/postgres.ts";
-import { type PostgresOrigin, startDemoPostgres } from "./postgres.ts";
+import { test } from "bun:test";
+import { checkDemoPostgres } from "./check-postgres.ts";
 
-const origins: readonly { readonly name: string; readonly origin: PostgresOrigin }[] = [
-  { name: "the machine's own PostgreSQL", origin: "installed" },
-  { name: "the PostgreSQL that comes as a package", origin: "packaged" },
-];
-
-for (const { name, origin } of origins) {
-  test(`${name} delivers notifications to whoever knows the password, and ends`, async () => {
-    const folder = mkdtempSync(join(tmpdir(), "automc-demo-postgres-"));
-    own(folder);
-    try {
-      const server = await startDemoPostgres(join(folder, "postgres"), origin);
-      expect(server.version).toMatch(/^\d+\.\d+$/);
-
-      const listener = postgres(server.dsn, { max: 1 });
-      const heard = Promise.withResolvers<string>();
-      await listener.listen("channel", heard.resolve);
-      await server.sql`SELECT pg_notify('channel', 'word')`;
-      expect(await heard.promise).toBe("word");
-      await listener.end();
-
-      const wrong = new URL(server.dsn);
-      wrong.password = "wrong";
-      const stranger = postgres(wrong.href, { max: 1 });
-      await expect(stranger`SELECT 1`.execute()).rejects.toThrow("password authentication failed");
-      await stranger.end();
-
-      await server[Symbol.asyncDispose]();
-      const late = postgres(server.dsn, { max: 1 });
-      await expect(late`SELECT 1`.execute()).rejects.toThrow("ECONNREFUSED");
-      await late.end();
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  }, 60_000);
-}
+test("the packaged PostgreSQL delivers notifications, refuses a wrong password, and ends", async () => {
+  await checkDemoPostgres("packaged");
+}, 60_000);

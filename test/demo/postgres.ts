@@ -2,8 +2,8 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 // biome-ignore lint/correctness/noUndeclaredDependencies: the very package that src uses
 import postgres from "postgres";
+import { type PostgresOrigin, postgresBinaries } from "../support/postgres/binaries.ts";
 import { freePort, own, run, writeOwned } from "../support/postgres/postgres.ts";
-import { installedBinaries, packagedBinaries } from "./postgres-binaries.ts";
 
 /** A private PostgreSQL server on 127.0.0.1 that asks for a password. Dispose ends it and closes its client; its files are left to whoever made the folder. */
 export interface DemoPostgres extends AsyncDisposable {
@@ -14,19 +14,14 @@ export interface DemoPostgres extends AsyncDisposable {
   readonly sql: postgres.Sql;
 }
 
-/** Which server: the machine's own or the one that comes as a package. */
-export type PostgresOrigin = "installed" | "packaged";
-
-/** Starts a server in that folder, which must exist and be readable for the account that servers run as. By default the machine's own, where it has one. */
+/** Starts a server in that folder, which must exist and be readable for the account that servers run as. By default the one on the PATH, where there is one. */
 export async function startDemoPostgres(
   folder: string,
   origin?: PostgresOrigin,
 ): Promise<DemoPostgres> {
-  const installed = origin === "packaged" ? null : await installedBinaries();
-  if (installed === null && origin === "installed") throw new Error("no PostgreSQL is installed");
+  const binaries = postgresBinaries(origin);
   mkdirSync(folder);
   own(folder);
-  const binaries = installed ?? (await packagedBinaries(join(folder, "native")));
 
   const data = join(folder, "data");
   const password = crypto.randomUUID();

@@ -171,7 +171,7 @@ describe("AUTOMC_MAX_CONNECTIONS", () => {
   test("beyond what there are file descriptors for is said, and not had", async () => {
     await using router = await startRouter({
       env: { DEFAULT: "127.0.0.1:1", AUTOMC_MAX_CONNECTIONS: "10000" },
-      within: ["prlimit", "--nofile=1024:1024"],
+      within: ["sh", "-c", 'ulimit -n 1024 && exec "$0" "$@"'],
     });
     expect(linesOf(router, "listening")[0]).toMatchObject({ sessionLimit: 384 });
     expect(linesOf(router, "setting-warning").map(({ msg }) => msg)).toContain(

@@ -148,20 +148,11 @@ describe("the configuration", () => {
     expect((await runRouter(["--help"])).stdout).toBe(help.stdout);
   });
 
-  test("schema may go through psql twice, and again when there are rows", async () => {
+  test("schema is accepted by a database twice, and again when there are rows", async () => {
     const database = await postgres.createDatabase();
     const { stdout } = await runRouter(["schema"]);
     for (let time = 0; time < 3; time++) {
-      const psql = Bun.spawn(["psql", "-v", "ON_ERROR_STOP=1", "-q", database.dsn()], {
-        stdin: Buffer.from(stdout),
-        stdout: "pipe",
-        stderr: "pipe",
-      });
-      const [said, exitCode] = await Promise.all([psql.stderr.text(), psql.exited]);
-      expect({ exitCode, said }).toEqual({
-        exitCode: 0,
-        said: time === 0 ? expect.any(String) : expect.not.stringContaining("ERROR"),
-      });
+      await database.sql.unsafe(stdout);
       await database.sql`INSERT INTO servers VALUES (${`s${time}`}, ${`s${time}.x`}, 'h:1')`;
     }
     const [counted] = await database.sql<{ count: number }[]>`

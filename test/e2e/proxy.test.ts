@@ -1,5 +1,4 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { join, startMinecraftServer } from "../support/minecraft/minecraft.ts";
 import { connectPlayer } from "../support/minecraft/player.ts";
 import { login } from "../support/minecraft/wire.ts";
 import { type Backend, echo, startBackend } from "../support/net/backend.ts";
@@ -13,142 +12,11 @@ import {
   sessionEnd,
   startNetwork,
 } from "../support/process/e2e-network.ts";
-import { startHaproxy } from "../support/process/haproxy.ts";
-import { type Router, startRouter } from "../support/process/router.ts";
+import { startRouter } from "../support/process/router.ts";
+import { believing, hello, hex, isLetIn, proxied4, proxied6, signature } from "./proxied-login.ts";
 
-// Real HAProxies and real joins, on a machine that is busy with something else.
+// Real joins, on a machine that is busy with something else.
 setDefaultTimeout(60_000);
-
-const hex = (text: string): Buffer => Buffer.from(text.replaceAll(" ", ""), "hex");
-const signature = "0d0a0d0a000d0a515549540a";
-const believing = {
-  ...noQueue,
-  RECEIVE_PROXY_PROTOCOL: "true",
-  TRUSTED_PROXIES: "127.0.0.0/8,::1/128",
-};
-
-/** What HAProxy writes for 203.0.113.7:55555 to 10.0.0.1:25565, and for the same ends in IPv6. */
-const proxied4 = hex(`${signature} 21 11 000c cb007107 0a000001 d903 63dd`);
-const proxied6 = hex(
-  `${signature} 21 21 0024 20010db8000000000000000000000007 20010db8000000000000000000000001 d903 63dd`,
-);
-
-const hello = login({ host: "play.example.com", name: "Steve" });
-
-/** Whether a login behind these bytes gets to the backend. */
-async function isLetIn(
-  router: Router,
-  before: Uint8Array = Buffer.alloc(0),
-  hostname: "127.0.0.1" | "::1" = "127.0.0.1",
-): Promise<boolean> {
-  using player = await connectPlayer({ port: router.port, hostname });
-  // A router that refuses may have closed already.
-  await player.send(Buffer.concat([before, hello])).catch(() => {});
-  await Promise.race([player.waitForLength(hello.length).catch(() => {}), player.waitForEnd()]);
-  return player.receivedLength > 0;
-}
-
-describe("a real HAProxy on both sides", () => {
-  for (const sends of ["v1", "v2"] as const) {
-    test(`tells the player's address in ${sends}, and hears it again behind the router`, async () => {
-      await using server = await startMinecraftServer({ version: "1.21.11" });
-      await using behind = await startHaproxy({ target: server.address, accepts: true });
-      await using router = await startRouter({
-        env: {
-          ...believing,
-          USE_PROXY_PROTOCOL: "true",
-          MAPPING: `play.example.com=127.0.0.1:${behind.port}`,
-        },
-      });
-      await using front = await startHaproxy({ target: `127.0.0.1:${router.port}`, sends });
-
-      const outcome = await join({
-        port: front.port,
-        host: "play.example.com",
-        version: "1.21.11",
-        username: "Steve",
-      });
-      if (outcome.kind !== "joined") throw new Error(JSON.stringify(outcome));
-      using _session = outcome.session;
-      expect(server.players()).toEqual(["Steve"]);
-
-      const [seen] = await front.connections(1);
-      expect(await behind.connections(1)).toEqual(seen === undefined ? [] : [seen]);
-      expect(seen?.local).toBe(`127.0.0.1:${front.port}`);
-      expect(linesOf(router, "session-relaying")).toMatchObject([{ client: seen?.client }]);
-      expect(complaints(router)).toEqual([]);
-    });
-  }
-
-  test("in front but not on the list is heard and not believed", async () => {
-    await using server = await startMinecraftServer({ version: "1.8.8" });
-    await using behind = await startHaproxy({ target: server.address, accepts: true });
-    await using router = await startRouter({
-      env: {
-        ...believing,
-        TRUSTED_PROXIES: "10.0.0.0/8,::1/128",
-        USE_PROXY_PROTOCOL: "true",
-        DEFAULT: `127.0.0.1:${behind.port}`,
-      },
-    });
-    await using front = await startHaproxy({ target: `127.0.0.1:${router.port}`, sends: "v2" });
-    const outcome = await join({
-      port: front.port,
-      host: "a.example",
-      version: "1.8.8",
-      username: "Steve",
-    });
-    if (outcome.kind !== "joined") throw new Error(JSON.stringify(outcome));
-    using _session = outcome.session;
-
-    const [player] = await front.connections(1);
-    const [told] = await behind.connections(1);
-    expect(told?.local).toBe(`127.0.0.1:${router.port}`);
-    expect(told?.client).toStartWith("127.0.0.1:");
-    expect(told?.client).not.toBe(player?.client ?? "");
-    expect(linesOf(router, "session-relaying")).toMatchObject([{ client: told?.client }]);
-  });
-
-  const families = [
-    {
-      name: "IPv4",
-      header: proxied4,
-      client: "203.0.113.7:55555",
-      local: "10.0.0.1:25565",
-    },
-    {
-      name: "IPv6",
-      header: proxied6,
-      client: "[2001:db8::7]:55555",
-      local: "[2001:db8::1]:25565",
-    },
-    {
-      name: "an IPv6 player at an IPv4 address",
-      header: Buffer.from("PROXY TCP6 2001:db8::7 ::ffff:10.0.0.1 55555 25565\r\n"),
-      client: "[2001:db8::7]:55555",
-      local: "[::ffff:10.0.0.1]:25565",
-    },
-    {
-      name: "an IPv4 player at an IPv6 address",
-      header: Buffer.from("PROXY TCP6 ::ffff:203.0.113.7 2001:db8::1 55555 25565\r\n"),
-      client: "[::ffff:203.0.113.7]:55555",
-      local: "[2001:db8::1]:25565",
-    },
-  ];
-  test("behind the router understands every pair of families", async () => {
-    using backend = startBackend(echo);
-    await using behind = await startHaproxy({ target: backend.address, accepts: true });
-    await using router = await startRouter({
-      env: { ...believing, USE_PROXY_PROTOCOL: "true", DEFAULT: `127.0.0.1:${behind.port}` },
-    });
-    for (const [index, { name, header, client, local }] of families.entries()) {
-      expect({ name, isLetIn: await isLetIn(router, header) }).toEqual({ name, isLetIn: true });
-      const seen = await behind.connections(index + 1);
-      expect({ name, ...seen[index] }).toEqual({ name, client, local });
-    }
-    for (const connection of backend.connections) expect(connection.received()).toEqual(hello);
-  });
-});
 
 describe("a header in front of the login", () => {
   /** A client of null is the one that the socket comes from. */

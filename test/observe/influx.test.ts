@@ -6,7 +6,6 @@ import {
   type InfluxRecorder,
 } from "../../src/observe/influx.ts";
 import { freePort } from "../support/postgres/postgres.ts";
-import { startInfluxDb } from "../support/process/influxdb.ts";
 import { until } from "../support/session/session-clock.ts";
 
 const never = (): AbortSignal => new AbortController().signal;
@@ -293,47 +292,3 @@ describe("stopping", () => {
     expect(writes.at(-1)?.body).toContain("count=2 ");
   });
 });
-
-test("a real InfluxDB has every point, those of the time before it was there, and whatever text players choose", async () => {
-  const port = await freePort();
-  const password = crypto.randomUUID();
-  const startedMs = 1_700_000_000_000;
-  let flushes = 0;
-  const { recorder, events } = start({
-    url: `http://127.0.0.1:${port}`,
-    username: "automc",
-    password,
-    intervalMs: 50,
-    tags: { region: "eu west" },
-    now: () => startedMs + 1_000 * flushes++,
-  });
-  recorder.add("errors", { type: "read" }, 2);
-  await until("that it is away", () => events.length === 1);
-
-  await using database = await startInfluxDb(port, password);
-  await until("that it is there", () => events.length === 2, 30_000);
-  recorder.set("rateLimitAvailable", {}, -1);
-  const player = 'a,b =\\c\n"d\\';
-  recorder.add("serverLogins", { player_name: player, player_uuid: "", server_address: "*.b" }, 1);
-  await recorder.stop(never());
-
-  expect(events).toEqual([
-    { kind: "influx-lost", reason: expect.any(String) },
-    { kind: "influx-back", dropped: 0 },
-  ]);
-  expect(await database.points("mc_router_errors")).toEqual([
-    { time: startedMs * 1e6, count: 2, region: "eu west", type: "read" },
-  ]);
-  expect(await database.points("mc_router_rate_limit_available")).toEqual([
-    { time: expect.any(Number), region: "eu west", value: -1 },
-  ]);
-  expect(await database.points("mc_router_server_logins")).toEqual([
-    {
-      time: expect.any(Number),
-      count: 1,
-      player_name: 'a,b =\\c\ufffd"d',
-      region: "eu west",
-      server_address: "*.b",
-    },
-  ]);
-}, 60_000);

@@ -24,10 +24,10 @@ const folder = mkdtempSync(join(tmpdir(), "automc-places-"));
 let ours: Authority;
 let strange: Authority;
 let backend: Backend;
-beforeAll(async () => {
+beforeAll(() => {
   backend = startBackend(sending(Buffer.from("here")));
-  ours = await makeAuthority(folder, "ours");
-  strange = await makeAuthority(folder, "strange");
+  ours = makeAuthority(folder, "ours");
+  strange = makeAuthority(folder, "strange");
 });
 afterAll(() => {
   backend.stop();
@@ -36,8 +36,8 @@ afterAll(() => {
 
 describe.concurrent("Postgres", () => {
   test("that cannot prove who it is gives no routes, and the log says why", async () => {
-    await using good = await startLiveTable({ tls: await ours.certify() });
-    await using expired = await startLiveTable({ tls: await ours.certify(10) });
+    await using good = await startLiveTable({ tls: ours.certify() });
+    await using expired = await startLiveTable({ tls: ours.certify(10) });
     await using plain = await startLiveTable();
     const verify = `sslmode=verify-full&sslrootcert=${ours.path}`;
     const cases = [

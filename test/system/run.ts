@@ -1,6 +1,7 @@
 /**
- * Runs the system tests, each file in a process of its own, one after the other: `bun run test:system [FILTER]... [--doc]`.
- * A filter is a part of a file's name. `--doc` puts the results into docs/reliability.md; that takes a whole run without a failure.
+ * Runs the system tests, each file in a process of its own, one after the other:
+ * `bun run test:system [FILTER]... [--doc]`. A filter is a part of a file's name. Installs the programs that they need
+ * where it may. `--doc` puts the results into docs/reliability.md; that takes a whole run without a failure.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,6 +13,7 @@ import {
   resultsVariable,
   writeResults,
 } from "../support/docs/reliability.ts";
+import { installPrograms, systemPath } from "./programs.ts";
 
 /** How a file's tests went. */
 interface Count {
@@ -45,7 +47,7 @@ async function runFile(name: string, directory: string): Promise<Count> {
     ],
     {
       cwd: join(import.meta.dir, "../.."),
-      env: { ...process.env, [resultsVariable]: join(directory, "results") },
+      env: { ...process.env, PATH: systemPath(), [resultsVariable]: join(directory, "results") },
       stdin: "ignore",
       stdout: "inherit",
       stderr: "inherit",
@@ -92,15 +94,31 @@ async function runAll(directory: string): Promise<Count> {
   return total;
 }
 
+/** A kube-apiserver takes minutes to build, once on a machine; the tests that need it wait for it. */
+function startLongBuild(): void {
+  if (filters.length > 0 && !names.some((name) => name.startsWith("kube"))) return;
+  const build = Bun.spawn([join(import.meta.dir, "build-kube-apiserver.sh")], {
+    env: { ...process.env, PATH: systemPath(), JOBS: "2" },
+    stdio: ["ignore", "ignore", "ignore"],
+  });
+  build.unref();
+}
+
 function complain(problem: string): never {
   console.error(problem);
   process.exit(2);
 }
 
-if (process.getuid?.() !== 0)
-  complain("the system tests make network namespaces: run them as root");
 if (names.length === 0) complain(`no file of test/system is called like ${filters.join(" or ")}`);
 if (values.doc && filters.length > 0) complain("--doc takes a whole run: name no files");
+if (process.platform !== "linux" || process.getuid?.() !== 0) {
+  complain("the system tests make network namespaces: run them as root on Linux");
+}
+const missing = installPrograms();
+if (missing.length > 0) {
+  complain(`install what the system tests run against: ${missing.join(", ")}`);
+}
+startLongBuild();
 
 const directory = mkdtempSync(join(tmpdir(), "automc-system-"));
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));

@@ -35,10 +35,10 @@ let withoutTls: TestDatabase;
 const servers: TestPostgres[] = [];
 
 beforeAll(async () => {
-  authority = await makeAuthority(folder, "ours");
-  stranger = await makeAuthority(folder, "other");
+  authority = makeAuthority(folder, "ours");
+  stranger = makeAuthority(folder, "other");
   const [secure, plain] = await Promise.all([
-    authority.certify().then((tls) => startPostgres({ tls })),
+    startPostgres({ tls: authority.certify() }),
     startPostgres(),
   ]);
   servers.push(secure, plain);

@@ -1,6 +1,7 @@
-import { readFileSync } from "node:fs";
+import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { faketimeLibrary } from "../process/faketime.ts";
+import * as der from "./der.ts";
 
 /** A certificate and its key, PEM texts. */
 export interface Certificate {
@@ -13,45 +14,72 @@ export interface Authority {
   /** File with its own certificate, for `sslrootcert`. */
   readonly path: string;
   /** Makes a certificate for `localhost` and no other name: good for two days from now, or from so many days ago. */
-  certify(daysAgo?: number): Promise<Certificate>;
+  certify(daysAgo?: number): Certificate;
 }
 
-const fresh = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(" ");
+interface Signer {
+  readonly name: string;
+  readonly key: KeyObject;
+}
 
-/** Makes an authority, whose files are in that folder under that name. */
-export async function makeAuthority(folder: string, name: string): Promise<Authority> {
-  const at = (file: string) => join(folder, `${name}-${file}`);
-  const own = { path: at("ca.pem"), key: at("ca.key") };
-  const isAuthority = ["-addext", "basicConstraints=critical,CA:true"];
-  await openssl({}, `/CN=${name}`, [...isAuthority, "-keyout", own.key, "-out", own.path]);
-  let made = 0;
+const dayMs = 86_400_000;
+
+/** Makes an authority and writes its certificate to `<name>-ca.pem` in that folder. */
+export function makeAuthority(folder: string, name: string): Authority {
+  const path = join(folder, `${name}-ca.pem`);
+  const own = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const signer = { name, key: own.privateKey };
+  const isAuthority = der.sequence(der.boolean(true));
+  writeFileSync(
+    path,
+    signCertificate(signer, name, own.publicKey, 0, extension("2.5.29.19", true, isAuthority)),
+  );
   return {
-    path: own.path,
-    async certify(daysAgo = 0) {
-      made += 1;
-      const [certificate, key] = [at(`${made}.pem`), at(`${made}.key`)];
-      const signed = ["-CA", own.path, "-CAkey", own.key];
-      const names = ["-addext", "subjectAltName=DNS:localhost"];
-      const files = ["-keyout", key, "-out", certificate];
-      const clock =
-        daysAgo === 0 ? {} : { LD_PRELOAD: faketimeLibrary(), FAKETIME: `-${daysAgo}d` };
-      await openssl(clock, "/CN=localhost", [...signed, ...names, ...files]);
-      return { certificate: readFileSync(certificate, "utf8"), key: readFileSync(key, "utf8") };
+    path,
+    certify(daysAgo = 0) {
+      const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+      const dnsName = der.sequence(der.implicit(2, Buffer.from("localhost")));
+      const names = extension("2.5.29.17", false, dnsName);
+      return {
+        certificate: signCertificate(signer, "localhost", publicKey, daysAgo, names),
+        key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+      };
     },
   };
 }
 
-async function openssl(
-  env: Readonly<Record<string, string>>,
+/** An X.509 certificate of version 3 (RFC 5280) with an ECDSA signature, as PEM. */
+function signCertificate(
+  signer: Signer,
   subject: string,
-  words: readonly string[],
-): Promise<void> {
-  const command = ["openssl", "req", "-x509", ...fresh, "-subj", subject, ...words];
-  const child = Bun.spawn(command, {
-    env: { ...process.env, ...env },
-    stderr: "pipe",
-    stdout: "ignore",
-  });
-  const [said, code] = await Promise.all([child.stderr.text(), child.exited]);
-  if (code !== 0) throw new Error(`${command.join(" ")}: ${said}`);
+  publicKey: KeyObject,
+  daysAgo: number,
+  extensions: Uint8Array,
+): string {
+  const startsAt = Date.now() - daysAgo * dayMs;
+  const algorithm = der.sequence(der.identifier("1.2.840.10045.4.3.2"));
+  const content = der.sequence(
+    der.tagged(0, der.integer(Buffer.from([2]))),
+    der.integer(Buffer.concat([Buffer.from([1]), randomBytes(8)])),
+    algorithm,
+    commonName(signer.name),
+    der.sequence(der.time(new Date(startsAt)), der.time(new Date(startsAt + 2 * dayMs))),
+    commonName(subject),
+    publicKey.export({ type: "spki", format: "der" }),
+    der.tagged(3, der.sequence(extensions)),
+  );
+  const signature = der.bitString(sign("sha256", content, signer.key));
+  const base64 = der.sequence(content, algorithm, signature).toString("base64");
+  const lines = base64.match(/.{1,64}/g) ?? [];
+  return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`;
 }
+
+const commonName = (name: string): Buffer =>
+  der.sequence(der.set(der.sequence(der.identifier("2.5.4.3"), der.text(name))));
+
+const extension = (id: string, isCritical: boolean, content: Uint8Array): Buffer =>
+  der.sequence(
+    der.identifier(id),
+    ...(isCritical ? [der.boolean(true)] : []),
+    der.octetString(content),
+  );

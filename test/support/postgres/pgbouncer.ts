@@ -1,26 +1,18 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { requireProgram } from "../process/debian.ts";
 import { untilOpen } from "../process/e2e-process.ts";
-import { freePort, own, serverAccount, type TestPostgres, writeOwned } from "./postgres.ts";
+import { serverAccount } from "./account.ts";
+import { freePort, own, type TestPostgres, writeOwned } from "./postgres.ts";
 
 /** A real PgBouncer on 127.0.0.1. Dispose ends it and removes its files. */
 export interface PgBouncer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Where Debian puts it; null when it is not installed. */
-export const pgbouncerProgram = Bun.which("pgbouncer", {
-  PATH: `${process.env["PATH"]}:/usr/sbin`,
-});
-
 /** Starts a pooler in transaction mode in front of that server; resolves when it takes connections. */
 export async function startPgBouncer(server: Pick<TestPostgres, "port">): Promise<PgBouncer> {
-  if (pgbouncerProgram === null) {
-    throw new Error(
-      "pgbouncer is not installed: apt-get install -y --no-install-recommends pgbouncer",
-    );
-  }
   const folder = mkdtempSync(join(tmpdir(), "automc-pooler-"));
   own(folder);
   const port = await freePort();
@@ -36,7 +28,7 @@ pool_mode = transaction
 default_pool_size = 3
 `;
   const path = writeOwned(join(folder, "pgbouncer.ini"), settings);
-  const child = Bun.spawn([pgbouncerProgram, "--quiet", path], {
+  const child = Bun.spawn([requireProgram("pgbouncer", "pgbouncer"), "--quiet", path], {
     ...serverAccount,
     cwd: tmpdir(),
     stdio: ["ignore", "ignore", "ignore"],

@@ -1,19 +1,12 @@
-import { spawnSync } from "node:child_process";
-import {
-  chownSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 // biome-ignore lint/correctness/noUndeclaredDependencies: the very package that src uses
 import postgres from "postgres";
 import { childrenOf } from "../../bench/measure.ts";
+import { serverAccount } from "./account.ts";
+import { postgresBinaries } from "./binaries.ts";
 
 /** A client, or one transaction of it. */
 export type TestSql = postgres.Sql | postgres.TransactionSql;
@@ -63,9 +56,6 @@ export interface TestPostgresOptions {
   readonly standbyOf?: TestPostgres;
 }
 
-/** The account that servers run as: PostgreSQL refuses to run as root. Empty for an ordinary user, who runs them himself. */
-export const serverAccount = findAccount();
-
 /** A started server: about 0.8 s. Throws, with what to install, when PostgreSQL is not there. */
 export async function startPostgres(options: TestPostgresOptions = {}): Promise<TestPostgres> {
   const binaries = postgresBinaries();
@@ -84,11 +74,12 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
   let databases = 0;
 
   const primary = options.standbyOf;
-  const [create, flagsOfCreate] =
-    primary === undefined
-      ? ["initdb", "-A trust -U postgres -E UTF8 --locale=C.UTF-8 --no-sync --no-instructions"]
-      : ["pg_basebackup", `-h 127.0.0.1 -p ${primary.port} -U postgres -R -c fast --no-sync`];
-  await run(join(binaries, create), ["-D", data, ...flagsOfCreate.split(" ")]);
+  if (primary === undefined) {
+    const flags = "-A trust -U postgres -E UTF8 --locale=C --no-sync --no-instructions";
+    await run(join(binaries, "initdb"), ["-D", data, ...flags.split(" ")]);
+  } else {
+    await copyAsStandby(primary, data);
+  }
   if (options.tls !== undefined) {
     settings["ssl"] = "on";
     settings["ssl_cert_file"] = writeOwned(join(folder, "server.pem"), options.tls.certificate);
@@ -249,18 +240,19 @@ function isRunning(pid: number): boolean {
   return existsSync(stat) && !/\) [ZX] /.test(readFileSync(stat, "utf8"));
 }
 
-function findAccount(): { uid: number; gid: number } | { uid?: never; gid?: never } {
-  if (process.getuid?.() !== 0) return {};
-  const idOf = (flag: string, name: string) => {
-    const asked = spawnSync("id", [flag, name], { encoding: "utf8" });
-    return asked.status === 0 ? Number(asked.stdout) : null;
-  };
-  for (const name of ["postgres", "nobody"]) {
-    const uid = idOf("-u", name);
-    const gid = idOf("-g", name);
-    if (uid !== null && gid !== null) return { uid, gid };
-  }
-  throw new Error("as root, the tests need an account postgres or nobody to run PostgreSQL");
+/** Makes a hot standby's folder from a backup of its primary; the packaged PostgreSQL has no pg_basebackup. */
+async function copyAsStandby(primary: TestPostgres, data: string): Promise<void> {
+  // The backup belongs to one connection; this client has no more than one.
+  const { sql } = primary.connect("postgres");
+  await sql`SELECT pg_backup_start('standby', true)`;
+  await run("cp", ["-R", join(primary.folder, "data"), data]);
+  const [backup] = await sql<{ labelfile: string }[]>`SELECT labelfile FROM pg_backup_stop(false)`;
+  if (backup === undefined) throw new Error("pg_backup_stop has given no label");
+  rmSync(join(data, "postmaster.pid"));
+  writeOwned(join(data, "backup_label"), backup.labelfile);
+  writeOwned(join(data, "standby.signal"), "");
+  const at = `host=127.0.0.1 port=${primary.port} user=postgres`;
+  writeOwned(join(data, "postgresql.auto.conf"), `primary_conninfo = '${at}'\n`);
 }
 
 /**
@@ -278,20 +270,4 @@ function startUndertaker(binaries: string, folder: string) {
   });
   undertaker.unref();
   return undertaker;
-}
-
-/** The newest installation where Debian puts it, else whatever is on PATH. */
-/** The folder of PostgreSQL's programs, of the newest version that is installed. Throws, with what to install, when there is none. */
-export function postgresBinaries(): string {
-  const debian = "/usr/lib/postgresql";
-  const versions = existsSync(debian) ? readdirSync(debian).map(Number) : [];
-  for (const version of versions.sort((a, b) => b - a)) {
-    const folder = join(debian, String(version), "bin");
-    if (existsSync(join(folder, "initdb"))) return folder;
-  }
-  const onPath = Bun.which("initdb");
-  if (onPath !== null) return join(onPath, "..");
-  throw new Error(
-    "PostgreSQL was not found on PATH or in /usr/lib/postgresql: apt-get install postgresql-15",
-  );
 }
