@@ -69,7 +69,7 @@ for (const code of ["EBUSY", "EXDEV", "EPERM"]) {
     writeFileSync(path, "the old content");
     const { ino } = statSync(path);
     for (const text of ["short", "something that is longer than it was"]) {
-      expect(await replaceFile(path, text, move)).toBeNull();
+      expect(await replaceFile(path, text, { move })).toBeNull();
       expect(readFileSync(path, "utf8")).toBe(text);
     }
     expect(statSync(path).ino).toBe(ino);
@@ -87,7 +87,7 @@ for (const { name, code, exists } of failures) {
     const path = join(home, "routes.json");
     if (exists) writeFileSync(path, "old");
     const move = () => Promise.reject(Object.assign(new Error(`the reason: ${code}`), { code }));
-    expect(await replaceFile(path, "new", move)).toBe(`the reason: ${code}`);
+    expect(await replaceFile(path, "new", { move })).toBe(`the reason: ${code}`);
     expect(readdirSync(home)).toEqual(exists ? ["routes.json"] : []);
     if (exists) expect(readFileSync(path, "utf8")).toBe("old");
   });
@@ -95,4 +95,17 @@ for (const { name, code, exists } of failures) {
 
 test("a folder that does not exist is the reason", async () => {
   expect(await replaceFile(join(root, "nowhere", "routes.json"), "new")).toContain("ENOENT");
+});
+
+test("a file that is given in chunks is written as one, with the mode that was asked for", async () => {
+  const path = join(folder(), "routes.json");
+  writeFileSync(path, "old", { mode: 0o644 });
+  async function* chunks(): AsyncGenerator<string, void> {
+    yield "ä";
+    await Promise.resolve();
+    yield "b";
+  }
+  expect(await replaceFile(path, chunks, { mode: 0o600 })).toBeNull();
+  expect(readFileSync(path, "utf8")).toBe("äb");
+  expect(statSync(path).mode & 0o777).toBe(0o600);
 });

@@ -1,7 +1,8 @@
-import { open, readFile, rename } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { err, ok, type Result } from "../../base/result.ts";
 import { codeOf, messageOf } from "../../base/thrown.ts";
 import { inChunks } from "../../base/wait.ts";
+import { replaceFile } from "../../base/write-file.ts";
 import type { ServerRow } from "./reader.ts";
 
 /** The last good rows, and when they were written. */
@@ -50,7 +51,8 @@ export function createSnapshotWriter(deps: SnapshotWriterDeps): SnapshotWriter {
 
   async function write(): Promise<void> {
     isChanged = false;
-    const failure = await saveSnapshot(deps.path, deps.rows());
+    const rows = deps.rows();
+    const failure = await replaceFile(deps.path, () => snapshotText(rows), { mode: 0o600 });
     if (failure !== null && !hasFailed) deps.onFailure(failure);
     hasFailed = failure !== null;
     if (hasFailed) isChanged = true; // so that it is tried again
@@ -84,32 +86,15 @@ export function createSnapshotWriter(deps: SnapshotWriterDeps): SnapshotWriter {
   };
 }
 
-/**
- * Writes beside the file and renames, so that whoever reads it sees the old or the new one, never a part. Gives null,
- * or why it failed. One row a line: valid JSON that people can read too.
- */
-async function saveSnapshot(path: string, rows: readonly ServerRow[]): Promise<string | null> {
-  const temporary = `${path}.new`;
-  try {
-    const file = await open(temporary, "w", 0o600);
-    try {
-      await file.chmod(0o600); // a file left over from an interrupted write keeps its own mode
-      await file.write(`{"version":${version},"savedAt":"${new Date().toISOString()}","servers":[`);
-      let separator = "\n";
-      for await (const piece of inChunks(rows)) {
-        await file.write(separator + piece.map(toLine).join(",\n"));
-        separator = ",\n";
-      }
-      await file.write("\n]}\n");
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-    return null;
-  } catch (error) {
-    return messageOf(error);
+/** The text of a snapshot: one row a line, valid JSON that people can read too. */
+async function* snapshotText(rows: readonly ServerRow[]): AsyncGenerator<string, void> {
+  yield `{"version":${version},"savedAt":"${new Date().toISOString()}","servers":[`;
+  let separator = "\n";
+  for await (const chunk of inChunks(rows)) {
+    yield separator + chunk.map(toLine).join(",\n");
+    separator = ",\n";
   }
+  yield "\n]}\n";
 }
 
 const toLine = ({ name, domain, address, proxyProtocol }: ServerRow): string =>

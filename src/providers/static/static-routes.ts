@@ -173,7 +173,11 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
     const read = await readRoutesFile(target);
     if (!read.ok) return read.error;
     const file = withEdits(read.value ?? known, edits, simplifySrv);
-    const failure = await replaceFile(target, routesFileText(file), deps.move);
+    const failure = await replaceFile(
+      target,
+      routesFileText(file),
+      deps.move && { move: deps.move },
+    );
     if (failure === null) known = file;
     return failure;
   }
