@@ -1,6 +1,7 @@
 import { createReadiness } from "../admin/health.ts";
 import { startAdminServer } from "../admin/server.ts";
 import { createDeadlines, type Deadlines } from "../base/deadlines.ts";
+import { formatDuration } from "../base/go-text.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { Config } from "../config/config.ts";
 import { createAcceptQueue } from "../limits/accept-queue.ts";
@@ -274,10 +275,11 @@ function supervise(
       idle.routesChanged(changes);
       emit({ kind: "routes-changed", source, changes });
     },
-    fault: (error, source) => {
+    fault: (error, source, nextMs) => {
       fault(error);
       const routes = table.size().routes.get(source) ?? 0;
-      emit({ kind: "source-lost", source, routes, reason: "a defect; restart the router" });
+      const reason = `a fault in the router; the source is run anew in ${formatDuration(nextMs)}`;
+      emit({ kind: "source-lost", source, routes, reason });
     },
   });
 }

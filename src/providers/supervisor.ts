@@ -1,5 +1,7 @@
 import { onAbort } from "../base/abort.ts";
+import { type BackoffTimings, createBackoff } from "../base/backoff.ts";
 import { toError } from "../base/thrown.ts";
+import { sleep } from "../base/wait.ts";
 import type { SourceName } from "../routing/route.ts";
 import type { Publish, RouteSource } from "../routing/source.ts";
 import type { Changes, RouteTable } from "../routing/table.ts";
@@ -21,9 +23,13 @@ export interface SupervisorDeps {
   readonly table: RouteTable;
   /** A publication has changed the table, or brought claims that lost. */
   changed(source: SourceName, changes: Changes): void;
-  /** A source's code threw: a defect. Its last routes stay. */
-  fault(error: Error, source: SourceName): void;
+  /** A source's code threw: a defect. Its last routes stay, and it is run anew after `nextMs`. */
+  fault(error: Error, source: SourceName, nextMs: number): void;
+  /** Pauses before a source is run anew that differ from the usual ones. */
+  readonly timings?: BackoffTimings;
 }
+
+const usualTimings: BackoffTimings = { backoffMs: 1_000, backoffMaxMs: 60_000 };
 
 /** Runs the sources and gives each its own way into the table. */
 export function superviseSources(
@@ -64,13 +70,27 @@ export function superviseSources(
     };
   }
 
-  const running = sources.map((source) =>
-    source.run(publishFor(source), stopping.signal).catch((thrown: unknown) => {
-      deps.fault(toError(thrown), source.name);
-      // Nothing is to be waited for any more.
-      heardOf(source.name);
-    }),
-  );
+  /** Runs a source until all are stopped, and anew whenever it throws. */
+  async function keepRunning(source: RouteSource): Promise<void> {
+    const timings = deps.timings ?? usualTimings;
+    const backoff = createBackoff(timings);
+    while (!stopping.signal.aborted) {
+      const startedAt = performance.now();
+      try {
+        await source.run(publishFor(source), stopping.signal);
+        return;
+      } catch (thrown) {
+        if (performance.now() - startedAt > timings.backoffMaxMs) backoff.reset();
+        const nextMs = backoff.next();
+        deps.fault(toError(thrown), source.name, nextMs);
+        // Its first routes are not waited for any longer.
+        heardOf(source.name);
+        await sleep(nextMs, stopping.signal);
+      }
+    }
+  }
+
+  const running = sources.map(keepRunning);
 
   function firstRoutes(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {

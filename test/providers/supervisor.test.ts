@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { untilAborted } from "../../src/base/wait.ts";
 import { superviseSources } from "../../src/providers/supervisor.ts";
 import { toHostname } from "../../src/routing/hostname.ts";
 import type { SourceName } from "../../src/routing/route.ts";
@@ -46,6 +47,7 @@ function supervise(...sources: readonly RouteSource[]) {
         `${source} +${added.length} -${removed.length} ~${changed.length} !${conflicts.length}`,
       ),
     fault: (error) => faults.push(error),
+    timings: { backoffMs: 60_000, backoffMaxMs: 60_000 },
   });
   const firstRoutes = async (signal = new AbortController().signal): Promise<string> => {
     await supervisor.firstRoutes(signal);
@@ -159,7 +161,7 @@ test("what a publication changes is told with its source, and one that changes n
   await running.stop();
 });
 
-test("a source that throws is told once; its routes and the other sources stay", async () => {
+test("a source that throws is told once for each time; its routes and the other sources stay", async () => {
   const [env, postgres] = [puppet("env"), puppet("postgres")];
   const running = supervise(env.source, postgres.source);
   postgres.publish().replace([of("postgres", "a.example.com")]);
@@ -175,10 +177,42 @@ test("a source that throws is told once; its routes and the other sources stay",
   expect(running.faults.length).toBe(1);
 });
 
+test("a source that throws is run anew, and what it publishes then is routed", async () => {
+  const publishers: Publish[] = [];
+  const faults: string[] = [];
+  const second = Promise.withResolvers<void>();
+  const table = createRouteTable();
+  const supervisor = superviseSources(
+    [
+      {
+        name: "postgres",
+        run(publish, signal) {
+          publishers.push(publish);
+          if (publishers.length === 1) throw new Error("broken");
+          second.resolve();
+          return untilAborted(signal);
+        },
+      },
+    ],
+    {
+      table,
+      changed: () => undefined,
+      fault: (error, source, nextMs) => faults.push(`${source} ${error.message} ${nextMs > 0}`),
+      timings: { backoffMs: 2, backoffMaxMs: 2 },
+    },
+  );
+  await second.promise;
+  publishers[1]?.replace([of("postgres", "a.example.com")]);
+  expect(table.resolve(toHostname("a.example.com"))).not.toBeNull();
+  expect(faults).toEqual(["postgres broken true"]);
+  await supervisor.stop();
+});
+
 test("what is thrown and is no Error arrives as one", async () => {
   const { source, fail } = puppet("postgres");
   const running = supervise(source);
   fail("just text");
+  await Bun.sleep(0);
   await running.stop();
   expect(running.faults).toEqual([new Error("just text")]);
 });
