@@ -51,7 +51,8 @@ async function writeBeside(
   content: FileContent,
   { mode, move = rename }: ReplaceOptions,
 ): Promise<void> {
-  const temporary = `${target}.new`;
+  // Instances of the router share files: each writes under a name of its own.
+  const temporary = `${target}.${process.pid}.new`;
   try {
     const file = await open(temporary, "w", mode ?? newFileMode);
     try {

@@ -214,6 +214,20 @@ test("a restart behind a socket unit in the middle of 1,000 connects refuses nob
   expect({ joined, refused, lost }).toEqual({ joined: 1_000, refused: 0, lost: 0 });
 });
 
+test("instances share one account and one state directory, so that the snapshot of one serves the next", () => {
+  systemctl("start", "automc-router.socket", "automc-router@1", "automc-router@2");
+  const owners = ["automc-router@1", "automc-router@2"].map((name) => {
+    const proc = `/proc/${mainPid(name)}`;
+    const variables = machine.run("cat", `${proc}/environ`).split("\0");
+    return {
+      account: machine.run("stat", "--format=%U", proc).trim(),
+      state: variables.find((variable) => variable.startsWith("STATE_DIRECTORY=")),
+    };
+  });
+  const owner = { account: "automc-router", state: "STATE_DIRECTORY=/var/lib/automc-router" };
+  expect(owners).toEqual([owner, owner]);
+});
+
 test("an upgrade overlaps: the new instance serves while the old one drains, and nobody is refused", async () => {
   systemctl("start", "automc-router.socket", "automc-router@1");
   const player = await joinGame(place);

@@ -22,7 +22,6 @@ test("an instance differs from the service in its name, its files and its socket
     "Description=Minecraft router, instance %i",
     "EnvironmentFile=-/etc/automc-router-%i.env",
     "Sockets=automc-router.socket",
-    "StateDirectory=automc-router-%i",
     "RuntimeDirectory=automc-router-%i",
   ]);
 });
@@ -31,4 +30,19 @@ test.each([...unitKinds])("%s says at its top where it belongs", (kind) => {
   const [first = ""] = unitText(kind).split("\n");
   const command = kind === "service" ? "unit" : `unit ${kind}`;
   expect(first).toStartWith(`# automc-router ${command} > /etc/systemd/system/automc-router`);
+});
+
+test("a restart is tried every two seconds without an end, except after wrong settings", () => {
+  expect(lines("service")).toContain("Restart=always");
+  expect(lines("service")).toContain("RestartSec=2s");
+  expect(lines("service")).toContain("StartLimitIntervalSec=0");
+  expect(lines("service")).toContain("RestartPreventExitStatus=2");
+});
+
+test("the environment file overrides the unit's rate of new connections", () => {
+  const assignments = lines("service").filter((line) => line.startsWith("Environment"));
+  expect(assignments).toEqual([
+    "Environment=CONNECTION_RATE_LIMIT=1000",
+    "EnvironmentFile=-/etc/automc-router.env",
+  ]);
 });
