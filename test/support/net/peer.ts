@@ -75,7 +75,7 @@ export interface PeerSlot {
 }
 
 /** How long every wait lasts unless told otherwise. */
-export const defaultTimeoutMs = 10_000;
+export const defaultTimeoutMs = 20_000;
 
 /** Makes the peer for a socket that has just opened and puts it in the socket's slot. */
 export function openPeer(socket: Socket<PeerSlot>, options: PeerOptions = {}): Peer {
