@@ -41,21 +41,43 @@ export function parsePattern(text: string, simplifySrv = false): Result<Pattern,
   );
 }
 
-/** Patterns from a list separated by commas or newlines, each once, in order. Empty parts are dropped; a bad part does not spoil the others. */
+/** How many hostnames one entry may list: so many take some milliseconds to read, in which nothing else happens. */
+const mostPatterns = 10_000;
+
+/**
+ * Patterns from a list separated by commas or newlines, each once, in order. Empty parts are dropped; a bad part does not spoil the others.
+ * Of a list that is longer than any operator's the beginning is read.
+ */
 export function parsePatterns(
   list: string,
   simplifySrv = false,
 ): { readonly patterns: readonly Pattern[]; readonly problems: readonly PatternProblem[] } {
   const patterns = new Map<string, Pattern>();
   const problems: PatternProblem[] = [];
-  for (const part of list.split(/[,\n]/)) {
+  for (const part of parts(list)) {
     const text = part.trim();
     if (text === "") continue;
+    if (patterns.size + problems.length >= mostPatterns) {
+      const reason = `and all that follow are ignored: an entry may list ${mostPatterns} hostnames`;
+      problems.push({ text: text.slice(0, longestPattern), reason });
+      break;
+    }
     const pattern = parsePattern(text, simplifySrv);
     if (pattern.ok) patterns.set(patternText(pattern.value), pattern.value);
     else problems.push({ text, reason: pattern.error });
   }
   return { patterns: [...patterns.values()], problems };
+}
+
+/** What stands between commas and newlines, one part after the other: a long list is not cut up as a whole. */
+function* parts(list: string): Generator<string, void> {
+  let from = 0;
+  for (let at = 0; at <= list.length; at += 1) {
+    const mark = list.charAt(at);
+    if (mark !== "," && mark !== "\n" && mark !== "") continue;
+    yield list.slice(from, at);
+    from = at + 1;
+  }
 }
 
 /** The pattern's one printed form: `play.example.com`, `*.example.com` or `*`. */

@@ -1,6 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { objectText, parseFirstJson, parseJson, positionText } from "../../src/base/json.ts";
+import {
+  membersOfText,
+  objectText,
+  parseFirstJson,
+  parseJson,
+  positionText,
+} from "../../src/base/json.ts";
 
 const good: readonly { name: string; text: string; value: unknown; end?: number }[] = [
   { name: "an object", text: '{"a":"b"}', value: { a: "b" } },
@@ -13,6 +19,7 @@ const good: readonly { name: string; text: string; value: unknown; end?: number 
   { name: "empty brackets", text: '[{},[],""]', value: [{}, [], ""] },
   { name: "escapes", text: String.raw`"\u0041\"\\\/\n"`, value: 'A"\\/\n' },
   { name: "a delete and a C1 control, which JSON allows", text: '"\x7f\x85"', value: "\x7f\x85" },
+  { name: "a string of 2 MB", text: JSON.stringify("x".repeat(2e6)), value: "x".repeat(2e6) },
   { name: "a lone surrogate", text: '"\ud800"', value: "\ud800" },
 ];
 
@@ -45,7 +52,7 @@ const bad: readonly { name: string; text: string; at: number; reason: string }[]
   {
     name: "very deep nesting",
     text: "[".repeat(100_000),
-    at: 200,
+    at: 10_000,
     reason: "it is nested too deeply",
   },
 ];
@@ -56,6 +63,21 @@ for (const { name, text, at, reason } of bad) {
     expect(parseJson(text).ok).toBe(false);
   });
 }
+
+test("values are read down to the depth that Go reads", () => {
+  const text = "[".repeat(10_000) + "]".repeat(10_000);
+  expect(parseJson(text).ok).toBe(true);
+});
+
+test("the members of a text are all that are there, as they are written", () => {
+  const text = ' { "a" : [1, {"b":2}] ,"a":"}", "\\u0063":12345678901234567890 } ';
+  expect(membersOfText(text)).toEqual([
+    ["a", '[1, {"b":2}]'],
+    ["a", '"}"'],
+    ["c", "12345678901234567890"],
+  ]);
+  expect(membersOfText("{}")).toEqual([]);
+});
 
 test("what follows the first value matters only to who wants nothing else", () => {
   const text = '{"a":1} {"b"';

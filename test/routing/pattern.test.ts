@@ -134,3 +134,15 @@ test("an accepted name is in the very form that a client's spelling of it takes"
     }),
   );
 });
+
+test("of a list without end the first 10,000 hostnames are read, and the rest is a problem", () => {
+  const list = Array.from({ length: 500_000 }, (_, i) => `h${i}.example.org`).join(",");
+  const { patterns, problems } = parsePatterns(list);
+  expect(patterns.length).toBe(10_000);
+  expect(problems).toEqual([
+    {
+      text: "h10000.example.org",
+      reason: "and all that follow are ignored: an entry may list 10000 hostnames",
+    },
+  ]);
+});

@@ -1,4 +1,11 @@
-import { escapeLikeGo, objectText, parseJson, positionText } from "../../base/json.ts";
+import {
+  escapeLikeGo,
+  membersOfText,
+  objectText,
+  parseJson,
+  positionText,
+} from "../../base/json.ts";
+import { membersOf } from "../../base/members.ts";
 import { err, ok, type Result } from "../../base/result.ts";
 import { type Address, parseAddress } from "../../routing/address.ts";
 import { type Pattern, parsePattern, patternText } from "../../routing/pattern.ts";
@@ -9,7 +16,7 @@ export interface RoutesFile {
   /** `default-server`; empty for none. */
   readonly fallback: string;
   readonly mappings: ReadonlyMap<string, string>;
-  /** The members that are nobody's, as JSON. */
+  /** The members that mc-router does not know, as JSON. */
   readonly others: ReadonlyMap<string, string>;
 }
 
@@ -36,34 +43,34 @@ const fallbackKey = "default-server";
 const mappingsKey = "mappings";
 
 /**
- * The content of a file's bytes. As Go's JSON decoder reads it: keys in any case, the last one of a name counts, null is nothing given,
- * a byte order mark is a mistake. The error is a clause about the file, with line and column where there are any.
+ * The content of a file's bytes. As Go's JSON decoder reads it: keys in any case, `mappings` that come twice are merged, null is nothing
+ * given. A byte order mark is dropped. The error is a clause about the file, with line and column where there are any.
  */
 export function parseRoutesFile(bytes: Uint8Array): Result<RoutesFile, string> {
-  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-  if (text.startsWith("\ufeff")) return err("it starts with a byte order mark");
+  const text = new TextDecoder().decode(bytes);
   if (text.trim() === "") return err("it is empty, expected a JSON object");
   const json = parseJson(text);
   if (!json.ok) {
     return err(`it is no JSON: ${positionText(text, json.error.at)}: ${json.error.reason}`);
   }
   if (json.value === null) return ok(emptyRoutesFile);
-  const members = membersOf(json.value);
-  if (members === null) return err("it is no JSON object");
+  if (membersOf(json.value) === null) return err("it is no JSON object");
 
   let fallback = "";
-  let mappings: RoutesFile["mappings"] = new Map();
+  const mappings = new Map<string, string>();
   const others = new Map<string, string>();
-  for (const [key, value] of members) {
+  for (const [key, valueText] of membersOfText(text)) {
     if (key.toLowerCase() === fallbackKey) {
+      const value: unknown = JSON.parse(valueText);
       if (value !== null && typeof value !== "string") return err(`its "${key}" is no string`);
-      fallback = value ?? "";
+      fallback = value ?? fallback;
     } else if (key.toLowerCase() === mappingsKey) {
-      const parsed = parseMappings(key, value);
+      const parsed = parseMappings(key, JSON.parse(valueText));
       if (!parsed.ok) return parsed;
-      mappings = parsed.value;
+      if (parsed.value === null) mappings.clear();
+      for (const [hostname, backend] of parsed.value ?? []) mappings.set(hostname, backend);
     } else {
-      others.set(key, JSON.stringify(value));
+      others.set(key, JSON.stringify(JSON.parse(valueText)));
     }
   }
   return ok({ fallback, mappings, others });
@@ -125,6 +132,10 @@ export function readRoutes(file: RoutesFile, simplifySrv: boolean): FileRoutes {
     if (address.ok) routes.set("*", toRoute("file", { kind: "default" }, address.value));
     else problems.set(fallbackKey, `the address ${address.error}`);
   }
+  for (const [key, valueText] of file.others) {
+    const problem = unknownKey(key, valueText);
+    if (problem !== null) problems.set(key, problem);
+  }
   return { routes, problems };
 }
 
@@ -137,21 +148,36 @@ export const toRoute = (source: "file" | "api", pattern: Pattern, address: Addre
   wake: null,
 });
 
-function parseMappings(key: string, value: unknown): Result<RoutesFile["mappings"], string> {
-  if (value === null) return ok(new Map());
+/** Null for null, which takes back what was given before. */
+function parseMappings(
+  key: string,
+  value: unknown,
+): Result<readonly (readonly [string, string])[] | null, string> {
+  if (value === null) return ok(null);
   const members = membersOf(value);
   if (members === null) return err(`its "${key}" is no object`);
-  const mappings = new Map<string, string>();
-  for (const [hostname, backend] of members) {
+  const mappings: [string, string][] = [];
+  for (const [hostname, backend] of Object.entries(members)) {
     if (backend !== null && typeof backend !== "string") {
       return err(`its "${key}" has something else than a string for ${JSON.stringify(hostname)}`);
     }
-    mappings.set(hostname, backend ?? "");
+    mappings.push([hostname, backend ?? ""]);
   }
   return ok(mappings);
 }
 
-const membersOf = (value: unknown): readonly (readonly [string, unknown])[] | null =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-    ? Object.entries(value)
-    : null;
+/** What is wrong with a member that mc-router does not know; null for one that is only a note, such as `$schema` or `_comment`. */
+function unknownKey(key: string, valueText: string): string | null {
+  if (/^[$_/]/.test(key)) return null;
+  const bare = key.toLowerCase().replace(/[^a-z]/g, "");
+  if (bare === "defaultserver" || bare === "default") {
+    return `it is no key of a routes file and is ignored; did you mean "${fallbackKey}"?`;
+  }
+  if (bare === "mapping" || bare === "routes" || bare === "servers") {
+    return `it is no key of a routes file and is ignored; did you mean "${mappingsKey}"?`;
+  }
+  const isRoute = valueText.startsWith('"') || valueText.includes('"backend"');
+  return isRoute
+    ? `it is ignored: hostnames stand inside of "${mappingsKey}", each with the address as text`
+    : `it is no key of a routes file ("${fallbackKey}" and "${mappingsKey}" are) and is ignored`;
+}

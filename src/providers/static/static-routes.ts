@@ -48,8 +48,8 @@ export interface FileTimings {
 
 /** The waits a router runs with. Tests scale them down. */
 export const defaultFileTimings: FileTimings = {
-  debounceMs: 5_000,
-  pollMs: 30_000,
+  debounceMs: 4_000,
+  pollMs: 1_000,
   retryMs: 30_000,
 };
 
@@ -64,10 +64,13 @@ export interface StaticRoutes {
   load(): Promise<Result<null, string>>;
   /** Reads the file again. What goes wrong is emitted, and nothing changes; without a file nothing happens. */
   reload(): Promise<void>;
-  /** Routes a pattern at once, in place of what the file or the API said. Resolves when the file has been written, or could not be. */
-  set(pattern: Pattern, address: Address): Promise<void>;
+  /**
+   * Routes a pattern at once, in place of what the file or the API said. Resolves when the file has been written, with null, or when that
+   * failed, with why: the route is in force all the same, and saving is tried again.
+   */
+  set(pattern: Pattern, address: Address): Promise<string | null>;
   /** Takes away at once what the file or the API says about a pattern; null when neither says anything. Resolves as `set` does. */
-  remove(pattern: Pattern): Promise<void> | null;
+  remove(pattern: Pattern): Promise<string | null> | null;
 }
 
 /** A store without routes. It reads nothing before `load` or the start of its sources. */
@@ -87,13 +90,14 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
   const unsaved = new Map<string, RouteEdit>();
   let isLoaded = false;
   /** Reads and writes of the file, one after the other. */
-  let work: Promise<void> = Promise.resolve();
-  let nextSave: Promise<void> | null = null;
+  let work: Promise<unknown> = Promise.resolve();
+  let nextSave: Promise<string | null> | null = null;
   let retry: ReturnType<typeof setTimeout> | null = null;
 
-  function enqueue(step: () => Promise<void>): Promise<void> {
-    work = work.then(step);
-    return work;
+  function enqueue<T>(step: () => Promise<T>): Promise<T> {
+    const done = work.then(step);
+    work = done;
+    return done;
   }
 
   /** The file decides about everything but what it has not been told yet. What it says of an API route unchanged is no change of owner. */
@@ -142,8 +146,8 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
   }
 
   /** Writes all changes that there are when its turn has come; calls before that share it. */
-  function save(): Promise<void> {
-    if (path === null) return Promise.resolve();
+  function save(): Promise<string | null> {
+    if (path === null) return Promise.resolve(null);
     nextSave ??= enqueue(() => {
       nextSave = null;
       return write(path);
@@ -151,11 +155,11 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
     return nextSave;
   }
 
-  async function write(target: string): Promise<void> {
+  async function write(target: string): Promise<string | null> {
     if (retry !== null) clearTimeout(retry);
     retry = null;
     const edits = [...unsaved];
-    if (edits.length === 0) return;
+    if (edits.length === 0) return null;
     const failure = await amend(
       target,
       edits.map(([, edit]) => edit),
@@ -163,9 +167,10 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
     reporter.saved(failure);
     if (failure !== null) {
       retry = setTimeout(save, timings.retryMs);
-      return;
+      return failure;
     }
     for (const [key, edit] of edits) if (unsaved.get(key) === edit) unsaved.delete(key);
+    return null;
   }
 
   /** Makes the changes to what the file says now, which may be more than has been loaded. */
@@ -182,8 +187,8 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
     return failure;
   }
 
-  /** Takes the pattern from both sources and gives it to the API, or to nobody. */
-  function change(key: string, edit: RouteEdit): Promise<void> {
+  /** Takes the pattern from both sources, and gives it to the API unless the edit removes it. */
+  function change(key: string, edit: RouteEdit): Promise<string | null> {
     const { pattern, address } = edit;
     const { file, api } = routes;
     if (file.delete(key)) publishers.file?.patch({ upsert: [], remove: [key] });

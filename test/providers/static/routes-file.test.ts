@@ -42,9 +42,20 @@ const readable: readonly { name: string; text: string; routes: readonly string[]
     routes: ["a b:2", "* d:1"],
   },
   {
-    name: "a key twice: the last one counts",
-    text: '{"mappings":{"a":"b:1"},"Mappings":{"c":"d:2"}}',
-    routes: ["c d:2"],
+    name: "mappings twice: they are merged, as Go does it",
+    text: '{"mappings":{"a":"b:1","c":"x:1"},"Mappings":{"c":"d:2"}}',
+    routes: ["a b:1", "c d:2"],
+  },
+  {
+    name: "mappings that a later null takes back",
+    text: '{"mappings":{"a":"b:1"},"default-server":"d:1","mappings":null,"default-server":null}',
+    routes: ["* d:1"],
+  },
+  { name: "a byte order mark", text: '\ufeff{"mappings":{"a":"b:1"}}', routes: ["a b:1"] },
+  {
+    name: "an unknown key that is nested as deeply as Go reads",
+    text: `{"x":${"[".repeat(9_000)}${"]".repeat(9_000)},"mappings":{"a":"b:1"}}`,
+    routes: ["a b:1"],
   },
   { name: "unknown keys", text: '{"x":{"y":[1]},"mappings":{"a":"b"}}', routes: ["a b:25565"] },
   {
@@ -60,11 +71,6 @@ for (const { name, text, routes } of readable) {
 
 const unreadable: readonly { name: string; content: string | Uint8Array; error: string }[] = [
   { name: "an empty file", content: "", error: "it is empty, expected a JSON object" },
-  {
-    name: "a byte order mark",
-    content: "\ufeff{}",
-    error: "it starts with a byte order mark",
-  },
   {
     name: "a comment",
     content: '{\n  "mappings": {\n    // none\n  }\n}',
@@ -115,6 +121,36 @@ test("an entry that cannot be used is named, and the others apply", () => {
     ["default-server", "the address has whitespace or a control character inside"],
   ]);
 });
+
+const unknownKeys: readonly { text: string; problem: string | null }[] = [
+  {
+    text: '{"defaultServer":"a:1"}',
+    problem: 'it is no key of a routes file and is ignored; did you mean "default-server"?',
+  },
+  {
+    text: '{"routes":{}}',
+    problem: 'it is no key of a routes file and is ignored; did you mean "mappings"?',
+  },
+  {
+    text: '{"a.example.org":{"backend":"b:1"}}',
+    problem: 'it is ignored: hostnames stand inside of "mappings", each with the address as text',
+  },
+  {
+    text: '{"a.example.org":"b:1"}',
+    problem: 'it is ignored: hostnames stand inside of "mappings", each with the address as text',
+  },
+  {
+    text: '{"n":1}',
+    problem: 'it is no key of a routes file ("default-server" and "mappings" are) and is ignored',
+  },
+  { text: '{"$schema":"x","_comment":"y"}', problem: null },
+];
+for (const { text, problem } of unknownKeys) {
+  test(`the unknown key in ${text} ${problem === null ? "is a note" : "is named"}`, () => {
+    const { problems } = readRoutes(parsed(text), false);
+    expect([...problems.values()]).toEqual(problem === null ? [] : [problem]);
+  });
+}
 
 test("hostnames are read as look-ups will read them", () => {
   const text = '{"mappings":{"_minecraft._tcp.a.example":"b:1"}}';

@@ -25,8 +25,8 @@ export interface RunningStaticRoutes {
   readonly changes: { readonly source: SourceName; readonly changes: Changes }[];
   /** `source: hostname address` of every claim, sorted by hostname. */
   claims(): string[];
-  set(name: string, backend: string): Promise<void>;
-  remove(name: string): Promise<void> | null;
+  set(name: string, backend: string): Promise<string | null>;
+  remove(name: string): Promise<string | null> | null;
 }
 
 /** Waits of a test: short, and the poll out of the way unless a test wants it. */

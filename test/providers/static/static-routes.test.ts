@@ -235,7 +235,7 @@ describe("a change by the API", () => {
     const source = await start(fileText({ a: "x:1" }), { timings });
     source.events.length = 0;
     writeFileSync(source.path, '{"mappings":{"a');
-    await source.set("b", "x:2");
+    expect(await source.set("b", "x:2")).toContain("it is no JSON");
     expect(readFileSync(source.path, "utf8")).toBe('{"mappings":{"a');
     expect(source.events).toEqual([
       {
@@ -262,8 +262,8 @@ describe("a change by the API", () => {
       },
     });
     source.events.length = 0;
-    await source.set("a", "x:2");
-    await source.remove("gone");
+    expect(await source.set("a", "x:2")).toBe("disk full");
+    expect(await source.remove("gone")).toBe("disk full");
     await until("it is tried again by itself", () => attempts > 2);
     await source.routes.reload();
     expect(source.claims()).toEqual(["api: a x:2"]);
@@ -273,7 +273,7 @@ describe("a change by the API", () => {
   });
 
   test("while the last one is being written is written after it", async () => {
-    let again: Promise<void> | null = null;
+    let again: Promise<string | null> | null = null;
     const source = await start(null, {
       move(from, to) {
         again ??= source.set("a", "x:2");

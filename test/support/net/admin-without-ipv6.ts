@@ -10,7 +10,7 @@ const started = await startAdminServer({
   token: "s3cret",
   hosts: [],
   table: createRouteTable(),
-  routes: { set: () => Promise.resolve(), remove: () => null },
+  routes: { set: () => Promise.resolve(null), remove: () => null },
   simplifySrv: false,
   scalingTarget: () => "",
   notReady: () => [],
