@@ -1,4 +1,5 @@
 import { readBoolean } from "../base/go-text.ts";
+import { commands } from "./commands.ts";
 import {
   findSetting,
   type NamedSetting,
@@ -53,16 +54,18 @@ export function settingsTable(): string {
     .join("\n");
 }
 
-const usage = `automc-router routes Minecraft Java players by hostname. It is configured by environment variables.
+const commandLine = (words: string, meaning: string): string =>
+  `  automc-router ${words.padEnd(14)} ${meaning}`;
 
-Commands:
-  automc-router                runs the router
-  automc-router check          tells every problem of the configuration
-  automc-router explain HOST   tells how a hostname is routed, and why
-  automc-router schema         prints the SQL for the table of servers
-  automc-router unit           prints a unit for systemd; unit template and unit socket print two more
-  automc-router version        prints the version
-  automc-router help           prints this`;
+const usage = [
+  "automc-router routes Minecraft Java players by hostname. It is configured by environment variables.",
+  "",
+  "Commands:",
+  commandLine("", "runs the router"),
+  ...commands.map(({ name, argument, meaning }) =>
+    commandLine(`${name} ${argument}`.trimEnd(), meaning),
+  ),
+].join("\n");
 
 /**
  * How to use the program: its commands, the supported settings, and the names of those that are not. Plain
