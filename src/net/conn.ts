@@ -52,16 +52,24 @@ export interface Conn {
   onClose: ((conn: Conn) => void) | null;
 }
 
-/** How a relay went: bytes given to either side in the whole session, and which side ended first and how. */
-export interface RelayEnd {
+/** Bytes given to either side of a relay. */
+export interface RelayBytes {
   readonly toBackend: number;
   readonly toClient: number;
-  readonly endedBy: "client" | "backend";
-  readonly ending: Ending;
 }
 
-/** A relay under way: what its two connections share. Plain data, and one object for each. Only `relay.ts` writes its fields. */
+/**
+ * How a relay went: bytes given to either side in the whole session, and which side ended first and how. A relay that failed
+ * by a fault of the router's own was ended by neither.
+ */
+export interface RelayEnd extends RelayBytes {
+  readonly endedBy: "client" | "backend";
+  readonly ending: Ending | "relay-failed";
+}
+
+/** A relay in the socket callbacks: what its two connections share. Plain data. Only `relay/` writes its fields. */
 export interface Relay {
+  readonly kind: "callbacks";
   readonly client: Conn;
   readonly backend: Conn;
   readonly deadlines: Deadlines;
@@ -72,6 +80,11 @@ export interface Relay {
   linger: Deadline | null;
   /** Told once, when both sides are closed; null after that. */
   over: ((end: RelayEnd) => void) | null;
+  /**
+   * Asked whenever bytes of the backend have been passed on and none wait: true when it has handed both sockets to a relay
+   * thread, after which neither Conn is used any more. Null where the callbacks keep the relay.
+   */
+  handOver: ((relay: Relay) => boolean) | null;
 }
 
 /**

@@ -1,7 +1,13 @@
 import { toError } from "../base/thrown.ts";
 import type { AcceptQueue } from "../limits/accept-queue.ts";
-import { abort, type Conn, drop, peek, type RelayEnd } from "../net/conn.ts";
-import { relay, relayBriefly } from "../net/relay/callbacks.ts";
+import { abort, type Conn, drop, peek, type RelayBytes, type RelayEnd } from "../net/conn.ts";
+import { relayBriefly } from "../net/relay/callbacks.ts";
+import {
+  type CreateLoginRelay,
+  cutRelay,
+  type HandedOver,
+  relayedBytes,
+} from "../net/relay/relay.ts";
 import { endOpening } from "./admission.ts";
 import type { SessionFacts } from "./event.ts";
 import { dropped, type Outcome } from "./outcome.ts";
@@ -13,7 +19,7 @@ export interface LiveSession {
   readonly facts: SessionFacts;
   readonly durationMs: number;
   /** Bytes given to either side so far; null before the relay. */
-  readonly relayed: { readonly toBackend: number; readonly toClient: number } | null;
+  readonly relayed: RelayBytes | null;
 }
 
 /** Every session there is. */
@@ -27,8 +33,8 @@ export interface Sessions {
   /** The sessions that are not over, oldest first. */
   list(): readonly LiveSession[];
   /**
-   * Takes no more clients, drops those that have said nothing yet, and resolves when the last client is gone, with how many
-   * sessions had to be cut: those that were not over after `ms` or when the signal aborts.
+   * Takes no more clients, drops those that have said nothing yet, and resolves when the last client is gone and the relay
+   * has ended, with how many sessions had to be cut: those that were not over after `ms` or when the signal aborts.
    */
   drain(ms: number, signal: AbortSignal): Promise<number>;
 }
@@ -38,6 +44,14 @@ export interface SessionsDeps extends SessionDeps {
   readonly queue: AcceptQueue;
   /** How many sessions are served. The few more that the limiter lets in are told that the router is full. */
   readonly limit: number;
+  /** Relays logins once they are joined to their backend. */
+  readonly createRelay: CreateLoginRelay;
+}
+
+/** What is kept of a session that a relay thread has: neither a socket nor a Conn. */
+interface Player extends Pick<Session, "facts" | "acceptedAt" | "countedIp" | "visit"> {
+  readonly startedAt: number;
+  readonly relayed: HandedOver;
 }
 
 /** Places beyond the limit for clients that are only told so. */
@@ -46,15 +60,21 @@ export const overflow = 64;
 /** A set of sessions that is empty at first. */
 export function createSessions(deps: SessionsDeps): Sessions {
   const { limiter, deadlines } = deps;
+  /** Those whose sockets are here. */
   const sessions = new Map<Conn, Session>();
+  /** Those whose sockets a relay thread has. */
+  const players = new Set<Player>();
+  const logins = deps.createRelay<Session, Player>({ over: relayOver, handedOver, left });
   let lastId = 0;
   let onEmpty: (() => void) | null = null;
+
+  const count = (): number => sessions.size + players.size;
 
   function accept(client: Conn): boolean {
     // First, so that a throw leaves nothing behind: the client is not kept yet.
     deps.emit({ kind: "session-accepted", client: client.remote });
     lastId += 1;
-    const isOverLimit = sessions.size >= deps.limit;
+    const isOverLimit = count() >= deps.limit;
     const session = createSession(lastId, client, { isOverLimit, acceptedAt: deadlines.now() });
     sessions.set(client, session);
     session.countedIp = limiter.enter(client.remote.ip);
@@ -79,7 +99,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     session.leaveQueue?.();
     session.gone?.abort();
     if (session.startedAt === null) end(session, dropped("left"));
-    if (sessions.size === 0) onEmpty?.();
+    if (count() === 0) onEmpty?.();
   }
 
   async function run(session: Session): Promise<void> {
@@ -90,22 +110,46 @@ export function createSessions(deps: SessionsDeps): Sessions {
       const result = await serve(session, deps);
       if (result.kind !== "joined") return end(session, result);
       session.gone = null;
-      const start = result.isPing ? relayBriefly : relay;
-      start(client, result.backend, deadlines, relayOver(session));
+      const { backend } = result;
+      if (result.isPing) relayBriefly(client, backend, { deadlines, over: pingOver(session) });
+      else logins.join(client, backend, session);
     } catch (thrown) {
       fail(session, thrown);
     }
   }
 
   /** A function of its own, so that the relay keeps nothing but the session in memory. */
-  function relayOver(session: Session): (relayed: RelayEnd) => void {
-    return (relayed) => {
-      try {
-        end(session, { kind: "relayed", end: relayed });
-      } catch (thrown) {
-        fail(session, thrown);
-      }
-    };
+  function pingOver(session: Session): (relayed: RelayEnd) => void {
+    return (relayed) => relayOver(session, relayed);
+  }
+
+  function relayOver(session: Session, relayed: RelayEnd): void {
+    try {
+      end(session, { kind: "relayed", end: relayed });
+    } catch (thrown) {
+      fail(session, thrown);
+    }
+  }
+
+  function handedOver(session: Session, relayed: HandedOver): Player {
+    const { client, facts, acceptedAt, countedIp, visit } = session;
+    const startedAt = session.startedAt ?? acceptedAt;
+    const player = { facts, acceptedAt, countedIp, visit, startedAt, relayed };
+    sessions.delete(client);
+    players.add(player);
+    return player;
+  }
+
+  function left(player: Player, relayed: RelayEnd): void {
+    players.delete(player);
+    limiter.leave(player.countedIp);
+    try {
+      player.visit?.end();
+      tellEnd(player.facts, { kind: "relayed", end: relayed }, player.startedAt);
+    } catch (thrown) {
+      deps.emit({ kind: "fault", error: toError(thrown) });
+    }
+    if (count() === 0) onEmpty?.();
   }
 
   /** The one place that catches what a session throws. */
@@ -120,44 +164,64 @@ export function createSessions(deps: SessionsDeps): Sessions {
     session.isOver = true;
     session.visit?.end();
     if (outcome.kind === "dropped") drop(session.client);
-    const durationMs = deadlines.now() - (session.startedAt ?? session.acceptedAt);
-    deps.emit({ kind: "session-ended", session: session.facts, outcome, durationMs });
+    tellEnd(session.facts, outcome, session.startedAt ?? session.acceptedAt);
   }
 
-  function drain(ms: number, signal: AbortSignal): Promise<number> {
+  function tellEnd(facts: SessionFacts, outcome: Outcome, since: number): void {
+    const durationMs = deadlines.now() - since;
+    deps.emit({ kind: "session-ended", session: facts, outcome, durationMs });
+  }
+
+  async function drain(ms: number, signal: AbortSignal): Promise<number> {
     deps.queue.stop();
     for (const { client, facts } of [...sessions.values()]) {
       if (facts.intent === null && peek(client).length === 0) drop(client);
     }
-    if (sessions.size === 0) return Promise.resolve(0);
+    const cutCount = count() === 0 ? 0 : await lastClientGone(ms, signal);
+    await logins.stop();
+    return cutCount;
+  }
+
+  function lastClientGone(ms: number, signal: AbortSignal): Promise<number> {
     return new Promise((resolve) => {
       let cutCount = 0;
       const cut = (): void => {
+        cutCount += players.size;
+        for (const { relayed } of players) cutRelay(relayed);
         for (const { client, isOver } of [...sessions.values()]) {
           if (!isOver) cutCount += 1;
           abort(client);
         }
       };
       const deadline = deadlines.after(ms, cut);
-      signal.addEventListener("abort", cut, { once: true });
       onEmpty = () => {
         deadline.cancel();
-        signal.removeEventListener("abort", cut);
+        signal.removeEventListener("abort", cutNow);
         resolve(cutCount);
       };
-      if (signal.aborted) cut();
+      const cutNow = (): void => {
+        deadline.cancel();
+        cut();
+      };
+      signal.addEventListener("abort", cutNow, { once: true });
+      if (signal.aborted) cutNow();
     });
   }
 
   function list(): readonly LiveSession[] {
     const now = deadlines.now();
     const live = [...sessions.values()].filter(({ isOver }) => !isOver);
-    return live.map(({ client, facts, acceptedAt }) => ({
+    const listed = live.map(({ client, facts, acceptedAt }) => ({
       facts: { ...facts },
       durationMs: now - acceptedAt,
-      relayed: client.peer && { toBackend: client.peer.sent, toClient: client.sent },
+      relayed: client.relay && relayedBytes(client.relay),
     }));
+    for (const { facts, acceptedAt, relayed } of players) {
+      const durationMs = now - acceptedAt;
+      listed.push({ facts: { ...facts }, durationMs, relayed: relayedBytes(relayed) });
+    }
+    return listed.sort((one, other) => one.facts.id - other.facts.id);
   }
 
-  return { admits: limiter.admits, accept, count: () => sessions.size, list, drain };
+  return { admits: limiter.admits, accept, count, list, drain };
 }

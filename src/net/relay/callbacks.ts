@@ -10,17 +10,26 @@ import {
   type RelayEnd,
   take,
 } from "../conn.ts";
+import type { CreateLoginRelay } from "./relay.ts";
+
+/** What a relay in the callbacks needs. */
+export interface RelayDeps {
+  readonly deadlines: Deadlines;
+  /** Told once, when both sides are closed; perhaps before `relay` returns. */
+  over(end: RelayEnd): void;
+  /** See `Relay.handOver`. Left out: the callbacks keep the relay. */
+  readonly handOver?: Relay["handOver"];
+}
 
 /**
- * How long what is left of a relay may stand still once one side has ended, and one for a moment from the start, ms. A slow reader frees the kernel's buffers in
- * large steps; but nobody is left to read what a backend still says when its client is gone.
+ * Idle timeout once one side has ended (of pings: from the start), ms. A slow reader frees the kernel's buffers in large steps;
+ * but when the client is gone, nothing of what the backend still says can be delivered.
  */
-const lingerMs = 30_000;
-const afterClientMs = 5_000;
+export const lingerMs = { client: 30_000, gone: 5_000 } as const;
 
 /**
- * Joins client and backend until both are closed, and tells `over`. Takes both over: from here on the socket handlers move the
- * bytes, by the functions below, and nobody else reads or writes. `over` may be told before this returns.
+ * Joins client and backend until both are closed. Takes both over: from here on the socket handlers move the bytes, by the
+ * functions below, and nothing else reads or writes.
  *
  * Bytes stay in order and none is dropped: a direction that ends passes its FIN on behind its last byte and the other one
  * goes on, for as long as something moves at least every 30 s (5 s when the client is gone).
@@ -28,10 +37,10 @@ const afterClientMs = 5_000;
 export function relay(
   client: Conn,
   backend: Conn,
-  deadlines: Deadlines,
-  over: (end: RelayEnd) => void,
-): void {
+  { deadlines, over, handOver = null }: RelayDeps,
+): Relay {
   const joined: Relay = {
+    kind: "callbacks",
     client,
     backend,
     deadlines,
@@ -39,6 +48,7 @@ export function relay(
     ending: "aborted",
     linger: null,
     over,
+    handOver: null,
   };
   client.relay = joined;
   backend.relay = joined;
@@ -46,19 +56,24 @@ export function relay(
   backend.peer = client;
   start(client, backend);
   start(backend, client);
+  joined.handOver = handOver;
+  return joined;
 }
 
-/** The same for those who stay a moment only, such as a ping: it is also cut when nothing moves for 30 s, as nobody asks whether they are still there. */
-export function relayBriefly(
-  client: Conn,
-  backend: Conn,
-  deadlines: Deadlines,
-  over: (end: RelayEnd) => void,
-): void {
-  relay(client, backend, deadlines, over);
-  const joined = client.relay;
-  if (joined !== null && joined.over !== null) cutWhenStill(joined);
+/** The same for a ping: it is also cut when nothing moves for 30 s from the start, as no keep-alive asks after its client. */
+export function relayBriefly(client: Conn, backend: Conn, deps: RelayDeps): void {
+  const joined = relay(client, backend, deps);
+  if (joined.over !== null) cutWhenStill(joined);
 }
+
+/** Relays logins in the callbacks of their sockets. */
+export const createCallbackRelay =
+  (deadlines: Deadlines): CreateLoginRelay =>
+  (owner) => ({
+    join: (client, backend, session) =>
+      relay(client, backend, { deadlines, over: (end) => owner.over(session, end) }),
+    stop: () => Promise.resolve(),
+  });
 
 /** One side has ended or closed. */
 function sideEnded(side: Conn): void {
@@ -83,7 +98,7 @@ function cutWhenStill(joined: Relay): void {
   const { client, backend, deadlines } = joined;
   const moved = client.sent + backend.sent;
   joined.linger?.cancel();
-  joined.linger = deadlines.after(client.closed ? afterClientMs : lingerMs, () => {
+  joined.linger = deadlines.after(client.closed ? lingerMs.gone : lingerMs.client, () => {
     if (client.sent + backend.sent !== moved) {
       cutWhenStill(joined);
       return;
@@ -124,6 +139,7 @@ export function forward(from: Conn, to: Conn, chunk: Buffer): void {
   const taken = to.socket.write(chunk);
   if (taken === chunk.length) {
     to.sent += taken;
+    if (from.side === "backend") handOver(from);
     return;
   }
   // Negative: that side is closed or has our FIN; its own close event ends the relay.
@@ -135,8 +151,16 @@ export function forward(from: Conn, to: Conn, chunk: Buffer): void {
 
 /** The kernel takes bytes for `to` again. Also called when nothing was pending: Bun emits `drain` after every pause and resume. */
 export function drained(to: Conn, from: Conn): void {
-  if (to.unsent === null) return;
-  if (flush(to) && !from.closed) from.socket.resume();
+  if (to.unsent === null || !flush(to) || from.closed) return;
+  if (from.side === "backend" && handOver(from)) return;
+  from.socket.resume();
+}
+
+/** Tries to hand the relay to a relay thread, which takes only what is whole: nothing waits, and neither side has ended. */
+function handOver({ relay: joined }: Conn): boolean {
+  if (joined === null || joined.handOver === null || joined.endedBy !== null) return false;
+  const { client, backend } = joined;
+  return client.unsent === null && backend.unsent === null && joined.handOver(joined);
 }
 
 /** `from` sent FIN: pass it on behind the last byte. */

@@ -1,6 +1,6 @@
 /**
- * A router that relays everybody to one backend, as a process of its own, so that its memory can be measured:
- * `net-relay.ts BACKEND_PORT`. Prints the port it listens on, and how each relay ended.
+ * A router that relays every client to one backend, as a process of its own, so that its memory can be measured:
+ * `net-relay.ts BACKEND_PORT PLANE`. Prints the port it listens on, and how each relay ended.
  */
 
 import { createDeadlines } from "../../../src/base/deadlines.ts";
@@ -9,7 +9,7 @@ import { createDialer } from "../../../src/net/dial.ts";
 import { listen } from "../../../src/net/listen.ts";
 import { anywhere } from "./egress.ts";
 import { fixedResolver, never } from "./net-link.ts";
-import { relayed } from "./relayed.ts";
+import { planes, startRelay } from "./relayed.ts";
 
 const deadlines = createDeadlines();
 const fault = (error: Error): never => {
@@ -22,12 +22,15 @@ const dialer = createDialer({
   timeoutMs: 5_000,
   fault,
 });
+const [, , port, wanted] = process.argv;
+const plane = planes.find((name) => name === wanted) ?? "callbacks";
+const relay = startRelay(plane, { deadlines, fault });
 
 async function serve(client: Conn): Promise<void> {
-  const target = { host: "127.0.0.1", port: Number(process.argv[2]) };
-  const dialled = await dialer.dial(target, never);
+  const dialled = await dialer.dial({ host: "127.0.0.1", port: Number(port) }, never);
   if (!dialled.ok) throw new Error(dialled.error.message);
-  console.log(JSON.stringify(await relayed(client, dialled.value, deadlines)));
+  const session = await relay.join(client, dialled.value);
+  console.log(JSON.stringify(await session.ended));
 }
 
 const accept = (client: Conn): boolean => {

@@ -1,14 +1,101 @@
 import type { Deadlines } from "../../../src/base/deadlines.ts";
-import type { Conn, RelayEnd } from "../../../src/net/conn.ts";
-import { relay, relayBriefly } from "../../../src/net/relay/callbacks.ts";
+import type { Conn, Relay, RelayBytes, RelayEnd } from "../../../src/net/conn.ts";
+import { createCallbackRelay, relay, relayBriefly } from "../../../src/net/relay/callbacks.ts";
+import {
+  cutRelay,
+  type HandedOver,
+  relayedBytes,
+} from "../../../src/net/relay/relay.ts";
+import { openThreads } from "../../../src/net/relay/threads.ts";
 
 /** Joins the two, and resolves with how it went when both are closed. */
 export const relayed = (client: Conn, backend: Conn, deadlines: Deadlines): Promise<RelayEnd> =>
-  new Promise((resolve) => relay(client, backend, deadlines, resolve));
+  new Promise((over) => relay(client, backend, { deadlines, over }));
 
 /** The same for a moment only. */
 export const relayedBriefly = (
   client: Conn,
   backend: Conn,
   deadlines: Deadlines,
-): Promise<RelayEnd> => new Promise((resolve) => relayBriefly(client, backend, deadlines, resolve));
+): Promise<RelayEnd> => new Promise((over) => relayBriefly(client, backend, { deadlines, over }));
+
+/** The implementations of `LoginRelay` that this system has. */
+export const planes =
+  process.platform === "linux" ? (["callbacks", "thread"] as const) : (["callbacks"] as const);
+export type Plane = "callbacks" | "thread";
+
+/** The script of a relay thread. */
+export const workerScript = new URL("../../../src/net/relay/worker.ts", import.meta.url);
+
+/** A session of a test. */
+export interface TestSession {
+  /** Resolves when it is over. */
+  readonly ended: Promise<RelayEnd>;
+  isOver(): boolean;
+  /** Whether a relay thread has it. */
+  isHandedOver(): boolean;
+  bytes(): RelayBytes;
+  cut(): void;
+}
+
+/** A relay of logins whose sessions a test can look at. Dispose stops it. */
+export interface TestRelay extends AsyncDisposable {
+  /** Joins the two. On the thread's plane it resolves when the session is handed over, unless something waits to be sent. */
+  join(client: Conn, backend: Conn): Promise<TestSession>;
+}
+
+interface TestRelayOptions {
+  readonly deadlines: Deadlines;
+  readonly fault: (error: Error) => void;
+  readonly threads?: number;
+  readonly script?: URL;
+}
+
+interface Known {
+  relayed: Relay | HandedOver | null;
+  readonly over: PromiseWithResolvers<RelayEnd>;
+  end: RelayEnd | null;
+}
+
+/** Starts the relay of that plane. */
+export function startRelay(plane: Plane, options: TestRelayOptions): TestRelay {
+  const { threads = 1, script = workerScript } = options;
+  const opened = plane === "thread" ? openThreads({ ...options, threads, script }) : null;
+  if (opened?.ok === false) throw new Error(opened.error);
+  const over = (known: Known, end: RelayEnd): void => {
+    known.end = end;
+    known.over.resolve(end);
+  };
+  const create = opened?.value ?? createCallbackRelay(options.deadlines);
+  const logins = create<Known, Known>({
+    over,
+    left: over,
+    handedOver(known, relayed) {
+      known.relayed = relayed;
+      return known;
+    },
+  });
+
+  async function join(client: Conn, backend: Conn): Promise<TestSession> {
+    const known: Known = { relayed: null, over: Promise.withResolvers(), end: null };
+    const joined = logins.join(client, backend, known);
+    known.relayed ??= joined;
+    const mayBeHandedOver = (): boolean =>
+      joined.handOver !== null &&
+      joined.endedBy === null &&
+      client.unsent === null &&
+      backend.unsent === null;
+    while (known.relayed === joined && mayBeHandedOver() && !joined.handOver?.(joined)) {
+      await Bun.sleep(2);
+    }
+    return {
+      ended: known.over.promise,
+      isOver: () => known.end !== null,
+      isHandedOver: () => known.relayed?.kind === "thread",
+      bytes: () => known.end ?? relayedBytes(known.relayed ?? joined),
+      cut: () => cutRelay(known.relayed ?? joined),
+    };
+  }
+
+  return { join, [Symbol.asyncDispose]: () => logins.stop() };
+}
