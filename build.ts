@@ -25,7 +25,8 @@ function commit(): string {
 
 async function compile(name: string, target?: Bun.Build.CompileTarget): Promise<void> {
   const built = await Bun.build({
-    entrypoints: [join(root, "src/main.ts")],
+    // A worker's script is part of the executable only when it is named here.
+    entrypoints: [join(root, "src/main.ts"), join(root, "src/net/relay/worker.ts")],
     minify: { whitespace: true, syntax: true },
     define: {
       BUILD_VERSION: JSON.stringify(version),

@@ -119,6 +119,9 @@ function warnOfSystem(emit: Observer, service: Service): void {
   }
 }
 
+/** In the executable as in the sources, a script's place is told from where this file lies. */
+const relayScript = new URL("./net/relay/worker.ts", import.meta.url);
+
 /** Why the router ends, and with which code. */
 interface Ending {
   readonly reason: string;
@@ -160,7 +163,13 @@ async function serve(
     return exitCodes.failed;
   }
   // Before anything else that takes time: until then, SIGHUP would end the process.
-  const deps = { emit, metrics, sessionLimit: sessionLimit(), inherited: inherited.value };
+  const deps = {
+    emit,
+    metrics,
+    sessionLimit: sessionLimit(),
+    relayScript,
+    inherited: inherited.value,
+  };
   const starting = start(config, deps);
   handleSignals({
     stop: (reason) => ending.resolve({ reason, code: exitCodes.fine }),

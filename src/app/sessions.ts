@@ -5,6 +5,7 @@ import { createAddressSet, createClientFilter } from "../limits/cidr.ts";
 import { createClientLimits } from "../limits/client-limits.ts";
 import { createConnectionLimiter } from "../limits/connection-limiter.ts";
 import type { Dialer } from "../net/dial.ts";
+import type { CreateLoginRelay } from "../net/relay/relay.ts";
 import type { RouteTable } from "../routing/table.ts";
 import type { SessionEvent } from "../session/event.ts";
 import { createWaitingLogins } from "../session/hold.ts";
@@ -45,6 +46,8 @@ export interface SessionRooms {
   readonly statusMemory: StatusMemory;
   /** Aborts when the router stops: no login waits any longer. */
   readonly stopping: AbortSignal;
+  /** Relays logins once they are joined to their backend. */
+  readonly createRelay: CreateLoginRelay;
   /** The players that may start servers, as of now. */
   wakePermissions(): WakePermissions;
   emit(event: SessionEvent): void;

@@ -6,6 +6,9 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { Config } from "../config/config.ts";
 import { createAcceptQueue } from "../limits/accept-queue.ts";
 import { type Listener, listen, listenOn } from "../net/listen.ts";
+import { createCallbackRelay } from "../net/relay/callbacks.ts";
+import type { CreateLoginRelay } from "../net/relay/relay.ts";
+import { openThreads } from "../net/relay/threads.ts";
 import type { Observer } from "../observe/bus.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { createStaticRoutes, type StaticRoutes } from "../providers/static/static-routes.ts";
@@ -45,6 +48,8 @@ export interface AppDeps {
   readonly metrics: Metrics;
   /** How many sessions there are file descriptors for. */
   readonly sessionLimit: number;
+  /** The script of a relay thread, as this program has it. */
+  readonly relayScript: URL;
   /** Listening sockets that the service manager passed on; none: the router opens its own. */
   readonly inherited?: readonly InheritedSocket[];
 }
@@ -157,6 +162,7 @@ async function open(config: Config, deps: AppDeps): Promise<Result<Router, strin
       queue,
       statusMemory: statuses.memory,
       stopping: stopping.signal,
+      createRelay: loginRelay(config, deadlines, deps.relayScript, reports),
       wakePermissions: allowDeny.permissions,
       emit,
     },
@@ -259,6 +265,21 @@ function createClosers(): Closers {
       for (const closer of closers.toReversed()) await closer();
     },
   };
+}
+
+/** The way logins are relayed: on threads where the operator and the system allow it, else in the callbacks. */
+function loginRelay(
+  { relay: { mode, threads } }: Config,
+  deadlines: Deadlines,
+  script: URL,
+  { fault, warn }: Reports,
+): CreateLoginRelay {
+  const callbacks = createCallbackRelay(deadlines);
+  if (mode === "callbacks" || process.platform !== "linux") return callbacks;
+  const opened = openThreads({ deadlines, threads, script, fault });
+  if (opened.ok) return opened.value;
+  warn(`AUTOMC_RELAY: no relay threads, players are relayed by the main thread: ${opened.error}`);
+  return callbacks;
 }
 
 /** Runs the sources; wakes and idle times follow what changes in the table. */

@@ -78,6 +78,8 @@ export interface Config {
   /** Whether waiting logins are kept alive. */
   readonly hold: boolean;
   readonly transferAsLogin: boolean;
+  /** How logins are relayed: on so many threads of their own where the system can do that, or in the main thread's callbacks. */
+  readonly relay: { readonly mode: "auto" | "callbacks"; readonly threads: number };
   readonly drainTimeoutMs: number;
   readonly metrics: MetricsConfig;
   /** Log and count each player who has joined, by name. */
@@ -193,6 +195,7 @@ function readConfig(env: Environment): Config {
     allowDeny: readAllowDeny(env, simplifySrv),
     hold: read("AUTOMC_HOLD"),
     transferAsLogin: read("AUTOMC_TRANSFER_AS_LOGIN"),
+    relay: { mode: read("AUTOMC_RELAY"), threads: read("AUTOMC_RELAY_THREADS") },
     drainTimeoutMs: read("AUTOMC_DRAIN_TIMEOUT"),
     metrics: readMetrics(env),
     recordLogins: read("RECORD_LOGINS"),

@@ -82,6 +82,16 @@ const listening = {
     "1",
     "New connections accepted each second, after a burst of twice as many; further ones wait in order.",
   ),
+  AUTOMC_RELAY: setting(
+    oneOf("auto", "callbacks"),
+    "callbacks",
+    "How players are relayed: `auto` on threads of their own where Linux allows it, `callbacks` by the main thread.",
+  ),
+  AUTOMC_RELAY_THREADS: setting(
+    integerWithin(1, 64),
+    "1",
+    "How many threads relay players; one carries some thousand of them.",
+  ),
   AUTOMC_DRAIN_TIMEOUT: setting(
     durationWithin(0, dayMs),
     "30s",

@@ -57,6 +57,9 @@ interface Player extends Pick<Session, "facts" | "acceptedAt" | "countedIp" | "v
 /** Places beyond the limit for clients that are only told so. */
 export const overflow = 64;
 
+/** How long a relay thread may take to cut its sessions, ms; what is left then ends with the process. */
+const cutMs = 1_000;
+
 /** A set of sessions that is empty at first. */
 export function createSessions(deps: SessionsDeps): Sessions {
   const { limiter, deadlines } = deps;
@@ -185,26 +188,28 @@ export function createSessions(deps: SessionsDeps): Sessions {
   function lastClientGone(ms: number, signal: AbortSignal): Promise<number> {
     return new Promise((resolve) => {
       let cutCount = 0;
-      const cut = (): void => {
-        cutCount += players.size;
+      let deadline = deadlines.after(ms, cut);
+      signal.addEventListener("abort", cut, { once: true });
+      onEmpty = done;
+      if (signal.aborted) cut();
+
+      function cut(): void {
+        signal.removeEventListener("abort", cut);
+        deadline.cancel();
+        deadline = deadlines.after(cutMs, done);
+        cutCount = players.size;
         for (const { relayed } of players) cutRelay(relayed);
         for (const { client, isOver } of [...sessions.values()]) {
           if (!isOver) cutCount += 1;
           abort(client);
         }
-      };
-      const deadline = deadlines.after(ms, cut);
-      onEmpty = () => {
+      }
+
+      function done(): void {
+        signal.removeEventListener("abort", cut);
         deadline.cancel();
-        signal.removeEventListener("abort", cutNow);
         resolve(cutCount);
-      };
-      const cutNow = (): void => {
-        deadline.cancel();
-        cut();
-      };
-      signal.addEventListener("abort", cutNow, { once: true });
-      if (signal.aborted) cutNow();
+      }
     });
   }
 

@@ -64,6 +64,7 @@ const standard: Config = {
   allowDeny: null,
   hold: true,
   transferAsLogin: false,
+  relay: { mode: "callbacks", threads: 1 },
   drainTimeoutMs: 30_000,
   metrics: { backend: { kind: "discard" }, rateLimitPeriodMs: 1_000 },
   recordLogins: false,
@@ -125,6 +126,12 @@ describe("each setting reaches its place", () => {
       variables: { AUTOMC_REUSE_PORT: "true" },
       pick: (config) => config.listen.shared,
       expected: true,
+    },
+    {
+      name: "AUTOMC_RELAY and AUTOMC_RELAY_THREADS",
+      variables: { AUTOMC_RELAY: "Auto", AUTOMC_RELAY_THREADS: "2" },
+      pick: (config) => config.relay,
+      expected: { mode: "auto", threads: 2 },
     },
     {
       name: "PORT 0",

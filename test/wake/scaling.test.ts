@@ -11,6 +11,7 @@ import { createMetrics } from "../../src/observe/metrics.ts";
 import { connectPlayer, disconnectText, waitThroughHold } from "../support/minecraft/player.ts";
 import { frame, handshake, intents, login, statusRequest } from "../support/minecraft/wire.ts";
 import { type Behaviour, startBackend, status } from "../support/net/backend.ts";
+import { workerScript } from "../support/net/relayed.ts";
 import { until } from "../support/session/session-clock.ts";
 import { sleepingBackend } from "../support/session/session-world.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
@@ -73,7 +74,12 @@ async function startRouter(variables: Readonly<Record<string, string>>, allowDen
     emit,
   });
   cleanups.push(() => metrics.stop(AbortSignal.abort()));
-  const started = await start(config, { emit, metrics, sessionLimit: 1_000 });
+  const started = await start(config, {
+    emit,
+    metrics,
+    sessionLimit: 1_000,
+    relayScript: workerScript,
+  });
   if (!started.ok) throw new Error(started.error);
   const app: App = started.value;
   cleanups.push(() => app.stop("test", AbortSignal.abort()));

@@ -193,7 +193,7 @@ export function startThread<Player>(deps: ThreadDeps<Player>): OwnedThread<Playe
       isStopping = true;
       order(0, orders.stop);
       const late = deadlines.after(stopMs, stopped.resolve);
-      return stopped.promise.then(late.cancel);
+      return stopped.promise.then(() => late.cancel());
     },
   };
 }

@@ -2,6 +2,7 @@ import type { Deadlines } from "../../../src/base/deadlines.ts";
 import type { Conn, Relay, RelayBytes, RelayEnd } from "../../../src/net/conn.ts";
 import { createCallbackRelay, relay, relayBriefly } from "../../../src/net/relay/callbacks.ts";
 import {
+  type CreateLoginRelay,
   cutRelay,
   type HandedOver,
   relayedBytes,
@@ -57,17 +58,25 @@ interface Known {
   end: RelayEnd | null;
 }
 
+/** The way to relay logins on that plane. */
+export function relayOf(plane: Plane, options: TestRelayOptions): CreateLoginRelay {
+  if (plane === "callbacks") return createCallbackRelay(options.deadlines);
+  const { threads = 1, script = workerScript } = options;
+  const opened = openThreads({ ...options, threads, script });
+  if (!opened.ok) throw new Error(opened.error);
+  return opened.value;
+}
+
 /** Starts the relay of that plane. */
 export function startRelay(plane: Plane, options: TestRelayOptions): TestRelay {
-  const { threads = 1, script = workerScript } = options;
-  const opened = plane === "thread" ? openThreads({ ...options, threads, script }) : null;
-  if (opened?.ok === false) throw new Error(opened.error);
   const over = (known: Known, end: RelayEnd): void => {
     known.end = end;
     known.over.resolve(end);
   };
-  const create = opened?.value ?? createCallbackRelay(options.deadlines);
-  const logins = create<Known, Known>({
+  const logins = relayOf(
+    plane,
+    options,
+  )<Known, Known>({
     over,
     left: over,
     handedOver(known, relayed) {

@@ -24,6 +24,7 @@ import { connectPlayer } from "../minecraft/player.ts";
 import { reserveBackend, type SleepingBackend, silent } from "../net/backend.ts";
 import { anywhere } from "../net/egress.ts";
 import type { Peer } from "../net/peer.ts";
+import { type Plane, relayOf } from "../net/relayed.ts";
 import type { ControlPlane } from "../process/control-plane.ts";
 import { until } from "./session-clock.ts";
 
@@ -116,6 +117,8 @@ export interface Ended {
 export interface SessionWorldOptions {
   readonly routes?: readonly Route[];
   readonly plane?: ControlPlane;
+  /** How logins are relayed; left out: in the callbacks. */
+  readonly relay?: Plane;
   readonly deadlines?: Deadlines;
   readonly wake?: {
     readonly timeoutMs?: number;
@@ -211,6 +214,10 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     queue: options.queue ?? createAcceptQueue({ perSecond: 100_000 }),
     statusMemory: createStatusMemory({ now: deadlines.now, changed: () => {} }),
     stopping: stopping.signal,
+    createRelay: relayOf(options.relay ?? "callbacks", {
+      deadlines,
+      fault: (error) => events.push({ kind: "fault", error }),
+    }),
     wakePermissions: () => options.wakePermissions ?? everybody,
     emit(event) {
       options.onEvent?.(event);
