@@ -4,7 +4,7 @@ import { createDeadlines, type Deadlines } from "../base/deadlines.ts";
 import { formatDuration } from "../base/go-text.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { Config } from "../config/config.ts";
-import { createAcceptQueue } from "../limits/accept-queue.ts";
+import { type AcceptQueue, createAcceptQueue } from "../limits/accept-queue.ts";
 import { type Listener, listen, listenOn } from "../net/listen.ts";
 import { createCallbackRelay } from "../net/relay/callbacks.ts";
 import type { CreateLoginRelay } from "../net/relay/relay.ts";
@@ -65,6 +65,7 @@ interface Router extends Reports {
   readonly readiness: ReturnType<typeof createReadiness>;
   readonly backends: Backends;
   readonly allowDeny: AllowDenyFile;
+  readonly queue: AcceptQueue;
   readonly sessions: Sessions;
   readonly sessionLimit: number;
   /** Aborted when the router stops: no login waits any longer. */
@@ -186,6 +187,7 @@ async function open(config: Config, deps: AppDeps): Promise<Result<Router, strin
     readiness,
     backends,
     allowDeny,
+    queue,
     sessions,
     sessionLimit,
     stopping,
@@ -231,8 +233,12 @@ async function drain(
   const until = deadlines.now() + drainMs;
   emit({ kind: "draining", signal, sessions: sessions.count(), drainMs });
   listener.stop();
-  // Another instance takes the port's players from here on; clients that this one has accepted already are still served.
-  if (isPortShared) await openingsOver(sessions, Math.min(openingMs, drainMs), deadlines, now);
+  // Another instance takes the port's players from here on. Clients that this one has accepted already are still served, and
+  // those in its accept queue do not wait for their turn: it would not come before the end.
+  if (isPortShared) {
+    router.queue.stop();
+    await openingsOver(sessions, Math.min(openingMs, drainMs), deadlines, now);
+  }
   router.backends.idle.stop();
   router.stopping.abort();
   const cut = await sessions.drain(Math.max(0, until - deadlines.now()), now);

@@ -1,13 +1,13 @@
-/** Lets connections in at a limited rate, in the order in which they came. */
+/** Serves connections at a limited rate, in the order in which they came. */
 export interface AcceptQueue {
   /**
-   * Runs `start` at once when a token is there and nobody waits, otherwise later and in turn. Gives back how to leave the
+   * Runs `start` at once when a token is there and the queue is empty, otherwise later and in turn. Returns how to leave the
    * queue without using a token (no effect once started), or null when the queue is full or stopped: then `start` never runs.
    */
   enter(start: () => void): (() => void) | null;
   /** Tokens in the bucket besides the one in hand; -1 while the next one is awaited. */
   available(): number;
-  /** Forgets those who wait; nothing is started any more. */
+  /** Runs the `start` of every connection that waits, in order and at once, and takes no more. Safe to call twice. */
   stop(): void;
 }
 
@@ -33,7 +33,7 @@ interface Waiter {
 export function createAcceptQueue(deps: AcceptQueueDeps): AcceptQueue {
   const { now = () => performance.now(), waitingLimit = 10_000 } = deps;
   const bucket = createTokenBucket(deps.perSecond, now);
-  // A set keeps the order and lets anyone leave from the middle at no cost.
+  // A set keeps the order, and leaving from the middle costs nothing.
   const waiting = new Set<Waiter>();
   let inHandAt = bucket.take();
   let timer: ReturnType<typeof setTimeout> | null = null;
@@ -89,8 +89,11 @@ export function createAcceptQueue(deps: AcceptQueueDeps): AcceptQueue {
 
   function stop(): void {
     stopped = true;
-    waiting.clear();
     stopTimer();
+    for (const waiter of waiting) {
+      waiting.delete(waiter);
+      waiter.start();
+    }
   }
 
   return { enter, available: bucket.available, stop };

@@ -1,33 +1,42 @@
 import type { AddressSet } from "./cidr.ts";
 import type { ClientLimits, ClientRefusal } from "./client-limits.ts";
 
-/** Why a client is turned away: for what its address does, or because the router has no place, or none for those who have not said what they want. */
+/** Why a client is turned away: its address has used up what it may have, or the router has no place left. */
 export type ConnectionRefusal = ClientRefusal | "total" | "opening" | "pings" | "logins";
 
-/** Counts who is there, and lets nobody in whom there is no place for. */
+/** What one client takes of the limits. Only this file writes it; once the client has left, it takes nothing more. */
+export interface Place {
+  /** The address that it counts against; null while that is not known. */
+  countedIp: string | null;
+  /** It counts among the clients that have not said what they want. */
+  isOpening: boolean;
+  hasLeft: boolean;
+}
+
+/** Counts the clients that are connected, and turns away those that there is no place for. */
 export interface ConnectionLimiter {
-  /** Whether a client with this address may come in. Asked before anything is made for it. */
+  /** Whether a client with this address may connect. Asked before anything is kept for it. */
   admits(ip: string): boolean;
-  /** A client has come in. Gives the address that it is counted for; null while that is not known. */
-  enter(ip: string): string | null;
-  /** Counts a client for the address that a proxy has told; false when there is no place for another one of that address. */
-  countFor(ip: string): boolean;
-  /** Whether a client with this address may be served this now. */
+  /** A client has connected. Its place is given back by `leave`. */
+  enter(ip: string): Place;
+  /** Counts a client for the address that a proxy told; false when that address has used up its limits, or the client has left. */
+  countFor(place: Place, ip: string): boolean;
+  /** Whether a client with this address may be served this now. A call counts towards the address's rate. */
   allows(ip: string, what: "status" | "login"): boolean;
-  /** A client has said what it wants, or has gone without. */
-  opened(): void;
-  /** A client is gone; the address is what it was counted for. */
-  leave(countedIp: string | null): void;
+  /** The client has said what it wants. Safe to call twice. */
+  opened(place: Place): void;
+  /** The client has gone: everything that it took is given back. Safe to call twice. */
+  leave(place: Place): void;
 }
 
 /** What a connection limiter needs. */
 export interface ConnectionLimiterDeps {
   readonly clients: ClientLimits;
-  /** Peers that send a PROXY protocol header: those in `trusted`, or all where it is null. Null: the PROXY protocol is off. */
+  /** The peers that send a PROXY protocol header: those in `trusted`, or all where it is null. Null: the protocol is off. */
   readonly proxies: { readonly trusted: AddressSet | null } | null;
-  /** How many may be there at a time, and how many of them that have not said what they want. */
+  /** How many clients may be connected, and how many of them may still have to say what they want. */
   readonly places: { readonly total: number; readonly opening: number };
-  /** Told of each client that is turned away. */
+  /** Called for each client that is turned away. */
   refused(why: ConnectionRefusal, ip: string): void;
 }
 
@@ -41,11 +50,11 @@ export function createConnectionLimiter({
   let connected = 0;
   let opening = 0;
 
-  /** Whoever connects from there may be a proxy, with clients of many addresses. */
+  /** The peer may be a proxy, with clients of many addresses behind it. */
   const mayBeProxy = (ip: string): boolean =>
     proxies !== null && proxies.trusted?.has(ip) !== false;
 
-  /** A proxy that speaks for itself looks whether the router is there. */
+  /** A trusted proxy that speaks for itself checks whether the router is there. */
   const isProxy = (ip: string): boolean => proxies?.trusted?.has(ip) === true;
 
   function refusal(ip: string): ConnectionRefusal | null {
@@ -54,23 +63,31 @@ export function createConnectionLimiter({
     return mayBeProxy(ip) ? null : clients.refusal(ip);
   }
 
-  function isLetIn(why: ConnectionRefusal | null, ip: string): boolean {
+  function isAdmitted(why: ConnectionRefusal | null, ip: string): boolean {
     if (why !== null) refused(why, ip);
     return why === null;
   }
 
+  function opened(place: Place): void {
+    if (place.isOpening) opening -= 1;
+    place.isOpening = false;
+  }
+
   return {
-    admits: (ip) => isLetIn(refusal(ip), ip),
+    admits: (ip) => isAdmitted(refusal(ip), ip),
     enter(ip) {
       connected += 1;
       opening += 1;
-      if (mayBeProxy(ip)) return null;
-      clients.entered(ip);
-      return ip;
+      const countedIp = mayBeProxy(ip) ? null : ip;
+      if (countedIp !== null) clients.entered(countedIp);
+      return { countedIp, isOpening: true, hasLeft: false };
     },
-    countFor(ip) {
-      if (!isProxy(ip) && !isLetIn(clients.refusal(ip), ip)) return false;
+    countFor(place, ip) {
+      if (place.hasLeft) return false;
+      if (place.countedIp !== null) return true;
+      if (!isProxy(ip) && !isAdmitted(clients.refusal(ip), ip)) return false;
       clients.entered(ip);
+      place.countedIp = ip;
       return true;
     },
     allows(ip, what) {
@@ -78,12 +95,13 @@ export function createConnectionLimiter({
       refused(what === "login" ? "logins" : "pings", ip);
       return false;
     },
-    opened() {
-      opening -= 1;
-    },
-    leave(countedIp) {
+    opened,
+    leave(place) {
+      if (place.hasLeft) return;
+      place.hasLeft = true;
       connected -= 1;
-      if (countedIp !== null) clients.left(countedIp);
+      opened(place);
+      if (place.countedIp !== null) clients.left(place.countedIp);
     },
   };
 }

@@ -36,17 +36,19 @@ export async function admit(
   until: number,
   deps: AdmissionDeps,
 ): Promise<Outcome | null> {
-  const { client } = session;
+  const { client, facts } = session;
   if (deps.proxies !== null) {
     const endpoints = await readEndpoints(client, until, deps.deadlines);
     if (endpoints === null) return dropped("bad-proxy-header");
     if (deps.proxies.trusted?.has(client.remote.ip) !== false) {
-      session.facts.client = endpoints.client;
+      facts.client = endpoints.client;
       session.local = endpoints.local;
     }
   }
-  if (!deps.filter.admits(session.facts.client.ip)) return dropped("filtered");
-  return isCounted(session, deps.limiter) ? null : dropped("throttled");
+  if (!deps.filter.admits(facts.client.ip)) return dropped("filtered");
+  // A client that has left is not counted any more; reading its opening tells how it left.
+  if (client.closed) return null;
+  return deps.limiter.countFor(session.place, facts.client.ip) ? null : dropped("throttled");
 }
 
 /** The ends that the PROXY header names; the socket's own without a header, and null for a malformed one. */
@@ -67,21 +69,6 @@ async function readEndpoints(
     const arrival = await more(client, deadlines, until - deadlines.now());
     if (arrival !== "data") return own;
   }
-}
-
-/** Counts a client behind a proxy for its own address; false when that address has used up its limits. */
-function isCounted(session: Session, limiter: ConnectionLimiter): boolean {
-  if (session.countedIp !== null) return true;
-  const { ip } = session.facts.client;
-  if (!limiter.countFor(ip)) return false;
-  session.countedIp = ip;
-  return true;
-}
-
-/** Frees the session's place among the clients that have not said what they want. Safe to call twice. */
-export function endOpening(session: Session, limiter: ConnectionLimiter): void {
-  if (session.isOpening) limiter.opened();
-  session.isOpening = false;
 }
 
 /** Why no client is served at the moment, or not this one; null when it is. A call counts towards the address's rate. */

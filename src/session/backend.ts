@@ -1,4 +1,4 @@
-import { type Conn, localEndpoint, peek, send, take } from "../net/conn.ts";
+import { abort, type Conn, localEndpoint, peek, send, take } from "../net/conn.ts";
 import type { Dialer } from "../net/dial.ts";
 import { loginInsteadOfTransfer } from "../protocol/handshake.ts";
 import type { Opening } from "../protocol/opening.ts";
@@ -106,14 +106,19 @@ export async function whereItRuns<End extends { readonly kind: string }>(
   return sameAddress(address, backend.address) ? end : reachAt(backend.address);
 }
 
-/** The backend is reached: from here on the session counts as a visit, and the operator is told. */
+/** The backend is reached: from here on the session counts as a visit, and the operator is told. A throw closes the backend. */
 export function join(
   session: Session,
   backend: Conn,
   isPing: boolean,
   deps: BackendDeps,
 ): ServeResult {
-  session.visit?.begin();
-  deps.emit({ kind: "session-relaying", session: session.facts });
+  try {
+    session.visit?.begin();
+    deps.emit({ kind: "session-relaying", session: session.facts });
+  } catch (thrown) {
+    abort(backend);
+    throw thrown;
+  }
   return { kind: "joined", backend, isPing };
 }

@@ -70,6 +70,8 @@ export async function login(
   deps: LoginDeps,
 ): Promise<ServeResult> {
   const end = await reach(session, request, deps);
+  // A wait that ended before anything was dialled was for the route's backend.
+  if (session.facts.waitedMs !== null) session.facts.backend ??= request.route.address.text || null;
   switch (end.kind) {
     case "reached": {
       const joined = join(session, end.backend, false, deps);

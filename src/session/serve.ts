@@ -2,7 +2,7 @@ import type { Opening } from "../protocol/opening.ts";
 import { type Hostname, toHostname } from "../routing/hostname.ts";
 import { patternText } from "../routing/pattern.ts";
 import type { Claim, RouteTable } from "../routing/table.ts";
-import { type AdmissionDeps, admit, endOpening, refusalNow } from "./admission.ts";
+import { type AdmissionDeps, admit, refusalNow } from "./admission.ts";
 import { kickLegacy } from "./answer.ts";
 import type { ServeResult } from "./backend.ts";
 import type { SessionFacts } from "./event.ts";
@@ -35,7 +35,7 @@ export async function serve(session: Session, deps: SessionDeps): Promise<ServeR
 
   const opened = await readOpening(client, until, deps.deadlines);
   if (opened.kind === "refused") return opened.outcome;
-  endOpening(session, deps.limiter);
+  deps.limiter.opened(session.place);
 
   const { opening, end: openingLength } = opened;
   const hostname = noteOpening(session, opening, deps.simplifySrv);

@@ -1,3 +1,4 @@
+import type { Place } from "../limits/connection-limiter.ts";
 import type { Conn, Endpoint } from "../net/conn.ts";
 import type { Visit } from "../wake/idle.ts";
 import type { SessionFacts } from "./event.ts";
@@ -14,14 +15,12 @@ export interface Session {
   readonly isOverLimit: boolean;
   /** On the deadlines' clock, ms. */
   readonly acceptedAt: number;
+  /** What it takes of the limits. */
+  readonly place: Place;
   /** When its turn in the accept queue came; null before. */
   startedAt: number | null;
   /** Leaves the accept queue; null when it does not wait there. */
   leaveQueue: (() => void) | null;
-  /** The address whose limits it counts against; null while that is not known. */
-  countedIp: string | null;
-  /** It has not said yet what it wants. */
-  isOpening: boolean;
   /** Where the client connected to, as a PROXY protocol header said; null: the socket's own end. */
   local: Endpoint | null;
   /** Aborted when the client is gone. Null until `goneSignal` is called: most sessions end before anything waits for it. */
@@ -36,7 +35,7 @@ export interface Session {
 export function createSession(
   id: number,
   client: Conn,
-  { isOverLimit, acceptedAt }: Pick<Session, "isOverLimit" | "acceptedAt">,
+  given: Pick<Session, "isOverLimit" | "acceptedAt" | "place">,
 ): Session {
   return {
     client,
@@ -53,12 +52,9 @@ export function createSession(
       player: null,
       waitedMs: null,
     },
-    isOverLimit,
-    acceptedAt,
+    ...given,
     startedAt: null,
     leaveQueue: null,
-    countedIp: null,
-    isOpening: true,
     local: null,
     gone: null,
     visit: null,

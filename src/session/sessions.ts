@@ -8,7 +8,6 @@ import {
   type HandedOver,
   relayedBytes,
 } from "../net/relay/relay.ts";
-import { endOpening } from "./admission.ts";
 import type { SessionFacts } from "./event.ts";
 import { dropped, type Outcome } from "./outcome.ts";
 import { type SessionDeps, serve } from "./serve.ts";
@@ -33,8 +32,9 @@ export interface Sessions {
   /** The sessions that are not over, oldest first. */
   list(): readonly LiveSession[];
   /**
-   * Takes no more clients, drops those that have said nothing yet, and resolves when the last client is gone and the relay
-   * has ended, with how many sessions had to be cut: those that were not over after `ms` or when the signal aborts.
+   * Takes no more clients, ends the wait in the accept queue, drops the clients that have said nothing yet, and resolves when
+   * the end of the last session has been told and the relay has stopped, with how many sessions had to be cut: those that were
+   * not over after `ms` or when the signal aborts.
    */
   drain(ms: number, signal: AbortSignal): Promise<number>;
 }
@@ -49,7 +49,7 @@ export interface SessionsDeps extends SessionDeps {
 }
 
 /** What is kept of a session that a relay thread has: neither a socket nor a Conn. */
-interface Player extends Pick<Session, "facts" | "acceptedAt" | "countedIp" | "visit"> {
+interface Player extends Pick<Session, "facts" | "acceptedAt" | "place" | "visit"> {
   readonly startedAt: number;
   readonly relayed: HandedOver;
 }
@@ -67,20 +67,24 @@ export function createSessions(deps: SessionsDeps): Sessions {
   const sessions = new Map<Conn, Session>();
   /** Those whose sockets a relay thread has. */
   const players = new Set<Player>();
+  /** Their clients are gone, and their end is still to be told: a backend may go on for a few seconds. */
+  const ending = new Set<Session>();
   const logins = deps.createRelay<Session, Player>({ over: relayOver, handedOver, left });
   let lastId = 0;
   let onEmpty: (() => void) | null = null;
 
   const count = (): number => sessions.size + players.size;
+  const isEmpty = (): boolean => count() === 0 && ending.size === 0;
 
   function accept(client: Conn): boolean {
     // First, so that a throw leaves nothing behind: the client is not kept yet.
     deps.emit({ kind: "session-accepted", client: client.remote });
     lastId += 1;
     const isOverLimit = count() >= deps.limit;
-    const session = createSession(lastId, client, { isOverLimit, acceptedAt: deadlines.now() });
+    const place = limiter.enter(client.remote.ip);
+    const acceptedAt = deadlines.now();
+    const session = createSession(lastId, client, { isOverLimit, acceptedAt, place });
     sessions.set(client, session);
-    session.countedIp = limiter.enter(client.remote.ip);
     client.onClose = closed;
     if (isOverLimit) {
       // It takes no other client's turn: all it gets is a word.
@@ -97,12 +101,16 @@ export function createSessions(deps: SessionsDeps): Sessions {
     const session = sessions.get(client);
     if (session === undefined) return;
     sessions.delete(client);
-    endOpening(session, limiter);
-    limiter.leave(session.countedIp);
+    limiter.leave(session.place);
     session.leaveQueue?.();
     session.gone?.abort();
+    if (!session.isOver) ending.add(session);
     if (session.startedAt === null) end(session, dropped("left"));
-    if (count() === 0) onEmpty?.();
+    tellIfEmpty();
+  }
+
+  function tellIfEmpty(): void {
+    if (isEmpty()) onEmpty?.();
   }
 
   async function run(session: Session): Promise<void> {
@@ -135,9 +143,9 @@ export function createSessions(deps: SessionsDeps): Sessions {
   }
 
   function handedOver(session: Session, relayed: HandedOver): Player {
-    const { client, facts, acceptedAt, countedIp, visit } = session;
+    const { client, facts, acceptedAt, place, visit } = session;
     const startedAt = session.startedAt ?? acceptedAt;
-    const player = { facts, acceptedAt, countedIp, visit, startedAt, relayed };
+    const player = { facts, acceptedAt, place, visit, startedAt, relayed };
     sessions.delete(client);
     players.add(player);
     return player;
@@ -145,14 +153,14 @@ export function createSessions(deps: SessionsDeps): Sessions {
 
   function left(player: Player, relayed: RelayEnd): void {
     players.delete(player);
-    limiter.leave(player.countedIp);
+    limiter.leave(player.place);
     try {
       player.visit?.end();
       tellEnd(player.facts, { kind: "relayed", end: relayed }, player.startedAt);
     } catch (thrown) {
       deps.emit({ kind: "fault", error: toError(thrown) });
     }
-    if (count() === 0) onEmpty?.();
+    tellIfEmpty();
   }
 
   /** The one place that catches what a session throws. */
@@ -167,7 +175,12 @@ export function createSessions(deps: SessionsDeps): Sessions {
     session.isOver = true;
     session.visit?.end();
     if (outcome.kind === "dropped") drop(session.client);
-    tellEnd(session.facts, outcome, session.startedAt ?? session.acceptedAt);
+    ending.delete(session);
+    try {
+      tellEnd(session.facts, outcome, session.startedAt ?? session.acceptedAt);
+    } finally {
+      tellIfEmpty();
+    }
   }
 
   function tellEnd(facts: SessionFacts, outcome: Outcome, since: number): void {
@@ -180,12 +193,12 @@ export function createSessions(deps: SessionsDeps): Sessions {
     for (const { client, facts } of [...sessions.values()]) {
       if (facts.intent === null && peek(client).length === 0) drop(client);
     }
-    const cutCount = count() === 0 ? 0 : await lastClientGone(ms, signal);
+    const cutCount = isEmpty() ? 0 : await lastSessionOver(ms, signal);
     await logins.stop();
     return cutCount;
   }
 
-  function lastClientGone(ms: number, signal: AbortSignal): Promise<number> {
+  function lastSessionOver(ms: number, signal: AbortSignal): Promise<number> {
     return new Promise((resolve) => {
       let cutCount = 0;
       let deadline = deadlines.after(ms, cut);
@@ -197,12 +210,10 @@ export function createSessions(deps: SessionsDeps): Sessions {
         signal.removeEventListener("abort", cut);
         deadline.cancel();
         deadline = deadlines.after(cutMs, done);
-        cutCount = players.size;
+        const left = [...sessions.values()];
+        cutCount = players.size + left.filter(({ isOver }) => !isOver).length;
         for (const { relayed } of players) cutRelay(relayed);
-        for (const { client, isOver } of [...sessions.values()]) {
-          if (!isOver) cutCount += 1;
-          abort(client);
-        }
+        for (const session of [...left, ...ending]) cutBoth(session);
       }
 
       function done(): void {
@@ -211,6 +222,13 @@ export function createSessions(deps: SessionsDeps): Sessions {
         resolve(cutCount);
       }
     });
+  }
+
+  /** The backend too: the relay's end, which is to be told before the process ends, waits for both. */
+  function cutBoth({ client }: Session): void {
+    const { peer } = client;
+    abort(client);
+    if (peer !== null) abort(peer);
   }
 
   function list(): readonly LiveSession[] {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { connectPlayer } from "../support/minecraft/player.ts";
 import { login } from "../support/minecraft/wire.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
+import type { Peer } from "../support/net/peer.ts";
 import { until } from "../support/postgres/postgres.ts";
 
 const binary = join(import.meta.dir, "../../dist/automc-router");
@@ -72,6 +73,28 @@ test("a stop lets those in who came just before, and still ends by its deadline"
   expect(await mute.waitForEnd()).not.toBe("open");
   expect(seconds).toBeGreaterThan(1.9);
   expect(seconds).toBeLessThan(4.5);
+}, 20_000);
+
+test("a stop serves each client that waits for its turn in the queue", async () => {
+  using backend = startBackend(echo);
+  const socket = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = socket;
+  const router = startWith(socket.fd, { DEFAULT: backend.address, CONNECTION_RATE_LIMIT: "1" });
+  socket.stop();
+  const opening = login({ host: "play.example.org", name: "Steve" });
+  const players: Peer[] = [];
+  for (let count = 0; count < 10; count++) {
+    const player = await connectPlayer({ port });
+    await player.send(opening);
+    players.push(player);
+  }
+  // The first one is answered when the router has come up; the others have been accepted with it.
+  await players[0]?.read(opening.length);
+  await players[1]?.read(opening.length);
+  router.kill("SIGTERM");
+  for (const player of players.slice(2)) expect(await player.read(opening.length)).toEqual(opening);
+  for (const player of players) player.close();
+  expect(await router.exited).toBe(0);
 }, 20_000);
 
 test("what is passed on and is no listening socket ends it with 1, by name", async () => {

@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectPlayer, disconnectText, waitThroughHold } from "../support/minecraft/player.ts";
 import { login, offlineUuid } from "../support/minecraft/wire.ts";
-import { echo, startBackend } from "../support/net/backend.ts";
+import { echo, silent, startBackend } from "../support/net/backend.ts";
 import type { Peer } from "../support/net/peer.ts";
 import { laterPort, reserveClosedPort } from "../support/net/ports.ts";
 import { openTcpGate } from "../support/net/tcp-gate.ts";
@@ -21,6 +21,7 @@ import { startPostgres, type TestPostgres, until } from "../support/postgres/pos
 import { startControlPlane } from "../support/process/control-plane.ts";
 import { linesOf, noQueue, sessionEnd, startNetwork } from "../support/process/e2e-network.ts";
 import { openPipe, startBareRouter, untilOpen } from "../support/process/e2e-process.ts";
+import { receiveNotices } from "../support/process/notices.ts";
 import { type Router, runRouter, startRouter } from "../support/process/router.ts";
 
 let postgres: TestPostgres;
@@ -313,6 +314,85 @@ describe("the end", () => {
     expect(performance.now() - startedAt).toBeGreaterThan(2_800);
     expect(linesOf(router, "stopped")).toEqual([expect.objectContaining({ cut: 1 })]);
     expect(await sessionEnd(router, "Steve")).toMatchObject({ level: "info" });
+  }, 30_000);
+
+  test("each player who is cut at the end gets his line in the log, and the webhook its notice", async () => {
+    // A backend that goes on for ever, whatever its client does.
+    using backend = startBackend(silent);
+    await using receiver = receiveNotices({ hangs: false });
+    await using router = await startRouter({
+      env: {
+        ...noQueue,
+        DEFAULT: backend.address,
+        AUTOMC_DRAIN_TIMEOUT: "1s",
+        WEBHOOK_URL: receiver.url,
+      },
+    });
+    const names = ["Steve", "Alex", "Herobrine"];
+    for (const name of names) {
+      const player = await connectPlayer({ port: router.port });
+      await player.send(login({ host: "play.x", name }));
+    }
+    await until("all play", () => linesOf(router, "session-relaying").length === 3);
+    expect(await router.stop()).toBe(0);
+    expect(linesOf(router, "stopped")).toEqual([expect.objectContaining({ cut: 3 })]);
+    for (const name of names)
+      expect(await sessionEnd(router, name)).toMatchObject({ level: "info" });
+    const told = receiver.notices.filter(({ event }) => event === "disconnect");
+    expect(told.map(({ player }) => (player as { name: string }).name).toSorted()).toEqual(
+      names.toSorted(),
+    );
+  }, 30_000);
+
+  /** Routers on one port at the default rate of one client a second, and players who have said that they want to join. */
+  async function queueAt(env: Readonly<Record<string, string>>, count: number) {
+    const router = await startRouter({ env });
+    const said = login({ host: "play.x", name: "Steve" });
+    const players: Peer[] = [];
+    for (let each = 0; each < count; each += 1) {
+      const player = await connectPlayer({ port: router.port });
+      await player.send(said);
+      players.push(player);
+    }
+    await until("all are there", async () => linesOf(router, "session-accepted").length >= count);
+    return { router, players, said };
+  }
+
+  test("SIGTERM tells each client that waits for its turn in the queue", async () => {
+    using backend = startBackend(echo);
+    const env = { DEFAULT: backend.address, LOG_LEVEL: "trace" };
+    const { router, players, said } = await queueAt(env, 14);
+    await using _router = router;
+    router.signal("SIGTERM");
+    const ends = await Promise.all(
+      players.map(async (player) => {
+        await player.waitForLength(1);
+        return player.received().equals(said) ? "joined" : disconnectText(await player.readFrame());
+      }),
+    );
+    const told = ends.filter((end) => end !== "joined");
+    expect(told.length).toBeGreaterThanOrEqual(8);
+    for (const end of told) expect(JSON.parse(end)).toEqual({ text: restarting });
+    for (const player of players) player.close();
+    expect(await router.waitForExit()).toBe(0);
+  }, 30_000);
+
+  test("an instance that leaves a shared port serves each client in its queue", async () => {
+    using backend = startBackend(echo);
+    const port = String(laterPort());
+    const env = {
+      DEFAULT: backend.address,
+      LOG_LEVEL: "trace",
+      PORT: port,
+      AUTOMC_REUSE_PORT: "true",
+    };
+    const { router: leaving, players, said } = await queueAt(env, 14);
+    await using _leaving = leaving;
+    await using _joining = await startRouter({ env });
+    leaving.signal("SIGTERM");
+    for (const player of players) expect(await player.read(said.length)).toEqual(said);
+    for (const player of players) player.close();
+    expect(await leaving.waitForExit()).toBe(0);
   }, 30_000);
 
   test("a second signal ends it at once", async () => {

@@ -238,14 +238,19 @@ test("the newest is refused when the queue is full, and there is room again afte
   expect(numbersOf(started)).toEqual([0, 1, 2, 3, 4, 6]);
 });
 
-test("after stop nobody starts and nobody may enter", () => {
+test("a stop starts all that wait, in order and at once, and takes no more", () => {
   const { queue, started, enter, enterMany } = observe(1);
-  enterMany(4);
+  enterMany(2);
+  const leave = enter();
+  enterMany(3);
+  leave?.();
   queue.stop();
+  expect(numbersOf(started)).toEqual([0, 1, 3, 4, 5]);
   expect(jest.getTimerCount()).toBe(0);
-  advance(60_000);
   expect(enter()).toBeNull();
-  expect(numbersOf(started)).toEqual([0, 1]);
+  queue.stop();
+  advance(60_000);
+  expect(started).toHaveLength(5);
 });
 
 test("a start may enter again, and waits its turn", () => {

@@ -246,9 +246,9 @@ describe("a wait that ends without a backend", () => {
       text: "This server did not start in time. Please try again in a few minutes.",
     });
     expect(await player.waitForEnd()).toBe("finished");
-    expect((await world.ended()).outcome).toMatchObject({
-      kind: "answered",
-      answer: "wake-failed",
+    expect(await world.ended()).toMatchObject({
+      session: { backend: "127.0.0.1:1" },
+      outcome: { kind: "answered", answer: "wake-failed" },
     });
     expect(world.events.map(({ kind }) => kind)).toEqual([
       "session-accepted",

@@ -5,7 +5,7 @@ import type { SessionEvent } from "../../src/session/event.ts";
 import { disconnectText } from "../support/minecraft/player.ts";
 import { handshake, intents, login, statusRequest } from "../support/minecraft/wire.ts";
 import { echo, silent, startBackend } from "../support/net/backend.ts";
-import type { Peer } from "../support/net/peer.ts";
+import type { Frame, Peer } from "../support/net/peer.ts";
 import { startControlPlane } from "../support/process/control-plane.ts";
 import { manualDeadlines, until } from "../support/session/session-clock.ts";
 import { route, startSessions } from "../support/session/session-world.ts";
@@ -191,6 +191,20 @@ describe("limits of a client's address", () => {
   });
 });
 
+test("clients that reset before they have said a word do not lock their address out", async () => {
+  using backend = startBackend(echo);
+  await using world = startSessions({
+    routes: [route("a.example.com", backend.address)],
+    behindProxies: true,
+    clientLimits: { connections: 2 },
+  });
+  for (let count = 0; count < 20; count += 1) (await world.player()).reset();
+  await world.waitForEvent("session-ended", 20);
+  for (const player of [await world.player(opening), await world.player(opening)]) {
+    await player.waitForLength(opening.length);
+  }
+});
+
 describe("places", () => {
   test("for those who have said nothing: one more is cut, until one speaks or goes", async () => {
     using backend = startBackend(echo);
@@ -298,6 +312,30 @@ describe("a drain", () => {
     await world.ended(1);
   });
 
+  test("tells the end of each session that it cuts, though its backend goes on for ever", async () => {
+    const deadlines = manualDeadlines();
+    using backend = startBackend(silent);
+    await using world = startSessions({
+      routes: [route("a.example.com", backend.address)],
+      deadlines,
+    });
+    const players = [await world.player(opening), await world.player(statusOpening)];
+    await world.waitForEvent("session-relaying", 2);
+    const left = await world.player(opening);
+    await world.waitForEvent("session-relaying", 3);
+    left.reset();
+    await until("one has left", () => world.sessions.count() === 2);
+    expect(world.count("session-ended")).toBe(0);
+    const drained = world.sessions.drain(1_000, never);
+    deadlines.advance(1_000);
+    expect(await drained).toBe(2);
+    expect(world.count("session-ended")).toBe(3);
+    expect(world.events.filter(({ kind }) => kind === "session-ended")).toMatchObject(
+      Array.from({ length: 3 }, () => ({ outcome: { kind: "relayed" } })),
+    );
+    for (const player of players) await player.waitForEnd();
+  });
+
   for (const when of ["before", "during"]) {
     test(`is over at once when the signal aborts ${when} it, and leaves nothing behind`, async () => {
       const deadlines = manualDeadlines();
@@ -318,19 +356,36 @@ describe("a drain", () => {
     });
   }
 
-  test("drops those who wait for their turn, and lets nobody else in", async () => {
-    const queue = createAcceptQueue({ perSecond: 1 });
-    await using world = startSessions({ routes: [], queue });
-    const players: Peer[] = [];
-    for (let count = 0; count < 6; count++) players.push(await world.player());
+  test("tells or closes all that wait for their turn, and lets no other client in", async () => {
+    using backend = startBackend(silent);
+    // On a clock that stands still two are let in, and the others would wait for ever.
+    const queue = createAcceptQueue({ perSecond: 1, now: () => 0 });
+    await using world = startSessions({
+      routes: [route("a.example.com", backend.address)],
+      queue,
+    });
+    const inside = [await world.player(), await world.player()];
+    await until("two are inside", () => world.sessions.count() === 2);
+    const queued = [
+      await world.player(opening),
+      await world.player(opening.subarray(0, 9)),
+      await world.player(statusOpening),
+      await world.player(),
+    ];
     await until("all are there", () => world.sessions.count() === 6);
+    world.stop();
     const drained = world.sessions.drain(60_000, never);
-    // Two or three were let in by then; they are given their time, and leave by themselves here.
-    await until("the queue is empty", () => world.sessions.count() <= 3);
+    const [joining, slow, pinging, mute] = queued;
+    expect(disconnectText((await joining?.readFrame()) as Frame)).toContain("being restarted");
+    expect(await pinging?.waitForEnd()).toBe("finished");
+    expect(await mute?.waitForEnd()).toBe("finished");
+    await slow?.send(opening.subarray(9));
+    expect(disconnectText((await slow?.readFrame()) as Frame)).toContain("being restarted");
     const late = await world.player();
     expect(await late.waitForEnd()).toBe("reset");
-    for (const player of players) player.close();
+    for (const player of [...inside, ...queued]) player.close();
     expect(await drained).toBe(0);
+    expect(backend.connections).toEqual([]);
   });
 
   test("a login that is complete only now is told so too, and reaches no server", async () => {

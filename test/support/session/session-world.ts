@@ -137,6 +137,8 @@ export interface SessionWorldOptions {
   /** Pings of running servers are answered from a cache of this age, ms. */
   readonly statusMaxAgeMs?: number;
   readonly transferAsLogin?: boolean;
+  /** The clients come through proxies, any of which is believed. */
+  readonly behindProxies?: boolean;
   readonly limit?: number;
   /** Clients that have not said what they want. */
   readonly openingLimit?: number;
@@ -186,7 +188,7 @@ function settingsOf(options: SessionWorldOptions): SessionSettings {
     },
     motd: { asleep: asleepText, loading: loadingText },
     places: { served: limit, overflow },
-    proxyProtocol: { receive: null, send: false },
+    proxyProtocol: { receive: options.behindProxies ? { trusted: null } : null, send: false },
     simplifySrv: false,
     statusCacheMs: options.statusMaxAgeMs ?? 0,
     transferAsLogin: options.transferAsLogin ?? false,
