@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { RouterView } from "./app/api.ts";
 import { explain } from "./app/explain.ts";
 import { openLog, watch } from "./app/observers.ts";
 import { start } from "./app/start.ts";
@@ -87,7 +88,7 @@ async function run(): Promise<number> {
   const log = openLog(config, journalStream);
   const ending = Promise.withResolvers<Ending>();
   const watching = watch(config, log, [process.execPath], [service.observe, endByFaults(ending)]);
-  const { emit, metrics } = watching;
+  const { emit, metrics, overview, events } = watching;
   const fault = (thrown: unknown): void => emit({ kind: "fault", error: toError(thrown) });
   // The last resort for what is thrown where nobody expects it: it is logged, and the players stay.
   process.on("uncaughtException", fault);
@@ -97,7 +98,8 @@ async function run(): Promise<number> {
   for (const warning of warnings) emit({ kind: "setting-warning", message: issueText(warning) });
   warnOfSystem(emit, service);
   const now = new AbortController();
-  const deps = { emit, metrics, service, ending };
+  const view = { overview, events, logLevel: log.level };
+  const deps = { emit, metrics, view, service, ending };
   const code = await serve(config, deps, now).catch((thrown: unknown) => {
     // Without this the process would live on, without a port and deaf to signals.
     fault(thrown);
@@ -144,6 +146,7 @@ function endByFaults(ending: PromiseWithResolvers<Ending>): Observer {
 interface ServeDeps {
   readonly emit: Observer;
   readonly metrics: Metrics;
+  readonly view: RouterView;
   readonly service: Service;
   readonly ending: PromiseWithResolvers<Ending>;
 }
@@ -154,7 +157,7 @@ interface ServeDeps {
  */
 async function serve(
   config: Config,
-  { emit, metrics, service, ending }: ServeDeps,
+  { emit, metrics, view, service, ending }: ServeDeps,
   now: AbortController,
 ): Promise<number> {
   const inherited = inheritedSockets(process.env, process.pid);
@@ -166,6 +169,7 @@ async function serve(
   const deps = {
     emit,
     metrics,
+    view,
     sessionLimit: sessionLimit(),
     relayScript,
     inherited: inherited.value,

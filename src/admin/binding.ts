@@ -6,7 +6,8 @@ import { err, ok, type Result } from "../base/result.ts";
 export type Binding =
   /** `host` is a name or an IP literal without brackets; empty for every address of the machine. */
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | { readonly kind: "unix"; readonly path: string };
+  /** `takesOver`: the path is taken from another process that still listens there. */
+  | { readonly kind: "unix"; readonly path: string; readonly takesOver?: true };
 
 const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8, "ipv4");
@@ -28,7 +29,7 @@ export function parseBinding(text: string): Result<Binding, string> {
 }
 
 /**
- * * What is wrong with a binding, to complete "expected ..."; null when the API may open there. A client of
+ * What is wrong with a binding, to complete "expected ..."; null when the API may open there. A client of
  * the API may send players elsewhere, so without a token it opens only to this machine, unless `open` says
  * that the network is trusted.
  */

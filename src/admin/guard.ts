@@ -1,60 +1,87 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import { isIPv4, isIPv6 } from "node:net";
+import type { Access } from "./operations.ts";
 import { problem } from "./problem.ts";
+import { type Scope, scopeOfCookie, scopeOfToken, type Tokens } from "./session-cookie.ts";
 
 /** Which requests are let in. */
-interface GuardDeps {
-  /** Null: no token is asked for. */
-  readonly token: string | null;
-  /**
-   * Names of the API beside IP literals and localhost, in lower case; null: any, where no browser can
-   * connect.
-   */
+export interface GuardDeps {
+  /** Without any, no token is asked for. */
+  readonly tokens: Tokens;
+  /** Names of the API beside IP literals and localhost, in lower case; null: any, where no browser can connect. */
   readonly names: readonly string[] | null;
 }
 
-/** Decides about a request before its path or body is looked at; null lets it in. */
-interface Guard {
-  /** For everything that shows or changes something. */
-  checkCaller(request: Request): Response | null;
-  /** For what a load balancer may ask without a token. */
-  checkHost(request: Request): Response | null;
+/** A decision about a request. */
+export type Admission =
+  | { readonly kind: "admitted"; readonly scope: Scope }
+  | { readonly kind: "refused"; readonly response: Response };
+
+/** Decides about a request before its parameters or body are looked at. */
+export type Guard = (headers: Headers, access: Exclude<Access, "open">) => Admission;
+
+/**
+ * A guard with the given rules. A good token is enough. Without one in force, a web page could send requests through its
+ * visitor's browser: one whose name resolves to this machine (DNS rebinding) shows by its Host, any other by its Origin.
+ */
+export function createGuard({ tokens, names }: GuardDeps): Guard {
+  const asksToken = tokens.change !== null || tokens.read !== null;
+
+  function byToken(headers: Headers, access: Access): Admission {
+    const [, given] = /^Bearer +(\S.*)$/i.exec(headers.get("authorization") ?? "") ?? [];
+    const scope =
+      given === undefined
+        ? scopeOfCookie(headers, tokens, Date.now())
+        : scopeOfToken(given, tokens);
+    if (scope === null) return refused(unauthorized());
+    if (access === "change" && scope !== "change") return refused(readOnly());
+    if (given === undefined && access === "change" && !isFromOwnPage(headers)) {
+      return refused(wrongOrigin(headers.get("origin")));
+    }
+    return { kind: "admitted", scope };
+  }
+
+  return (headers, access) => {
+    if (asksToken) return byToken(headers, access);
+    const response = names === null ? null : checkHost(headers, names);
+    return response === null ? { kind: "admitted", scope: "change" } : refused(response);
+  };
+}
+
+const refused = (response: Response): Admission => ({ kind: "refused", response });
+
+const unauthorized = (): Response =>
+  problem("unauthorized", "send Authorization: Bearer with AUTOMC_API_TOKEN", {
+    headers: { "WWW-Authenticate": "Bearer" },
+  });
+
+const readOnly = (): Response =>
+  problem("forbidden", "AUTOMC_API_READ_TOKEN may only read; changes need AUTOMC_API_TOKEN");
+
+const wrongOrigin = (origin: string | null): Response =>
+  problem("wrong-origin", `pages of ${JSON.stringify(origin)} may not use this API`);
+
+/** Null when the request is for one of the names, and from a page of theirs where it is from a page. */
+function checkHost(headers: Headers, names: readonly string[]): Response | null {
+  const host = headers.get("host");
+  // Only HTTP/1.0 has none, which no browser speaks and HAProxy's checks do.
+  if (host === null) return null;
+  if (!isKnown(host, names)) {
+    const detail = `${JSON.stringify(host)} is no name of this API; AUTOMC_API_HOSTS lists its names`;
+    return problem("wrong-host", detail);
+  }
+  const origin = headers.get("origin");
+  return origin === null || isOwn(origin, host, names) ? null : wrongOrigin(origin);
 }
 
 /**
- * * A guard with the given rules. A good token is enough. Without one in force, a web page could send
- * requests through its visitor's browser: one whose name resolves to this machine (DNS rebinding) shows by
- * its Host, any other by its Origin.
+ * True for a request of a page that this host served. Browsers send Origin with every request that changes something
+ * (RFC 6454, section 7), so a request with a cookie and without Origin is refused as well.
  */
-export function createGuard({ token, names }: GuardDeps): Guard {
-  const expected = token === null ? null : digest(token);
-
-  function checkHost(request: Request): Response | null {
-    const host = request.headers.get("host");
-    // Only HTTP/1.0 has none, which no browser speaks and HAProxy's checks do.
-    if (names === null || host === null) return null;
-    if (!isKnown(host, names)) {
-      const detail = `${JSON.stringify(host)} is no name of this API; AUTOMC_API_HOSTS lists those that are`;
-      return problem("wrong-host", detail);
-    }
-    const origin = request.headers.get("origin");
-    if (origin === null || isOwn(origin, host, names)) return null;
-    return problem("wrong-origin", `pages of ${JSON.stringify(origin)} may not use this API`);
-  }
-
-  function checkCaller(request: Request): Response | null {
-    if (expected === null) return checkHost(request);
-    const [, given] = /^Bearer +(\S.*)$/i.exec(request.headers.get("authorization") ?? "") ?? [];
-    // Digests, because the comparison needs equal lengths, and must not reveal the token's.
-    if (given !== undefined && timingSafeEqual(digest(given), expected)) return null;
-    const headers = { "WWW-Authenticate": "Bearer" };
-    return problem("unauthorized", "send Authorization: Bearer with AUTOMC_API_TOKEN", { headers });
-  }
-
-  return { checkCaller, checkHost };
+export function isFromOwnPage(headers: Headers): boolean {
+  const origin = headers.get("origin");
+  const host = headers.get("host");
+  return origin !== null && host !== null && URL.parse(origin)?.host === host.toLowerCase();
 }
-
-const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
 
 /** `host` is a Host header: a name or an IP literal, and perhaps a port (RFC 9110, section 7.2). */
 function isKnown(host: string, names: readonly string[]): boolean {
@@ -64,9 +91,8 @@ function isKnown(host: string, names: readonly string[]): boolean {
 }
 
 /**
- * * `origin` is the Origin header that browsers send with every request that changes something (RFC 6454,
- * section 7): the API's own pages, or those of a proxy before it that has one of the names. At an IP literal
- * or localhost, another port is another program's.
+ * True for the API's own pages, and for those of a proxy before it that has one of the names. At an IP literal or
+ * localhost, another port is another program's.
  */
 function isOwn(origin: string, host: string, names: readonly string[]): boolean {
   const page = URL.parse(origin);

@@ -9,7 +9,7 @@ export interface NotReady {
 }
 
 /** Whether a load balancer may send players here: the port is open, and every source has been read once. */
-interface Readiness {
+export interface Readiness {
   readonly observe: Observer;
   /** What is not ready yet, or no longer; empty: the router is ready. */
   notReady(): readonly NotReady[];
@@ -24,7 +24,7 @@ interface ReadinessDeps {
 }
 
 /**
- * * A router that is not ready yet. A source that is lost later changes nothing: its last known routes are
+ * A router that is not ready yet. A source that is lost later changes nothing: its last known routes are
  * served, and a load balancer that dropped the router for it would lock all players out over a database.
  */
 export function createReadiness({ sources, published }: ReadinessDeps): Readiness {

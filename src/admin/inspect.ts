@@ -7,8 +7,12 @@ import { problem } from "./problem.ts";
 /**
  * `GET /explain?host=`: where a hostname leads, and every claim on it, as `automc-router explain` lists them.
  */
-export function explainResponse(url: URL, table: RouteTable, simplifySrv: boolean): Response {
-  const host = url.searchParams.get("host");
+export function explainResponse(
+  query: URLSearchParams,
+  table: RouteTable,
+  simplifySrv: boolean,
+): Response {
+  const host = query.get("host");
   if (host === null)
     return problem("bad-request", "name the hostname: /explain?host=play.example.com");
   const hostname: Hostname = toHostname(host, simplifySrv);

@@ -4,7 +4,7 @@ import type { Address } from "../routing/address.ts";
 import { parseAddress } from "../routing/address.ts";
 import { toHostname } from "../routing/hostname.ts";
 import { type Pattern, parsePattern, patternText } from "../routing/pattern.ts";
-import { type Route, sourceNames } from "../routing/route.ts";
+import type { Route } from "../routing/route.ts";
 import type { RouteTable } from "../routing/table.ts";
 import { readFields } from "./body.ts";
 import { problem } from "./problem.ts";
@@ -22,10 +22,10 @@ export interface RoutesApiDeps {
 /** The API's ways to read and edit routes. Each answers whatever the client sends. */
 interface RoutesApi {
   list(): Response;
-  create(request: Request): Promise<Response>;
-  remove(serverAddress: string): Promise<Response>;
+  create(body: Uint8Array): Response | Promise<Response>;
+  remove(serverAddress: string): Response | Promise<Response>;
   readDefault(): Response;
-  setDefault(request: Request): Promise<Response>;
+  setDefault(body: Uint8Array): Response | Promise<Response>;
   removeDefault(): Promise<Response>;
 }
 
@@ -48,8 +48,8 @@ export function createRoutesApi(deps: RoutesApiDeps): RoutesApi {
   }
 
   async function put(pattern: Pattern, address: Address, status: number): Promise<Response> {
-    const owner = claimants(pattern).find(outranksApi);
-    if (owner !== undefined) return conflict(pattern, owner, "it comes first, so change it there");
+    const [owner] = claimants(pattern);
+    if (owner !== undefined && !isApis(owner)) return conflict(pattern, owner, "change it there");
     await routes.set(pattern, address);
     return new Response(null, { status });
   }
@@ -73,9 +73,9 @@ export function createRoutesApi(deps: RoutesApiDeps): RoutesApi {
       return jsonResponse(text);
     },
 
-    async create(request) {
-      const fields = await readFields(request, ["serveraddress", "backend"]);
-      if (!fields.ok) return new Response(null, { status: 400 });
+    create(body) {
+      const fields = readFields(body, ["serveraddress", "backend"]);
+      if (!fields.ok) return problem("bad-request", fields.error);
       const pattern = parsePattern(fields.value.get("serveraddress") ?? "", simplifySrv);
       if (!pattern.ok) return problem("bad-request", `the serverAddress ${pattern.error}`);
       const address = parseAddress(fields.value.get("backend") ?? "");
@@ -83,10 +83,11 @@ export function createRoutesApi(deps: RoutesApiDeps): RoutesApi {
       return put(pattern.value, address.value, 201);
     },
 
-    async remove(serverAddress) {
+    remove(serverAddress) {
       const pattern = parsePattern(serverAddress, simplifySrv);
-      const notFound = (): Response => new Response(null, { status: 404 });
-      return pattern.ok ? await withdraw(pattern.value, notFound) : notFound();
+      const notFound = (): Response =>
+        problem("not-found", `there is no route for ${JSON.stringify(serverAddress)}`);
+      return pattern.ok ? withdraw(pattern.value, notFound) : notFound();
     },
 
     readDefault() {
@@ -94,9 +95,9 @@ export function createRoutesApi(deps: RoutesApiDeps): RoutesApi {
       return route === undefined ? noDefault() : jsonResponse(shown(route));
     },
 
-    async setDefault(request) {
-      const fields = await readFields(request, ["backend"]);
-      if (!fields.ok) return new Response(null, { status: 400 });
+    setDefault(body) {
+      const fields = readFields(body, ["backend"]);
+      if (!fields.ok) return problem("bad-request", fields.error);
       const address = parseAddress(fields.value.get("backend") ?? "");
       if (!address.ok) return problem("bad-request", `the backend ${address.error}`);
       return put(fallback, address.value, 200);
@@ -118,8 +119,8 @@ function sampleOf(pattern: Pattern): string {
   }
 }
 
-const outranksApi = ({ source }: Route): boolean =>
-  source !== "file" && sourceNames.indexOf(source) < sourceNames.indexOf("api");
+/** True for a route that the API may change: its own, or one of the routes file that it writes. */
+const isApis = ({ source }: Route): boolean => source === "api" || source === "file";
 
 const noDefault = (): Response => problem("not-found", "there is no default route");
 

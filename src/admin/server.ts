@@ -1,29 +1,28 @@
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
-import { connect } from "node:net";
+import { chmodSync, lstatSync, renameSync, rmSync, unlinkSync } from "node:fs";
+import { connect, type ListenOptions, type Server } from "node:net";
 import { err, ok, type Result } from "../base/result.ts";
-import { codeOf, messageOf } from "../base/thrown.ts";
-import type { RouteTable } from "../routing/table.ts";
-import type { LiveSession } from "../session/sessions.ts";
+import { codeOf, messageOf, toError } from "../base/thrown.ts";
+import type { AuditEvent } from "../observe/events.ts";
+import { type ApiDeps, createHandlers } from "./api.ts";
+import { createAudit } from "./audit.ts";
 import { type Binding, bindingText } from "./binding.ts";
-import { createGuard } from "./guard.ts";
-import { healthResponse, type NotReady, readinessResponse } from "./health.ts";
-import { explainResponse, sessionsResponse } from "./inspect.ts";
+import { createGuard, type Guard } from "./guard.ts";
+import { type ApiRequest, createHttpServer, type HttpLimits } from "./http-server.ts";
+import { matchOperation } from "./match.ts";
+import type { Access, Operation } from "./operations.ts";
 import { problem } from "./problem.ts";
-import { createRoutesApi, type RoutesApiDeps } from "./routes-api.ts";
+import type { Tokens } from "./session-cookie.ts";
 
 /** What the API needs. */
-export interface AdminServerDeps extends RoutesApiDeps {
+export interface AdminServerDeps extends ApiDeps {
   readonly binding: Binding;
-  /** Null: no token is asked for. */
-  readonly token: string | null;
+  /** Without any, no token is asked for. */
+  readonly tokens: Tokens;
   /** Further names that the API is called by. */
   readonly hosts: readonly string[];
-  readonly table: RouteTable;
-  notReady(): readonly NotReady[];
-  sessions(): Iterable<LiveSession>;
-  /** Answers `/metrics` and `/vars`, whatever the method. */
-  metrics(request: Request): Response | Promise<Response>;
-  vars(request: Request): Response | Promise<Response>;
+  readonly limits?: Partial<HttpLimits>;
+  /** Told of every change, and of every request that is refused. */
+  audit(event: AuditEvent): void;
   /** A handler threw: a defect. The client gets a 500. */
   fault(error: Error): void;
 }
@@ -36,13 +35,6 @@ export interface AdminServer {
   stop(): Promise<void>;
 }
 
-type Answer = Response | Promise<Response>;
-type Handler = (request: Request) => Answer;
-type Methods = Readonly<Partial<Record<"GET" | "HEAD" | "POST" | "DELETE", Handler>>>;
-
-const largestBody = 64 * 1024;
-/** Longest silence on a connection, s. Unix sockets have the runtime's own. */
-const idleTimeout = 30;
 /** Owner and group: without a token the mode of the socket decides who may connect. */
 const socketMode = 0o660;
 
@@ -51,96 +43,126 @@ export async function startAdminServer(
   deps: AdminServerDeps,
 ): Promise<Result<AdminServer, string>> {
   const { binding } = deps;
-  try {
-    const server = await listen(deps);
-    const bound = binding.kind === "tcp" ? { ...binding, port: server.port ?? 0 } : binding;
-    return ok({ binding: bindingText(bound), stop: () => server.stop(true) });
-  } catch (cause) {
-    const reason = messageOf(cause);
-    return err(`the API cannot listen at ${bindingText(binding)}: ${reason}`);
-  }
-}
-
-async function listen(deps: AdminServerDeps): Promise<Bun.Server<undefined>> {
-  const { binding } = deps;
-  if (binding.kind === "tcp") return listenTcp(binding.host, binding.port, deps);
-  await removeDeadSocket(binding.path);
-  const server = serve({ unix: binding.path }, deps);
-  chmodSync(binding.path, socketMode);
-  return server;
-}
-
-/** Without a host on every address; where there is no IPv6, those of IPv4 are all. */
-function listenTcp(host: string, port: number, deps: AdminServerDeps): Bun.Server<undefined> {
-  if (host !== "") return serve({ hostname: host, port, idleTimeout }, deps);
-  try {
-    return serve({ hostname: "::", port, idleTimeout }, deps);
-  } catch (cause) {
-    if (codeOf(cause) === "EADDRINUSE") throw cause;
-    return serve({ hostname: "0.0.0.0", port, idleTimeout }, deps);
-  }
-}
-
-function serve(
-  where:
-    | { readonly hostname: string; readonly port: number; readonly idleTimeout: number }
-    | { readonly unix: string },
-  deps: AdminServerDeps,
-): Bun.Server<undefined> {
-  const { table, simplifySrv } = deps;
-  const api = createRoutesApi(deps);
-  const guard = createGuard({ token: deps.token, names: namesOf(deps) });
-
-  /** Checked by the token, or by the Host where there is none. */
-  const guarded =
-    (answer: Handler): Handler =>
-    (request) =>
-      guard.checkCaller(request) ?? answer(request);
-  const upstream = (methods: Methods): Handler => guarded(byMethod(methods, bareNotAllowed));
-  const readable = (answer: Handler): Handler =>
-    byMethod({ GET: answer, HEAD: answer }, notAllowed);
-  const own = (answer: Handler): Handler => guarded(readable(answer));
-  /** For load balancers, which have no token. */
-  const probe =
-    (answer: Handler): Handler =>
-    (request) =>
-      guard.checkHost(request) ?? readable(answer)(request);
-
-  const routes = {
-    "/routes": upstream({ GET: api.list, POST: api.create }),
-    "/defaultRoute": upstream({
-      GET: api.readDefault,
-      POST: api.setDefault,
-      DELETE: api.removeDefault,
-    }),
-    "/metrics": guarded(deps.metrics),
-    "/vars": guarded(deps.vars),
-    "/explain": own((request) => explainResponse(urlOf(request), table, simplifySrv)),
-    "/sessions": own(() => sessionsResponse(deps.sessions())),
-    "/healthz": probe(healthResponse),
-    "/readyz": probe(() => readinessResponse(deps.notReady())),
-  };
-  const paths = new Set(Object.keys(routes));
-
-  return Bun.serve({
-    ...where,
-    routes: {
-      ...routes,
-      "/routes/:serverAddress": (request) => {
-        const { serverAddress } = request.params;
-        // mc-router takes the decoded path apart, so that an encoded slash ends the segment.
-        if (serverAddress.includes("/")) return guarded(unknownPath)(request);
-        return upstream({ DELETE: () => api.remove(serverAddress) })(request);
-      },
-    },
-    fetch: guarded((request) => elsewhere(urlOf(request), paths)),
-    error(thrown) {
-      deps.fault(thrown);
-      return problem("failed", "the log has the error");
-    },
-    maxRequestBodySize: largestBody,
-    development: false,
+  const { server, stop } = createHttpServer({
+    answer: createAnswerer(deps),
+    fault: (thrown) => deps.fault(toError(thrown)),
+    ...(deps.limits && { limits: deps.limits }),
   });
+  try {
+    const port = await open(server, binding);
+    const bound = binding.kind === "tcp" ? { ...binding, port } : binding;
+    const inode = inodeOf(binding);
+    return ok({
+      binding: bindingText(bound),
+      async stop() {
+        await stop();
+        // Another instance may have taken the path over.
+        if (inode !== null && inode === inodeOf(binding)) removeSocket(binding);
+      },
+    });
+  } catch (cause) {
+    return err(`the API cannot listen at ${bindingText(binding)}: ${messageOf(cause)}`);
+  }
+}
+
+/** Opens the server; gives the port, 0 on a unix socket. */
+async function open(server: Server, binding: Binding): Promise<number> {
+  if (binding.kind === "unix") {
+    await openSocket(server, binding.path, binding.takesOver === true);
+    return 0;
+  }
+  const { host, port } = binding;
+  if (host !== "") {
+    await listening(server, { host, port });
+  } else {
+    await listening(server, { host: "::", port }).catch((cause: unknown) => {
+      if (codeOf(cause) === "EADDRINUSE") throw cause;
+      // A machine without IPv6.
+      return listening(server, { host: "0.0.0.0", port });
+    });
+  }
+  const address = server.address();
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
+
+/** A name of its own that is moved into place lets a new instance take over while the old one still answers. */
+async function openSocket(server: Server, path: string, takesOver: boolean): Promise<void> {
+  if (!takesOver) await removeDeadSocket(path);
+  const own = takesOver ? `${path}.${process.pid}` : path;
+  await listening(server, { path: own });
+  chmodSync(own, socketMode);
+  if (takesOver) renameSync(own, path);
+}
+
+function listening(server: Server, options: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options, () => {
+      server.removeListener("error", reject);
+      resolve();
+    });
+  });
+}
+
+/** Answers every request: checks the caller, finds the operation, tells of what was changed or refused. */
+function createAnswerer(deps: AdminServerDeps): (request: ApiRequest) => Promise<Response> {
+  const handlers = createHandlers(deps);
+  const audit = createAudit(deps.audit);
+  const guard = createGuard({ tokens: deps.tokens, names: namesOf(deps) });
+
+  return async (request) => {
+    const match = matchOperation(request.method, request.rawPath);
+    const access = match.kind === "operation" ? match.operation.access : "read";
+    const refusal = admit(request, access, guard);
+    if (refusal !== null) {
+      audit.refused(request, refusal.status);
+      return refusal;
+    }
+    switch (match.kind) {
+      case "bad-path":
+        return problem("bad-request", "the path has a malformed escape");
+      case "operation": {
+        const { operation, parameters } = match;
+        const response = await handlers[operation.id]({ ...request, parameters });
+        if (isChange(operation)) {
+          audit.changed(request, response.status);
+        }
+        return response;
+      }
+      case "moved":
+        return new Response(null, {
+          status: 301,
+          headers: { Location: match.path + request.search },
+        });
+      case "wrong-method":
+        return notAllowed(match.allowed);
+      case "unknown":
+        return problem("not-found", `there is nothing at ${request.rawPath.slice(0, 200)}`);
+    }
+  };
+}
+
+function admit({ headers }: ApiRequest, access: Access, guard: Guard): Response | null {
+  if (access === "open") return null;
+  const admission = guard(headers, access);
+  return admission.kind === "admitted" ? null : admission.response;
+}
+
+const isChange = ({ access }: Operation): boolean => access === "change";
+
+function notAllowed(methods: readonly string[]): Response {
+  const allowed = methods.join(", ");
+  return problem("method-not-allowed", `use ${allowed}`, { headers: { Allow: allowed } });
+}
+
+/** Null where there is no socket. */
+const inodeOf = (binding: Binding): number | null =>
+  binding.kind === "unix"
+    ? (lstatSync(binding.path, { throwIfNoEntry: false })?.ino ?? null)
+    : null;
+
+function removeSocket(binding: Binding): void {
+  if (binding.kind === "unix") rmSync(binding.path, { force: true });
 }
 
 /** Removes the socket that a killed process left behind. One that answers, or another file, stays. */
@@ -162,34 +184,3 @@ function namesOf({ binding, hosts }: AdminServerDeps): readonly string[] | null 
   if (binding.kind === "unix") return null;
   return [binding.host, ...hosts].filter((name) => name !== "").map((name) => name.toLowerCase());
 }
-
-function byMethod(methods: Methods, other: (methods: Methods) => Response): Handler {
-  const answers = new Map<string, Handler>(Object.entries(methods));
-  return (request) => answers.get(request.method)?.(request) ?? other(methods);
-}
-
-/** As mc-router answers, without the Allow that RFC 9110 asks for. */
-const bareNotAllowed = (): Response => new Response(null, { status: 405 });
-
-function notAllowed(methods: Methods): Response {
-  const allowed = Object.keys(methods).join(", ");
-  return problem("method-not-allowed", `use ${allowed}`, { headers: { Allow: allowed } });
-}
-
-/** The answer for an unknown path. A known path with doubled slashes is redirected, as by mc-router. */
-function elsewhere({ pathname, search }: URL, paths: ReadonlySet<string>): Response {
-  const clean = pathname.replace(/\/{2,}/g, "/");
-  // The URL's parser has resolved `.` and `..`; the runtime matched the path as it was sent.
-  if (clean === pathname && !paths.has(clean)) return unknownPath();
-  return new Response(null, { status: 301, headers: { Location: clean + search } });
-}
-
-const unknownPath = (): Response =>
-  new Response("404 page not found\n", {
-    status: 404,
-    headers: { "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff" },
-  });
-
-/** A request's URL; without a usable Host the runtime gives its path only. */
-const urlOf = (request: Request): URL =>
-  URL.parse(request.url, "http://localhost") ?? new URL("http://localhost/");

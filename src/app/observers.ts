@@ -1,9 +1,11 @@
 import { build } from "../base/version.ts";
 import type { Config } from "../config/config.ts";
 import { createBus, type Observer } from "../observe/bus.ts";
-import { logLine } from "../observe/line.ts";
+import { createEventLog, type EventLog } from "../observe/event-log.ts";
+import { type Level, logLine } from "../observe/line.ts";
 import { createLog } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
+import { createOverview, type Overview } from "../observe/overview.ts";
 import { createNotifier } from "../observe/webhook.ts";
 import { createLineWriter, isJournal } from "../observe/writer.ts";
 
@@ -11,6 +13,8 @@ import { createLineWriter, isJournal } from "../observe/writer.ts";
 export interface Watch {
   readonly emit: Observer;
   readonly metrics: Metrics;
+  readonly overview: Overview;
+  readonly events: EventLog;
   /**
    * Resolves when everything has been sent, after a few seconds at the latest, and as soon as the signal
    * aborts.
@@ -21,6 +25,8 @@ export interface Watch {
 /** A log on stderr that nothing holds up. */
 export interface Log {
   readonly observe: Observer;
+  /** The least urgent level that is written. */
+  readonly level: { read(): Level; set(level: Level): void };
   /** Prints what no event says. */
   warn(message: string, fields: Readonly<Record<string, string | number>>): void;
   /** Lines lost because the reader is too slow. */
@@ -34,7 +40,8 @@ const linesMs = 1_000;
 
 /** The log alone. `journalStream` is what systemd says about stderr. */
 export function openLog(config: Config, journalStream: string): Log {
-  const { level, format } = config.log;
+  const { format } = config.log;
+  let { level } = config.log;
   const journald = isJournal(2, journalStream);
   const now = (): string => new Date().toISOString();
   const line = (message: string, fields: Readonly<Record<string, string | number>>): string =>
@@ -46,13 +53,19 @@ export function openLog(config: Config, journalStream: string): Log {
   });
   return {
     observe: createLog({
-      level,
+      level: () => level,
       format,
       recordLogins: config.recordLogins,
       journald,
       now,
       write: writer.write,
     }),
+    level: {
+      read: () => level,
+      set(wanted) {
+        level = wanted;
+      },
+    },
     warn: (message, fields) => writer.write(line(message, fields)),
     dropped: () => writer.dropped,
     flush: () => writer.flush(AbortSignal.timeout(linesMs)),
@@ -82,9 +95,13 @@ export function watch(
       now: () => new Date(),
       emit: (event) => emit(event),
     });
+  const overview = createOverview(() => new Date());
+  const events = createEventLog(() => new Date());
   const observers = [
     log.observe,
     metrics.observe,
+    overview.observe,
+    events.observe,
     ...(notifier ? [notifier.observe] : []),
     ...further,
   ];
@@ -98,5 +115,5 @@ export function watch(
     await log.flush();
   }
 
-  return { emit, metrics, stop };
+  return { emit, metrics, overview, events, stop };
 }

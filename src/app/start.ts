@@ -1,8 +1,7 @@
 import { createReadiness } from "../admin/health.ts";
-import { startAdminServer } from "../admin/server.ts";
 import { createDeadlines, type Deadlines } from "../base/deadlines.ts";
 import { formatDuration } from "../base/go-text.ts";
-import { err, ok, type Result } from "../base/result.ts";
+import { ok, type Result } from "../base/result.ts";
 import type { Config } from "../config/config.ts";
 import { type AcceptQueue, createAcceptQueue } from "../limits/accept-queue.ts";
 import { type Listener, listen, listenOn } from "../net/listen.ts";
@@ -13,7 +12,6 @@ import type { Observer } from "../observe/bus.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { createStaticRoutes, type StaticRoutes } from "../providers/static/static-routes.ts";
 import { type Supervisor, superviseSources } from "../providers/supervisor.ts";
-import { type Route, wakeId } from "../routing/route.ts";
 import type { RouteSource } from "../routing/source.ts";
 import { createRouteTable, type RouteTable } from "../routing/table.ts";
 import { openingMs } from "../session/opening.ts";
@@ -22,6 +20,7 @@ import { openStatusStore, statusPath } from "../session/status-store.ts";
 import type { InheritedSocket } from "../system/activation.ts";
 import { losesHandshakes } from "../system/port-sharing.ts";
 import { type AllowDenyFile, openAllowDenyFile } from "./allow-deny-file.ts";
+import { openApis, type RouterView } from "./api.ts";
 import { type Backends, createBackends } from "./backends.ts";
 import { createPlatforms, sourcesOf } from "./providers.ts";
 import { openSessions } from "./sessions.ts";
@@ -46,6 +45,7 @@ export interface App {
 export interface AppDeps {
   readonly emit: Observer;
   readonly metrics: Metrics;
+  readonly view: RouterView;
   /** How many sessions there are file descriptors for. */
   readonly sessionLimit: number;
   /** The script of a relay thread, as this program has it. */
@@ -59,6 +59,7 @@ interface Router extends Reports {
   readonly config: Config;
   readonly deadlines: Deadlines;
   readonly metrics: Metrics;
+  readonly view: RouterView;
   readonly table: RouteTable;
   readonly staticRoutes: StaticRoutes;
   readonly supervisor: Supervisor;
@@ -181,6 +182,7 @@ async function open(config: Config, deps: AppDeps): Promise<Result<Router, strin
     config,
     deadlines,
     metrics: deps.metrics,
+    view: deps.view,
     table,
     staticRoutes,
     supervisor,
@@ -201,8 +203,9 @@ async function serve(
   inherited: readonly InheritedSocket[],
 ): Promise<Result<Listener, string>> {
   const { config, deadlines, supervisor, sessions, emit, fault, warn } = router;
-  const api = await openApi(router);
+  const api = await openApis(router);
   if (!api.ok) return api;
+  for (const close of api.value) router.closers.push(close);
 
   const patience = new AbortController();
   const late = deadlines.after(firstRoutesMs, () => patience.abort());
@@ -319,30 +322,6 @@ const passOverCluster =
       supervisor.passOver(event.source);
     }
   };
-
-async function openApi(router: Router): Promise<Result<void, string>> {
-  const { config, table, staticRoutes, metrics, sessions, closers, emit, fault } = router;
-  if (config.api === null) return ok(undefined);
-  const admin = await startAdminServer({
-    ...config.api,
-    table,
-    routes: staticRoutes,
-    simplifySrv: config.simplifySrv,
-    scalingTarget,
-    notReady: router.readiness.notReady,
-    sessions: sessions.list,
-    metrics: metrics.prometheusResponse,
-    vars: metrics.varsResponse,
-    fault,
-  });
-  if (!admin.ok) return err(admin.error);
-  closers.push(admin.value.stop);
-  emit({ kind: "api-listening", binding: admin.value.binding });
-  return ok(undefined);
-}
-
-/** What the API calls a route's scaling target: the backend that is scaled; empty for one that is not. */
-const scalingTarget = ({ wake }: Route): string => (wake === null ? "" : wakeId(wake));
 
 /** How many sessions there may be: as many as the operator wants, if there are file descriptors for them. */
 function limitOf(config: Config, possible: number, warn: (message: string) => void): number {

@@ -1,4 +1,5 @@
 import { type Binding, bindingProblem, parseBinding } from "../admin/binding.ts";
+import type { Tokens } from "../admin/session-cookie.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { AddressRange, ClientFilterRanges } from "../limits/cidr.ts";
 import type { EgressRules } from "../limits/egress.ts";
@@ -51,6 +52,8 @@ export interface Config {
   };
   /** Null: there is no API. */
   readonly api: ApiConfig | null;
+  /** Path of the control socket; null: there is none. */
+  readonly control: string | null;
   /** Server list texts; empty for none. */
   readonly motd: { readonly asleep: string; readonly loading: string };
   /** How old an answer to a ping may be, ms; 0: the server is asked each time. */
@@ -115,7 +118,7 @@ export interface WebhookConfig {
 /** The REST API. */
 export interface ApiConfig {
   readonly binding: Binding;
-  readonly token: string | null;
+  readonly tokens: Tokens;
   /** Further hostnames by which it may be reached. */
   readonly hosts: readonly string[];
 }
@@ -183,6 +186,7 @@ function readConfig(env: Environment): Config {
     routes: readFixedRoutes(env, simplifySrv),
     routesFile: { path: read("ROUTES_CONFIG"), watch: read("ROUTES_CONFIG_WATCH") },
     api: readApi(env),
+    control: env.read("AUTOMC_CONTROL"),
     motd: { asleep: read("AUTO_SCALE_ASLEEP_MOTD"), loading: read("AUTO_SCALE_LOADING_MOTD") },
     statusCacheMs: read("AUTOMC_STATUS_CACHE"),
     postgres,
@@ -232,17 +236,19 @@ function readWebhook({ read }: Environment): WebhookConfig | null {
 }
 
 function readApi(env: Environment): ApiConfig | null {
-  const token = env.read("AUTOMC_API_TOKEN");
+  const tokens = { change: env.read("AUTOMC_API_TOKEN"), read: env.read("AUTOMC_API_READ_TOKEN") };
   const open = env.read("AUTOMC_API_OPEN");
   const hosts = env.read("AUTOMC_API_HOSTS");
   const text = env.read("API_BINDING");
   if (text === "") return null;
   // A token that cannot be used is a problem of its own, and not a missing token as well.
-  const isTokenBad = env.problems.some(({ variable }) => variable.startsWith("AUTOMC_API_TOKEN"));
-  const problem = bindingProblem(text, token, open || isTokenBad);
+  const isTokenBad = env.problems.some(({ variable }) =>
+    /^AUTOMC_API_(READ_)?TOKEN/.test(variable),
+  );
+  const problem = bindingProblem(text, tokens.change ?? tokens.read, open || isTokenBad);
   if (problem !== null) env.problem("API_BINDING", problem);
   const binding = parseBinding(text);
-  return binding.ok ? { binding: binding.value, token, hosts } : null;
+  return binding.ok ? { binding: binding.value, tokens, hosts } : null;
 }
 
 function readPostgres({ read, warn }: Environment): PostgresConfig | null {

@@ -21,6 +21,7 @@ import {
   postUrl,
   readAddress,
   readApiVersion,
+  readControl,
   readDsn,
   readEvents,
   readHeaders,
@@ -361,6 +362,16 @@ const api = {
   AUTOMC_API_TOKEN: secret(
     optional(readToken),
     "Bearer token that callers of the API send (`Authorization: Bearer`).",
+  ),
+  AUTOMC_API_READ_TOKEN: secret(
+    optional(readToken),
+    "Second bearer token, with which callers of the API may only read.",
+  ),
+  AUTOMC_CONTROL: setting(
+    readControl,
+    "",
+    "Unix socket by which the command line reaches the running router, without a token; an absolute path, or `off`.",
+    { defaultText: "`$RUNTIME_DIRECTORY/control`, else `off`" },
   ),
   AUTOMC_API_OPEN: setting(
     readBoolean,

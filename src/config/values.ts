@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { isAbsolute, join } from "node:path";
 import type { Reader } from "../base/go-text.ts";
-import { err, ok } from "../base/result.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import type { MetricsBackend } from "../observe/metrics.ts";
 import { webhookEvents } from "../observe/webhook.ts";
 import { type Dsn, parseDsn } from "../providers/postgres/dsn.ts";
@@ -41,13 +41,24 @@ export const readDsn: SettingReader<Dsn> = (text, { readFile }) => {
 };
 
 /** A file below the unit's state directory unless the text is an absolute path or `off`; null for none. */
-export const readSnapshot: SettingReader<string | null> = (text, { variables }) => {
+export const readSnapshot: SettingReader<string | null> = (text, { variables }) =>
+  unitFile(text, variables["STATE_DIRECTORY"], "routes.json");
+
+/** A file below the unit's runtime directory unless the text is an absolute path or `off`; null for none. */
+export const readControl: SettingReader<string | null> = (text, { variables }) =>
+  unitFile(text, variables["RUNTIME_DIRECTORY"], "control");
+
+function unitFile(
+  text: string,
+  directories: string | undefined,
+  name: string,
+): Result<string | null, string> {
   if (text === "off") return ok(null);
   if (text !== "") return isAbsolute(text) ? ok(text) : err("an absolute path, or off");
-  // A unit may have several state directories, separated by colons: systemd.exec(5).
-  const [directory = ""] = (variables["STATE_DIRECTORY"] ?? "").split(":");
-  return ok(directory === "" ? null : join(directory, "routes.json"));
-};
+  // A unit may have several directories of a kind, separated by colons: systemd.exec(5).
+  const [directory = ""] = (directories ?? "").split(":");
+  return ok(directory === "" ? null : join(directory, name));
+}
 
 /** The control plane's base URL, without a slash at its end. */
 export const readWakerUrl: SettingReader<string> = (text) => {

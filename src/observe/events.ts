@@ -4,6 +4,7 @@ import type { Changes } from "../routing/table.ts";
 import type { SessionEvent } from "../session/event.ts";
 import type { BackendEvent } from "../wake/event.ts";
 import type { InfluxEvent } from "./influx.ts";
+import type { Level } from "./line.ts";
 
 /** What a source's publication did to the table. */
 export interface RouteEvent {
@@ -24,6 +25,7 @@ export type ProcessEvent =
       readonly sessionLimit: number;
     }
   | { readonly kind: "api-listening"; readonly binding: string }
+  | { readonly kind: "log-level-changed"; readonly level: Level }
   /** It could not start, or not go on. */
   | { readonly kind: "failed"; readonly reason: string }
   | { readonly kind: "reloading" }
@@ -44,6 +46,22 @@ export type ObserverEvent =
   | { readonly kind: "notifier-lost"; readonly reason: string }
   | { readonly kind: "notifier-back"; readonly missed: number };
 
+/**
+ * What callers of the API did, for the operator. `client` is an IP literal, or says that it was a unix socket; `path` is
+ * as it was sent.
+ */
+export type AuditEvent = {
+  readonly method: string;
+  readonly path: string;
+  readonly client: string;
+  /** Of the answer. */
+  readonly status: number;
+} & (
+  | { readonly kind: "api-changed" }
+  /** Refused for its token, host or origin. `count`: so many requests since the last event of this kind. */
+  | { readonly kind: "api-refused"; readonly count: number }
+);
+
 /** Everything that happens, for those who watch. */
 export type RouterEvent =
   | SessionEvent
@@ -51,4 +69,5 @@ export type RouterEvent =
   | SourceEvent
   | RouteEvent
   | ProcessEvent
-  | ObserverEvent;
+  | ObserverEvent
+  | AuditEvent;

@@ -64,7 +64,7 @@ export function createCounter(metric: Metric, limit = seriesLimit): Counter {
 }
 
 /**
- * * A gauge with at most `limit` series. A new one replaces the one that is at 0 for the longest time; where
+ * A gauge with at most `limit` series. A new one replaces the one that is at 0 for the longest time; where
  * none is at 0 it is left out.
  */
 export function createGauge(metric: Metric, limit = seriesLimit): Gauge {
@@ -77,7 +77,7 @@ export function createGauge(metric: Metric, limit = seriesLimit): Gauge {
 }
 
 /**
- * * A histogram whose buckets end at these values, in ascending order; one more takes what is above. Its
+ * A histogram whose buckets end at these values, in ascending order; one more takes what is above. Its
  * labels must be of a fixed set.
  */
 export function createHistogram(metric: Metric, bounds: readonly number[]): Histogram {

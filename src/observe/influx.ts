@@ -60,7 +60,7 @@ type Failure = { readonly reason: string; readonly isFinal: boolean } | null;
 const longestReason = 200;
 
 /**
- * * Sends every interval what has changed in it: of a counter the sum, of a gauge the last value. Uses
+ * Sends every interval what has changed in it: of a counter the sum, of a gauge the last value. Uses
  * InfluxDB 1's API:
  * https://docs.influxdata.com/influxdb/v1/tools/api/#write-http-endpoint
  */
@@ -233,7 +233,7 @@ function tagText(tags: Labels): string {
 }
 
 /**
- * * A line feed would begin another point, and a backslash at the end would escape the separator behind it;
+ * A line feed would begin another point, and a backslash at the end would escape the separator behind it;
  * neither can be escaped.
  */
 const escaped = (text: string): string =>

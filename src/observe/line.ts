@@ -1,11 +1,14 @@
 /** How much a log line matters, from most to least. */
 export type Level = "error" | "warn" | "info" | "debug" | "trace";
 
+/** Every level, from the most to the least urgent. */
+export const levels: readonly Level[] = ["error", "warn", "info", "debug", "trace"];
+
 /** How a log line is written: `key=value` pairs, or one JSON object. */
 export type LogFormat = "logfmt" | "json";
 
 /**
- * * What a line says besides its message, in this order. Null and undefined leave a field out; none is named
+ * What a line says besides its message, in this order. Null and undefined leave a field out; none is named
  * time, level or msg.
  */
 export type Fields = Readonly<Record<string, FieldValue>>;
@@ -31,7 +34,7 @@ const priorities: Readonly<Record<Level, number>> = {
 };
 
 /**
- * * Characters that steer a terminal, a log viewer or a chat window instead of being shown: controls (with
+ * Characters that steer a terminal, a log viewer or a chat window instead of being shown: controls (with
  * ANSI's escape), format characters (bidi, zero width, tags), line and paragraph separators, lone surrogates,
  * and Minecraft's colour code.
  */
@@ -52,7 +55,7 @@ export function clientText(text: string): string {
 }
 
 /**
- * * The entry as one line that ends in a line feed, whatever its values hold. Under journald the line starts
+ * The entry as one line that ends in a line feed, whatever its values hold. Under journald the line starts
  * with its priority and has no time, since the journal keeps its own; it never starts with text of a client,
  * which could pose as a priority.
  */

@@ -1,7 +1,7 @@
 import type { Observer } from "./bus.ts";
 import type { Entry } from "./entry.ts";
 import type { RouterEvent } from "./events.ts";
-import { type Level, type LogFormat, logLine } from "./line.ts";
+import { type Level, type LogFormat, levels, logLine } from "./line.ts";
 import { processEntry } from "./process-log.ts";
 import { sessionEntry, sessionEventLevel } from "./session-log.ts";
 import { sourceEntries } from "./source-log.ts";
@@ -9,7 +9,8 @@ import { wakeEntry } from "./wake-log.ts";
 
 /** What a log needs. */
 export interface LogDeps {
-  readonly level: Level;
+  /** The least urgent level that is written; it may change at any time. */
+  level(): Level;
   readonly format: LogFormat;
   /** Every attempt to log in has a line at info, also one that came to nothing. */
   readonly recordLogins: boolean;
@@ -21,17 +22,14 @@ export interface LogDeps {
   write(line: string): void;
 }
 
-/** From the most to the least urgent. */
-const levels: readonly Level[] = ["error", "warn", "info", "debug", "trace"];
-
 /**
- * * An observer that writes one line per event. The level tells who must act: what clients do is debug, what
+ * An observer that writes one line per event. The level tells who must act: what clients do is debug, what
  * an operator should mend is warn.
  */
 export function createLog(deps: LogDeps): Observer {
   const { recordLogins, journald, format } = deps;
-  const limit = levels.indexOf(deps.level);
   return (event) => {
+    const limit = levels.indexOf(deps.level());
     // Sessions come by the thousand: those below the level are skipped before a word of the line is made.
     const level = sessionEventLevel(event, recordLogins);
     if (level !== null && levels.indexOf(level) > limit) return;
@@ -44,7 +42,8 @@ export function createLog(deps: LogDeps): Observer {
   };
 }
 
-function entriesOf(event: RouterEvent, recordLogins: boolean): readonly Entry[] {
+/** What the log says about an event. */
+export function entriesOf(event: RouterEvent, recordLogins: boolean): readonly Entry[] {
   switch (event.kind) {
     case "session-accepted":
     case "clients-refused":
@@ -83,6 +82,9 @@ function entriesOf(event: RouterEvent, recordLogins: boolean): readonly Entry[] 
     case "setting-warning":
     case "listening":
     case "api-listening":
+    case "log-level-changed":
+    case "api-changed":
+    case "api-refused":
     case "failed":
     case "reloading":
     case "reloaded":

@@ -51,7 +51,7 @@ export interface Metrics {
   /** Gives access to the router, which is built after those who watch it. */
   attach(readings: RouterReadings): void;
   /** Answers `/metrics`, compressed where the client accepts that. */
-  prometheusResponse(request: Request): Promise<Response>;
+  prometheusResponse(headers: Headers): Promise<Response>;
   /** Answers `/vars`. */
   varsResponse(): Response;
   /**
@@ -100,11 +100,11 @@ export function createMetrics(deps: MetricsDeps): Metrics {
     },
     families: all,
     attach,
-    async prometheusResponse(request) {
+    async prometheusResponse(requested) {
       await ofProcess.refresh();
       const text = await joined(prometheusParts(all));
       const headers = { "content-type": prometheusContentType };
-      if (!acceptsGzip(request)) return new Response(text, { headers });
+      if (!acceptsGzip(requested)) return new Response(text, { headers });
       // In the thread pool: with thousands of players it is a megabyte of text.
       const body = await gzip(text);
       return new Response(body, { headers: { ...headers, "content-encoding": "gzip" } });
@@ -136,8 +136,8 @@ async function joined(parts: Iterable<string>): Promise<string> {
 }
 
 /** True when `gzip` is among the encodings that are wanted: RFC 9110, 12.5.3. */
-function acceptsGzip(request: Request): boolean {
-  const wanted = (request.headers.get("accept-encoding") ?? "").split(",");
+function acceptsGzip(headers: Headers): boolean {
+  const wanted = (headers.get("accept-encoding") ?? "").split(",");
   return wanted.some((encoding) => {
     const [name = "", weight = ""] = encoding.split(";").map((part) => part.trim().toLowerCase());
     return name === "gzip" && !/^q=0(\.0*)?$/.test(weight);

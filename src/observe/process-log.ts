@@ -1,9 +1,10 @@
 import { hostPort } from "../base/ip.ts";
 import { debug, type Entry, info, seconds, warn } from "./entry.ts";
-import type { ObserverEvent, ProcessEvent } from "./events.ts";
+import type { AuditEvent, ObserverEvent, ProcessEvent } from "./events.ts";
+import { clientText, type Fields } from "./line.ts";
 
 /** The log's entry for an event of the process as a whole, or of those that watch it. */
-export function processEntry(event: ProcessEvent | ObserverEvent): Entry {
+export function processEntry(event: ProcessEvent | ObserverEvent | AuditEvent): Entry {
   switch (event.kind) {
     case "started":
       return info("automc-router starts", { version: event.version, commit: event.commit });
@@ -17,6 +18,15 @@ export function processEntry(event: ProcessEvent | ObserverEvent): Entry {
       });
     case "api-listening":
       return info("API listening", { binding: event.binding });
+    case "log-level-changed":
+      return info("the log level is changed", { logLevel: event.level });
+    case "api-changed":
+      return info("a change was requested by the API", auditFields(event));
+    case "api-refused":
+      return warn("a request to the API was refused", {
+        ...auditFields(event),
+        count: event.count,
+      });
     case "failed":
       return { level: "error", message: event.reason, fields: {} };
     case "reloading":
@@ -41,3 +51,10 @@ export function processEntry(event: ProcessEvent | ObserverEvent): Entry {
       return info("notices to WEBHOOK_URL arrive again", { missed: event.missed });
   }
 }
+
+const auditFields = ({ method, path, client, status }: AuditEvent): Fields => ({
+  client,
+  method: clientText(method),
+  path: clientText(path),
+  status,
+});

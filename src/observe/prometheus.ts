@@ -16,7 +16,7 @@ export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
 const partLines = 500;
 
 /**
- * * The families' numbers for a Prometheus server, sorted by the metrics' names; a family without numbers is
+ * The families' numbers for a Prometheus server, sorted by the metrics' names; a family without numbers is
  * left out. The text comes in parts, so that a caller with thousands of series can let the event loop run in
  * between.
  * Format: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format

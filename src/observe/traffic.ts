@@ -19,7 +19,7 @@ interface Joined {
 }
 
 /**
- * * An observer that keeps mc-router's metrics. Servers are labelled by the route that matched, not by what a
+ * An observer that keeps mc-router's metrics. Servers are labelled by the route that matched, not by what a
  * client typed, so there are never more labels than routes. Gauges count sessions for each label.
  */
 export function createTraffic({ recorder, recordLogins }: TrafficDeps): Observer {

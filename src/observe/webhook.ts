@@ -37,7 +37,7 @@ interface Notice {
 export interface Notifier {
   readonly observe: Observer;
   /**
-   * * Resolves when every notice has been sent, or when the signal aborts: those left then are counted as
+   * Resolves when every notice has been sent, or when the signal aborts: those left then are counted as
    * missed, and no more are sent.
    */
   flush(signal: AbortSignal): Promise<void>;
@@ -61,7 +61,7 @@ export interface NotifierDeps {
 type Topic = "connection" | "route";
 
 /**
- * * Most notices that wait or are under way; one beyond that is dropped, and counted. Routes have a limit of
+ * Most notices that wait or are under way; one beyond that is dropped, and counted. Routes have a limit of
  * their own, so that reading a large table leaves the connections their room.
  */
 const limits: Readonly<Record<Topic, number>> = { connection: 1_000, route: 10_000 };
@@ -80,7 +80,7 @@ interface Line {
 }
 
 /**
- * * The notices of one connection are sent in order, and different connections do not wait for each other. A
+ * The notices of one connection are sent in order, and different connections do not wait for each other. A
  * notice is tried once. Redirects are followed as Go follows them: 307 and 308 repeat the POST, 301, 302 and
  * 303 make it a GET without a body.
  */
@@ -243,7 +243,7 @@ function connected(session: SessionFacts, now: Date): Notice {
 }
 
 /**
- * * The notices at the end of a session: why there was no connection, if there was none, and that it is over.
+ * The notices at the end of a session: why there was no connection, if there was none, and that it is over.
  * Sessions without a hostname have none.
  */
 function ended(session: SessionFacts, outcome: Outcome, now: Date): readonly Notice[] {

@@ -133,7 +133,7 @@ export function createLineWriter(options: LineWriterOptions): LineWriter {
 }
 
 /**
- * * True when the descriptor is the journal's own stream. systemd.exec(5) asks to compare `$JOURNAL_STREAM`
+ * True when the descriptor is the journal's own stream. systemd.exec(5) asks to compare `$JOURNAL_STREAM`
  * with the device and inode, because the variable also reaches programs whose output goes elsewhere.
  */
 export function isJournal(fd: number, journalStream: string): boolean {
@@ -147,7 +147,7 @@ export function isJournal(fd: number, journalStream: string): boolean {
 }
 
 /**
- * * A descriptor for the same file on which a full reader gives EAGAIN instead of blocking the process.
+ * A descriptor for the same file on which a full reader gives EAGAIN instead of blocking the process.
  *
  * A pipe and a terminal are opened once more: O_NONBLOCK belongs to the open file description, which a
  * terminal shares with the shell and a pipe with every program that writes to it. A socket cannot be opened

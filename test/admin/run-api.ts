@@ -6,6 +6,8 @@ import {
   type AdminServerDeps,
   startAdminServer,
 } from "../../src/admin/server.ts";
+import { err } from "../../src/base/result.ts";
+import type { AuditEvent } from "../../src/observe/events.ts";
 import { makeAddress } from "../../src/routing/address.ts";
 import type { Route, SourceName } from "../../src/routing/route.ts";
 import {
@@ -14,6 +16,7 @@ import {
   type RunningStaticRoutes,
   runStaticRoutes,
 } from "../providers/static/run-static-routes.ts";
+import { freshView } from "../support/process/router-view.ts";
 
 /** An API at work over real sources, with a routes file. */
 export interface RunningApi extends RunningStaticRoutes {
@@ -21,6 +24,7 @@ export interface RunningApi extends RunningStaticRoutes {
   /** Where a TCP API is: `http://127.0.0.1:1234`. */
   readonly origin: string;
   readonly faults: Error[];
+  readonly audited: readonly AuditEvent[];
   call(
     method: string,
     path: string,
@@ -44,10 +48,19 @@ export async function runApi(
   const binding = parseBinding(at?.(folder) ?? "127.0.0.1:0");
   if (!binding.ok) throw new Error(binding.error);
   const faults: Error[] = [];
+  const audited: AuditEvent[] = [];
   const started = await startAdminServer({
     binding: binding.value,
-    token: null,
+    tokens: { change: null, read: null },
     hosts: [],
+    build: { version: "1.2.3", commit: "abc" },
+    ...freshView(),
+    servers: {
+      wakes: () => new Map(),
+      start: () => err("no"),
+      stop: () => Promise.resolve(err("no")),
+    },
+    audit: (event) => audited.push(event),
     table: running.table,
     routes: running.routes,
     simplifySrv: false,
@@ -83,6 +96,7 @@ export async function runApi(
     server,
     origin,
     faults,
+    audited,
     call,
     async answer(method, path, body) {
       const response = await call(method, path, body);

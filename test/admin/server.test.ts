@@ -119,7 +119,7 @@ describe("mc-router's API", () => {
     });
   }
 
-  test("a value that cannot be used is named in a problem, JSON that cannot be read is not", async () => {
+  test("what cannot be used is named in a problem", async () => {
     const api = await start();
     const response = await api.call("POST", "/routes", { serverAddress: "a", backend: "" });
     expect(response.headers.get("content-type")).toBe("application/problem+json");
@@ -129,8 +129,14 @@ describe("mc-router's API", () => {
       status: 400,
       detail: "the backend is empty, expected host:port",
     });
-    expect(await api.answer("POST", "/routes", "{")).toEqual([400, ""]);
-    expect(await api.answer("POST", "/defaultRoute", "{")).toEqual([400, ""]);
+    for (const path of ["/routes", "/defaultRoute"]) {
+      const broken = await api.call("POST", path, "{");
+      expect(broken.status).toBe(400);
+      expect(await broken.json()).toMatchObject({
+        status: 400,
+        detail: expect.stringContaining("the body is not JSON: "),
+      });
+    }
   });
 
   test("adds, replaces and removes routes, and the file follows", async () => {
@@ -142,7 +148,7 @@ describe("mc-router's API", () => {
     expect(await post("B.LAN", "x:2")).toEqual([201, ""]);
     expect(fileOf(api)).toBe('{"default-server":"","mappings":{"a.lan":"x:1","b.lan":"x:2"}}');
     expect(await api.answer("DELETE", "/routes/B%2Elan.")).toEqual([200, ""]);
-    expect(await api.answer("DELETE", "/routes/b.lan")).toEqual([404, ""]);
+    expect((await api.answer("DELETE", "/routes/b.lan"))[0]).toBe(404);
     expect(fileOf(api)).toBe('{"default-server":"","mappings":{"a.lan":"x:1"}}');
     expect(await post("*.c.lan", "x:3")).toEqual([201, ""]);
     expect(await api.answer("DELETE", "/routes/*.c.lan")).toEqual([200, ""]);
@@ -169,19 +175,29 @@ describe("mc-router's API", () => {
   });
 
   const others = ["HEAD", "PUT", "PATCH", "OPTIONS"];
-  const notAllowed: readonly { path: string; methods: readonly string[] }[] = [
-    { path: "/routes", methods: [...others, "DELETE"] },
-    { path: "/routes/a.lan", methods: [...others, "GET", "POST"] },
-    { path: "/defaultRoute", methods: others },
+  const notAllowed: readonly { path: string; methods: readonly string[]; allow: string }[] = [
+    { path: "/routes", methods: [...others, "DELETE"], allow: "GET, POST" },
+    { path: "/routes/a.lan", methods: [...others, "GET", "POST"], allow: "DELETE" },
+    { path: "/defaultRoute", methods: others, allow: "GET, POST, DELETE" },
   ];
-  for (const { path, methods } of notAllowed) {
-    test(`answers 405 with nothing else to ${methods.join(", ")} ${path}`, async () => {
+  for (const { path, methods, allow } of notAllowed) {
+    test(`answers 405 to ${methods.join(", ")} ${path}, and names the methods`, async () => {
       const api = await start();
       for (const method of methods) {
         const response = await api.call(method, path);
-        expect([method, response.status, await response.text()]).toEqual([method, 405, ""]);
-        expect(response.headers.has("allow")).toBe(false);
+        expect([method, response.status]).toEqual([method, 405]);
+        expect(response.headers.get("allow")).toBe(allow);
       }
+    });
+  }
+
+  for (const method of ["FOO", "get", "Delete"]) {
+    test(`answers 405 to the method ${method}, as Go does`, async () => {
+      const api = await start();
+      const answer = await api.raw(
+        `${method} /routes HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`,
+      );
+      expect(answer).toStartWith("HTTP/1.1 405 Method Not Allowed\r\n");
     });
   }
 
@@ -197,14 +213,19 @@ describe("mc-router's API", () => {
     "/defaultRoute/",
     "/ROUTES",
   ]) {
-    test(`answers 404 with upstream's text to ${path}`, async () => {
+    test(`answers 404 with a problem to ${path}`, async () => {
       const api = await start();
       const response = await api.raw(get(path));
       expect(response).toStartWith("HTTP/1.1 404 ");
-      expect(response).toEndWith("\r\n\r\n404 page not found\n");
-      expect(response.toLowerCase()).toContain("content-type: text/plain; charset=utf-8");
+      expect(response.toLowerCase()).toContain("content-type: application/problem+json");
+      expect(response).toContain(`there is nothing at ${path}`);
     });
   }
+
+  test("reads a path that is percent-encoded where it need not be", async () => {
+    const api = await start();
+    expect(await api.raw(get("/%72outes"))).toStartWith("HTTP/1.1 200 ");
+  });
 
   const moved: readonly { path: string; to: string }[] = [
     { path: "//routes", to: "/routes" },
@@ -230,14 +251,15 @@ describe("mc-router's API", () => {
   }
 });
 
-describe("routes of others", () => {
-  test("what comes first cannot be replaced, and nobody else's can be removed", async () => {
+describe("routes of other sources", () => {
+  test("cannot be replaced nor removed", async () => {
     const api = await start();
     api.table.replace("env", [routeOf("env", "e.lan", "e"), routeOf("env", "*", "e")]);
     api.table.replace("postgres", [routeOf("postgres", "p.lan", "p")]);
     const refusals = [
       ["POST", "/routes", { serverAddress: "e.lan", backend: "x:1" }],
-      ["POST", "/defaultRoute", { backend: "x:1" }],
+      ["POST", "/routes", { serverAddress: "p.lan", backend: "x:1" }],
+      ["POST", "/defaultRoute", { serverAddress: "", backend: "x:1" }],
       ["DELETE", "/routes/e.lan", undefined],
       ["DELETE", "/routes/p.lan", undefined],
       ["DELETE", "/defaultRoute", undefined],
@@ -249,19 +271,20 @@ describe("routes of others", () => {
         detail: expect.stringMatching(
           / belongs to (the environment \(MAPPING, DEFAULT\)|postgres p\.lan); /,
         ),
-        source: path.includes("p.lan") ? "postgres" : "env",
+        source: path.includes("p.lan") || body?.serverAddress === "p.lan" ? "postgres" : "env",
       });
     }
     expect(api.changes).toEqual([]);
   });
 
-  test("a route of Postgres can be covered by one of the API, and is back when that is removed", async () => {
+  test("may come after the API's own, which stays changeable", async () => {
     const api = await start();
+    const post = (backend: string) =>
+      api.answer("POST", "/routes", { serverAddress: "p.lan", backend });
+    expect((await post("x:1"))[0]).toBe(201);
     api.table.replace("postgres", [routeOf("postgres", "p.lan", "p")]);
-    expect(
-      (await api.answer("POST", "/routes", { serverAddress: "p.lan", backend: "x:1" }))[0],
-    ).toBe(201);
-    expect(api.claims()).toEqual(["api: p.lan x:1"]);
+    expect((await post("x:2"))[0]).toBe(201);
+    expect(api.claims()).toEqual(["api: p.lan x:2"]);
     expect((await api.answer("DELETE", "/routes/p.lan"))[0]).toBe(200);
     expect(api.claims()).toEqual(["postgres: p.lan p:1"]);
   });
@@ -376,7 +399,7 @@ describe("who may ask", () => {
   ];
 
   test("with a token, only who has it, and anybody about health", async () => {
-    const api = await start({ token: "s3cret" });
+    const api = await start({ tokens: { change: "s3cret", read: null } });
     const status = async (path: string, authorization?: string): Promise<number> =>
       (await api.call("GET", path, undefined, authorization === undefined ? {} : { authorization }))
         .status;
@@ -418,11 +441,13 @@ describe("who may ask", () => {
   for (const { host, isKnown } of hosts) {
     test(`without a token, the name ${host} is ${isKnown ? "served" : "refused"}`, async () => {
       const api = await start({ hosts: ["router.internal"] });
-      for (const path of ["/routes", "/healthz", "/nope"]) {
-        const answer = await api.raw(
-          `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
-        );
-        expect(answer.startsWith("HTTP/1.1 421 ")).toBe(!isKnown);
+      const ask = (path: string): Promise<string> =>
+        api.raw(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+      for (const path of ["/routes", "/nope"]) {
+        expect((await ask(path)).startsWith("HTTP/1.1 421 ")).toBe(!isKnown);
+      }
+      for (const probe of ["/healthz", "/readyz"]) {
+        expect(await ask(probe)).toStartWith("HTTP/1.1 200 ");
       }
     });
   }
@@ -452,7 +477,7 @@ describe("who may ask", () => {
   }
 
   test("with a good token, the name does not matter", async () => {
-    const api = await start({ token: "s3cret" });
+    const api = await start({ tokens: { change: "s3cret", read: null } });
     const headers = "Host: router\r\nAuthorization: Bearer s3cret\r\nConnection: close\r\n";
     expect(await api.raw(`GET /routes HTTP/1.1\r\n${headers}\r\n`)).toStartWith("HTTP/1.1 200 ");
   });
@@ -516,7 +541,7 @@ describe("whatever a client sends", () => {
   for (const { name, text } of requests) {
     test(`${name} is answered with a refusal or not at all, and throws nowhere`, async () => {
       const api = await start();
-      expect(await api.raw(text)).toMatch(/^(HTTP\/1\.1 (400|404|421|200) |$)/);
+      expect(await api.raw(text)).toMatch(/^(HTTP\/1\.1 (301|400|404|421|200) |$)/);
       expect((await api.answer("GET", "/healthz"))[0]).toBe(200);
       expect(api.faults).toEqual([]);
     });

@@ -3,7 +3,13 @@ import { watch } from "../../src/app/observers.ts";
 import { err } from "../../src/base/result.ts";
 import { parseConfig } from "../../src/config/config.ts";
 
-const log = { observe: () => {}, warn: () => {}, dropped: () => 0, flush: () => Promise.resolve() };
+const log = {
+  observe: () => {},
+  level: { read: () => "info" as const, set: () => {} },
+  warn: () => {},
+  dropped: () => 0,
+  flush: () => Promise.resolve(),
+};
 
 test("an abort ends the wait for a webhook that does not answer", async () => {
   const asked = Promise.withResolvers<void>();

@@ -250,7 +250,7 @@ function logCall(): Call {
     waitedMs: null,
   };
   const log = createLog({
-    level: "info",
+    level: () => "info",
     format: "logfmt",
     recordLogins: false,
     journald: false,

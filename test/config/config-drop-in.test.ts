@@ -65,7 +65,7 @@ describe("each setting reaches its place", () => {
       pick: ({ api }) => api,
       expected: {
         binding: { kind: "tcp", host: "127.0.0.1", port: 8080 },
-        token: null,
+        tokens: { change: null, read: null },
         hosts: [],
       },
     },
@@ -91,7 +91,7 @@ describe("each setting reaches its place", () => {
       pick: ({ api }) => api,
       expected: {
         binding: { kind: "tcp", host: "", port: 8080 },
-        token: "s3cret",
+        tokens: { change: "s3cret", read: null },
         hosts: ["router.lan", "mc.lan"],
       },
     },
@@ -104,7 +104,7 @@ describe("each setting reaches its place", () => {
     {
       name: "AUTOMC_API_TOKEN_FILE",
       variables: { ...binding(":8080"), AUTOMC_API_TOKEN_FILE: "/run/token" },
-      pick: ({ api }) => api?.token,
+      pick: ({ api }) => api?.tokens.change,
       expected: "s3cret",
     },
     ...(["discard", "expvar", "prometheus"] as const).map((kind) => ({

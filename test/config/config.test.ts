@@ -52,6 +52,7 @@ const standard: Config = {
   routes: [],
   routesFile: { path: null, watch: false },
   api: null,
+  control: null,
   motd: { asleep: "", loading: "" },
   statusCacheMs: 0,
   postgres: null,
@@ -599,7 +600,7 @@ describe("secrets from files", () => {
       AUTOMC_API_TOKEN: "s3cret",
     });
     expect(postgres).toMatchObject({ dsn: { database: "mc" }, listenDsn: null });
-    expect(api?.token).toBe("s3cret");
+    expect(api?.tokens.change).toBe("s3cret");
   });
 
   const rows: readonly { name: string; variables: Variables; issue: Issue }[] = [

@@ -103,17 +103,21 @@ test("MAPPING stands before the file and the API, and these before Postgres", as
   try {
     await using network = await startNetwork({
       postgres,
-      rows: ["a", "b", "c", "d"].map((name) => ({ name, domain: `${name}.x`, address: row })),
+      rows: ["a", "b", "d"].map((name) => ({ name, domain: `${name}.x`, address: row })),
       env: { API_BINDING: api.binding, ROUTES_CONFIG: path, MAPPING: `a.x=${mapping}` },
     });
     const { router } = network;
     const words = () =>
       Promise.all(["a.x", "b.x", "c.x", "d.x"].map((host) => firstWord(router, host)));
-    expect(await words()).toEqual(["mapping", "file", "postgres", "postgres"]);
-    const create = await api.ask("POST", "/routes", { serverAddress: "c.x", backend: made });
-    expect(create.status).toBe(201);
+    expect(await words()).toEqual(["mapping", "file", "", "postgres"]);
+    const create = (serverAddress: string) =>
+      api.ask("POST", "/routes", { serverAddress, backend: made });
+    expect((await create("c.x")).status).toBe(201);
+    await network.database.sql`INSERT INTO servers VALUES ('c', 'c.x', ${row})`;
+    await router.waitForLine(({ winner }) => winner === "api c.x");
     expect(await words()).toEqual(["mapping", "file", "api", "postgres"]);
     // What it stood before comes back, and Postgres' own routes are not the API's to take.
+    expect((await create("d.x")).status).toBe(409);
     expect((await api.ask("DELETE", "/routes/c.x")).status).toBe(200);
     expect((await api.ask("DELETE", "/routes/d.x")).status).toBe(409);
     expect(await words()).toEqual(["mapping", "file", "postgres", "postgres"]);

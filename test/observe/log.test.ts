@@ -22,7 +22,7 @@ import { route, startSessions } from "../support/session/session-world.ts";
 function logTo(deps: Partial<LogDeps> = {}) {
   const lines: string[] = [];
   const log = createLog({
-    level: "trace",
+    level: () => "trace",
     format: "json",
     recordLogins: false,
     journald: false,
@@ -135,6 +135,49 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
   ],
   stopped: [
     { name: "stop", event: { kind: "stopped", cut: 2 }, level: "info", fields: { cut: 2 } },
+  ],
+  "log-level-changed": [
+    {
+      name: "another level",
+      event: { kind: "log-level-changed", level: "debug" },
+      level: "info",
+      fields: { logLevel: "debug" },
+    },
+  ],
+  "api-changed": [
+    {
+      name: "a change by the API",
+      event: {
+        kind: "api-changed",
+        method: "POST",
+        path: "/routes",
+        client: "10.0.0.1",
+        status: 201,
+      },
+      level: "info",
+      fields: { client: "10.0.0.1", method: "POST", path: "/routes", status: 201 },
+    },
+  ],
+  "api-refused": [
+    {
+      name: "a wrong token",
+      event: {
+        kind: "api-refused",
+        method: "GET",
+        path: `/${"x".repeat(100)}`,
+        client: "10.0.0.1",
+        status: 401,
+        count: 3,
+      },
+      level: "warn",
+      fields: {
+        client: "10.0.0.1",
+        method: "GET",
+        path: `/${"x".repeat(62)}…`,
+        status: 401,
+        count: 3,
+      },
+    },
   ],
   "routes-changed": [
     {
@@ -620,7 +663,7 @@ describe("the level that is asked for", () => {
   const all: readonly Level[] = ["error", "warn", "info", "debug", "trace"];
   for (const [index, level] of all.entries()) {
     test(`${level} lets through exactly ${all.slice(0, index + 1).join(", ")}`, () => {
-      const { log, lines } = logTo({ level });
+      const { log, lines } = logTo({ level: () => level });
       for (const row of Object.values(rows).flat()) log(row.event);
       const seen = new Set(lines.map((line) => JSON.parse(line).level));
       expect(seen).toEqual(new Set(all.slice(0, index + 1)));
@@ -666,7 +709,7 @@ describe("RECORD_LOGINS", () => {
     { name: "that joined", outcome: relayed, intent: "login" },
   ];
   test.each([...rows])("shows an attempt at info: $name", ({ outcome, intent }) => {
-    const { log, lines } = logTo({ recordLogins: true, level: "info" });
+    const { log, lines } = logTo({ recordLogins: true, level: () => "info" });
     log(ended(outcome, { intent }));
     expect(lines.map((line) => JSON.parse(line))).toMatchObject([
       {
@@ -679,7 +722,7 @@ describe("RECORD_LOGINS", () => {
   });
 
   test("leaves pings and what is no login where they were", () => {
-    const { log, lines } = logTo({ recordLogins: true, level: "info" });
+    const { log, lines } = logTo({ recordLogins: true, level: () => "info" });
     log(ended(dropped("unknown-host"), { intent: "status", player: null }));
     log(ended(dropped("not-minecraft"), { intent: null, hostname: null, player: null }));
     expect(lines).toEqual([]);
@@ -687,7 +730,7 @@ describe("RECORD_LOGINS", () => {
 });
 
 test("bad input of every kind, on real connections, leaves nothing above debug", async () => {
-  const { log, lines } = logTo({ level: "info" });
+  const { log, lines } = logTo({ level: () => "info" });
   using backend = startBackend(silent);
   await using world = startSessions({
     routes: [route("a.example.com", backend.address)],

@@ -33,8 +33,7 @@ function start(kind: MetricsKind, given: Partial<MetricsDeps> = {}): Metrics {
   return metrics;
 }
 
-const get = (headers: Readonly<Record<string, string>> = {}): Request =>
-  new Request("http://127.0.0.1/metrics", { headers });
+const get = (headers: Readonly<Record<string, string>> = {}): Headers => new Headers(headers);
 
 const scrape = async (metrics: Metrics): Promise<string> =>
   await (await metrics.prometheusResponse(get())).text();

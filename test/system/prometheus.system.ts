@@ -202,7 +202,7 @@ test("a real Prometheus scrapes real sessions, knows the rules, and understands 
   using server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
-    fetch: (request) => metrics.prometheusResponse(request),
+    fetch: (request) => metrics.prometheusResponse(request.headers),
   });
   await using prometheus = await startPrometheus(`127.0.0.1:${server.port}`, [
     join(docs, "alerts.yml"),

@@ -12,6 +12,7 @@ import { connectPlayer, disconnectText, waitThroughHold } from "../support/minec
 import { frame, handshake, intents, login, statusRequest } from "../support/minecraft/wire.ts";
 import { type Behaviour, startBackend, status } from "../support/net/backend.ts";
 import { workerScript } from "../support/net/relayed.ts";
+import { freshView } from "../support/process/router-view.ts";
 import { until } from "../support/session/session-clock.ts";
 import { sleepingBackend } from "../support/session/session-world.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
@@ -74,9 +75,11 @@ async function startRouter(variables: Readonly<Record<string, string>>, allowDen
     emit,
   });
   cleanups.push(() => metrics.stop(AbortSignal.abort()));
+  const view = freshView();
   const started = await start(config, {
     emit,
     metrics,
+    view,
     sessionLimit: 1_000,
     relayScript: workerScript,
   });

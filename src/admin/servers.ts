@@ -1,0 +1,112 @@
+import { patternText } from "../routing/pattern.ts";
+import { type Route, type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
+import type { Claim } from "../routing/table.ts";
+import type { LiveSession } from "../session/sessions.ts";
+
+/** What is known of a server's wake. */
+export interface WakeView {
+  readonly state: "unknown" | "looking" | "starting" | "up" | "failed";
+  /** For how long it has been in this state, ms; null where that is not known. */
+  readonly stateMs: number | null;
+  /** Where it was found; null where only its route says. */
+  readonly address: string | null;
+  readonly waiting: number;
+  readonly usualStartMs: number | null;
+  readonly lastFailure: string | null;
+}
+
+/** The server behind one or more hostnames. */
+export interface Server {
+  /** Its name where it is started, else its entry's name or its address. Unique. */
+  readonly name: string;
+  readonly route: Route;
+  readonly hostnames: readonly string[];
+}
+
+/** A server as `GET /servers` shows it. */
+export interface ServerView {
+  readonly name: string;
+  readonly state: WakeView["state"] | "fixed";
+  readonly stateMs: number | null;
+  readonly by: WakeTarget["kind"] | null;
+  readonly address: string | null;
+  readonly hostnames: readonly string[];
+  readonly source: string;
+  readonly row: string;
+  readonly players: number;
+  readonly waiting: number;
+  readonly usualStartMs: number | null;
+  readonly lastFailure: string | null;
+}
+
+/** What tells one server from all others. */
+const keyOf = (route: Route): string =>
+  route.wake === null ? `address:${route.address.text}` : wakeKey(route.wake);
+
+/** The servers behind the claims of a table, by name. */
+export function serversOf(claims: readonly Claim[]): readonly Server[] {
+  const servers = new Map<string, { route: Route; hostnames: string[] }>();
+  for (const { pattern, route } of claims) {
+    const key = keyOf(route);
+    const known = servers.get(key);
+    if (known === undefined) servers.set(key, { route, hostnames: [patternText(pattern)] });
+    else known.hostnames.push(patternText(pattern));
+  }
+  const names = new Set<string>();
+  return Array.from(servers.values(), ({ route, hostnames }) => {
+    const name = uniqueName(nameOf(route), names);
+    names.add(name);
+    return { name, route, hostnames };
+  }).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function nameOf({ wake, source, id, address }: Route): string {
+  if (wake !== null) return wakeName(wake);
+  return source === "postgres" || source === "docker" || source === "swarm" ? id : address.text;
+}
+
+function uniqueName(name: string, taken: ReadonlySet<string>): string {
+  if (!taken.has(name)) return name;
+  let number = 2;
+  while (taken.has(`${name}#${number}`)) number += 1;
+  return `${name}#${number}`;
+}
+
+/** The servers with their states, players and waiting clients. */
+export function serverViews(
+  servers: readonly Server[],
+  wakes: ReadonlyMap<string, WakeView>,
+  sessions: Iterable<LiveSession>,
+): readonly ServerView[] {
+  const byHostname = new Map<string, { players: number; waiting: number }>();
+  for (const { facts, relayed } of sessions) {
+    if (facts.route === null || (facts.intent !== "login" && facts.intent !== "transfer")) continue;
+    const count = byHostname.get(facts.route) ?? { players: 0, waiting: 0 };
+    byHostname.set(facts.route, count);
+    if (relayed === null) count.waiting += 1;
+    else count.players += 1;
+  }
+  return servers.map(({ name, route, hostnames }) => {
+    const counts = hostnames.map((hostname) => byHostname.get(hostname));
+    const sum = (of: "players" | "waiting"): number =>
+      counts.reduce((total, count) => total + (count?.[of] ?? 0), 0);
+    const wake = wakes.get(keyOf(route));
+    return {
+      name,
+      state: route.wake === null ? "fixed" : (wake?.state ?? "unknown"),
+      stateMs: roundOrNull(wake?.stateMs),
+      by: route.wake?.kind ?? null,
+      address: wake?.address ?? (route.address.text || null),
+      hostnames,
+      source: route.source,
+      row: route.id,
+      players: sum("players"),
+      waiting: Math.max(sum("waiting"), wake?.waiting ?? 0),
+      usualStartMs: roundOrNull(wake?.usualStartMs),
+      lastFailure: wake?.lastFailure ?? null,
+    };
+  });
+}
+
+const roundOrNull = (ms: number | null | undefined): number | null =>
+  ms === null || ms === undefined ? null : Math.round(ms);

@@ -1,0 +1,180 @@
+import { hostPort } from "../base/ip.ts";
+import type { SourceName } from "../routing/route.ts";
+import type { Observer } from "./bus.ts";
+
+/** How a source of routes is. */
+export interface SourceStatus {
+  readonly name: SourceName;
+  readonly state: "reading" | "up" | "away" | "snapshot";
+  /** How changes arrive: `notify` at once, `poll`, or `reload` at a SIGHUP; null while that is not known. */
+  readonly mode: "notify" | "poll" | "reload" | null;
+  /** How old its routes may be, ms; 0 while changes are followed, null before the first read. */
+  readonly ageMs: number | null;
+  /** Why it is away; null while it is not. */
+  readonly reason: string | null;
+}
+
+/** A service that the router talks to besides sources and backends. */
+export interface ServiceStatus {
+  readonly name: "control plane" | "webhook" | "InfluxDB" | "notices";
+  readonly isUp: boolean;
+  readonly reason: string | null;
+}
+
+/** Something that an operator should look at. */
+export interface Warning {
+  /** RFC 3339. */
+  readonly at: string;
+  readonly message: string;
+}
+
+/** What events have told about the router as a whole. */
+export interface Overview {
+  readonly observe: Observer;
+  /** RFC 3339. */
+  readonly startedAt: string;
+  /** Where clients are accepted; null before that. */
+  listening(): string | null;
+  /** Most clients at once; null before the port is open. */
+  sessionLimit(): number | null;
+  /** Players who are joined to a backend, and clients that wait for one. */
+  counts(): { readonly relaying: number; readonly waiting: number };
+  sources(): readonly SourceStatus[];
+  services(): readonly ServiceStatus[];
+  /** The newest warnings, oldest first: settings at the start, entries of sources that are skipped. */
+  warnings(): readonly Warning[];
+}
+
+interface Source {
+  state: SourceStatus["state"];
+  mode: SourceStatus["mode"];
+  staleSince: number | null;
+  reason: string | null;
+}
+
+const keptWarnings = 50;
+
+/** An overview of a router that has just started. `sources` are those that it was given. */
+export function createOverview(now: () => Date): Overview {
+  const startedAt = now();
+  const sources = new Map<SourceName, Source>();
+  const services = new Map<ServiceStatus["name"], ServiceStatus>();
+  const warnings: Warning[] = [];
+  const waiting = new Set<number>();
+  const relaying = new Set<number>();
+  let listening: string | null = null;
+  let sessionLimit: number | null = null;
+
+  function warned(message: string): void {
+    warnings.push({ at: now().toISOString(), message });
+    if (warnings.length > keptWarnings) warnings.shift();
+  }
+
+  const service = (name: ServiceStatus["name"], reason: string | null): void =>
+    void services.set(name, { name, isUp: reason === null, reason });
+
+  function sessionEvent(event: Parameters<Observer>[0]): void {
+    switch (event.kind) {
+      case "session-holding":
+        waiting.add(event.session.id);
+        return;
+      case "session-relaying":
+        waiting.delete(event.session.id);
+        relaying.add(event.session.id);
+        return;
+      case "session-ended":
+        waiting.delete(event.session.id);
+        relaying.delete(event.session.id);
+        return;
+      default:
+        return;
+    }
+  }
+
+  function sourceEvent(event: Parameters<Observer>[0]): void {
+    switch (event.kind) {
+      case "source-live":
+        sources.set(event.source, {
+          state: "up",
+          mode: event.mode,
+          staleSince: null,
+          reason: null,
+        });
+        return;
+      case "source-lost": {
+        const known = sources.get(event.source);
+        const staleSince = known?.staleSince ?? now().getTime();
+        const state = known?.state === "snapshot" ? "snapshot" : "away";
+        sources.set(event.source, { state, mode: null, staleSince, reason: event.reason });
+        return;
+      }
+      case "snapshot-loaded": {
+        const staleSince = now().getTime() - event.ageMs;
+        const reason = sources.get(event.source)?.reason ?? null;
+        sources.set(event.source, { state: "snapshot", mode: null, staleSince, reason });
+        return;
+      }
+      case "row-skipped":
+        warned(`${event.source}: ${event.row} is skipped: ${event.reason}`);
+        return;
+      case "source-warning":
+        warned(`${event.source}: ${event.message}`);
+        return;
+      default:
+        return;
+    }
+  }
+
+  return {
+    startedAt: startedAt.toISOString(),
+    observe(event) {
+      sessionEvent(event);
+      sourceEvent(event);
+      switch (event.kind) {
+        case "listening":
+          listening = hostPort(event.address, event.port);
+          sessionLimit = event.sessionLimit;
+          return;
+        case "setting-warning":
+          warned(event.message);
+          return;
+        case "control-plane-lost":
+          service("control plane", event.reason);
+          return;
+        case "control-plane-back":
+          service("control plane", null);
+          return;
+        case "webhook-lost":
+          service("webhook", event.reason);
+          return;
+        case "webhook-back":
+          service("webhook", null);
+          return;
+        case "influx-lost":
+          service("InfluxDB", event.reason);
+          return;
+        case "influx-back":
+          service("InfluxDB", null);
+          return;
+        case "notifier-lost":
+          service("notices", event.reason);
+          return;
+        case "notifier-back":
+          service("notices", null);
+          return;
+        default:
+          return;
+      }
+    },
+    listening: () => listening,
+    sessionLimit: () => sessionLimit,
+    counts: () => ({ relaying: relaying.size, waiting: waiting.size }),
+    sources: () =>
+      [...sources].map(([name, { state, mode, staleSince, reason }]) => {
+        const ageMs = staleSince === null ? 0 : Math.max(0, now().getTime() - staleSince);
+        return { name, state, mode, ageMs, reason };
+      }),
+    services: () => [...services.values()],
+    warnings: () => warnings,
+  };
+}
