@@ -169,21 +169,23 @@ function readConfig(env: Environment): Config {
   const { read } = env;
   const simplifySrv = read("SIMPLIFY_SRV");
   const postgres = readPostgres(env);
+  const listen = {
+    bind: read("AUTOMC_BIND"),
+    port: read("PORT"),
+    shared: read("AUTOMC_REUSE_PORT"),
+    connectionsPerSecond: read("CONNECTION_RATE_LIMIT"),
+  };
+  const egress = { allow: read("AUTOMC_BACKEND_ALLOW"), deny: read("AUTOMC_BACKEND_DENY") };
   return {
     printVersion: read("VERSION"),
-    listen: {
-      bind: read("AUTOMC_BIND"),
-      port: read("PORT"),
-      shared: read("AUTOMC_REUSE_PORT"),
-      connectionsPerSecond: read("CONNECTION_RATE_LIMIT"),
-    },
+    listen,
     clients: { allow: read("CLIENTS_TO_ALLOW"), deny: read("CLIENTS_TO_DENY") },
     proxyProtocol: { receive: readProxies(env), send: read("USE_PROXY_PROTOCOL") },
     limits: readLimits(env),
-    egress: { allow: read("AUTOMC_BACKEND_ALLOW"), deny: read("AUTOMC_BACKEND_DENY") },
+    egress,
     dialTimeoutMs: read("BACKEND_DIAL_TIMEOUT"),
     simplifySrv,
-    routes: readFixedRoutes(env, simplifySrv),
+    routes: readFixedRoutes(env, { simplifySrv, egress, listen }),
     routesFile: { path: read("ROUTES_CONFIG"), watch: read("ROUTES_CONFIG_WATCH") },
     api: readApi(env),
     control: env.read("AUTOMC_CONTROL"),

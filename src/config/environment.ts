@@ -4,11 +4,12 @@ import type { ReadFile, Remark, Variables, World } from "./setting.ts";
 import { fileVariant, type SettingName, type SettingValues, settingRows } from "./settings.ts";
 import { masked } from "./values.ts";
 
-/** A fault of one variable. `value` never holds a secret; `expected` completes "expected ...". */
+/** A remark on one variable. `value` never holds a secret; see `Remark` for the rest. */
 export interface Issue {
   readonly variable: string;
   readonly value: string;
   readonly expected: string;
+  readonly fault?: string;
 }
 
 /**
@@ -27,9 +28,9 @@ export interface Environment extends World {
    */
   read<Name extends SettingName>(name: Name): SettingValues[Name];
   /** Notes what stops the start. `value` is what to show instead of the variable's text. */
-  problem(name: SettingName, expected: string, value?: string): void;
+  problem(name: SettingName, expected: string, value?: string, fault?: string): void;
   /** Notes what the start can live with. */
-  warn(name: SettingName, expected: string, value?: string): void;
+  warn(name: SettingName, expected: string, value?: string, fault?: string): void;
   readonly problems: readonly Issue[];
   readonly warnings: readonly Issue[];
 }
@@ -84,27 +85,37 @@ export function createEnvironment(variables: Variables, readFile: ReadFile): Env
     return "";
   }
 
-  function problem(name: SettingName, expected: string, value = text(name)): void {
-    note(problems, name, [{ expected, value }]);
+  function problem(name: SettingName, expected: string, value = text(name), fault?: string): void {
+    note(problems, name, [remark(expected, value, fault)]);
   }
 
-  function warn(name: SettingName, expected: string, value = text(name)): void {
-    note(warnings, name, [{ expected, value }]);
+  function warn(name: SettingName, expected: string, value = text(name), fault?: string): void {
+    note(warnings, name, [remark(expected, value, fault)]);
   }
 
   function note(issues: Issue[], name: SettingName, remarks: readonly Remark[]): void {
     const isSecret = settingRows[name].secret === true;
-    for (const { expected, value = text(name) } of remarks) {
-      issues.push({ variable: name, value: isSecret ? masked : shown(value), expected });
+    for (const { value = text(name), ...rest } of remarks) {
+      issues.push({ variable: name, value: isSecret ? masked : shown(value), ...rest });
     }
   }
 
   return { ...world, text, read, problem, warn, problems, warnings };
 }
 
-/** The issue as one line: `PORT="70000": expected an integer from 0 to 65535`. */
-export const issueText = ({ variable, value, expected }: Issue): string =>
-  `${variable}=${JSON.stringify(value)}: expected ${expected}`;
+const remark = (expected: string, value: string, fault: string | undefined): Remark =>
+  fault === undefined ? { expected, value } : { expected, value, fault };
+
+/**
+ * The issue as one line: `PORT="70000": expected an integer from 0 to 65535`, or
+ * `MAPPING: "a:10.0.0.5:25565" has no "="; did you mean a=10.0.0.5:25565?`.
+ */
+export function issueText({ variable, value, expected, fault }: Issue): string {
+  const quoted = JSON.stringify(value);
+  return fault === undefined
+    ? `${variable}=${quoted}: expected ${expected}`
+    : `${variable}: ${quoted}${fault}`;
+}
 
 /** A value cut to what fits into a message. */
 export const shown = (value: string): string =>

@@ -1,28 +1,80 @@
-import { type Address, parseAddress } from "../routing/address.ts";
-import { type Pattern, parsePattern, patternText } from "../routing/pattern.ts";
+import { isIP } from "node:net";
+import { createEgress, type EgressRules } from "../limits/egress.ts";
+import { type Address, addressFault, addressRemark, dialableAddress } from "../routing/address.ts";
+import { matchablePattern, type Pattern, patternFault, patternText } from "../routing/pattern.ts";
 import type { Route } from "../routing/route.ts";
 import type { Environment } from "./environment.ts";
+import type { MapEntry } from "./readers.ts";
+
+/** What decides about fixed routes besides their own text. */
+export interface FixedRoutesRules {
+  readonly simplifySrv: boolean;
+  readonly egress: EgressRules;
+  /** Where the router listens. */
+  readonly listen: { readonly bind: string; readonly port: number };
+}
 
 /** The routes of `MAPPING` and `DEFAULT`. Each bad entry is a problem of its own. */
-export function readFixedRoutes(env: Environment, simplifySrv: boolean): readonly Route[] {
+export function readFixedRoutes(env: Environment, rules: FixedRoutesRules): readonly Route[] {
   const routes = new Map<string, Route>();
-  for (const { key, value } of env.read("MAPPING")) {
-    const entry = value === "" ? key : `${key}=${value}`;
-    const pattern = parsePattern(key, simplifySrv);
-    const address = parseAddress(value);
-    if (!pattern.ok)
-      env.problem("MAPPING", `hostname=host:port (the hostname ${pattern.error})`, entry);
-    if (!address.ok)
-      env.problem("MAPPING", `hostname=host:port (the address ${address.error})`, entry);
-    if (!pattern.ok || !address.ok) continue;
+  for (const entry of env.read("MAPPING")) {
+    const { key, value, text } = entry;
+    const fault = mappingFault(entry, rules.simplifySrv);
+    if (fault !== null) env.problem("MAPPING", "hostname=host:port", text, fault);
+    const pattern = matchablePattern(key, rules.simplifySrv);
+    const address = dialableAddress(value);
+    if (fault !== null || !pattern.ok || !address.ok) continue;
 
+    noteAddress(env, { name: "MAPPING", text }, address.value, rules);
     const route = envRoute(pattern.value, address.value);
-    if (routes.has(route.id)) env.warn("MAPPING", "each hostname once; the last one counts", entry);
+    if (routes.has(route.id)) env.warn("MAPPING", "each hostname once; the last one counts", text);
     routes.set(route.id, route);
   }
   const fallback = env.read("DEFAULT");
-  const fixed = [...routes.values()];
-  return fallback === null ? fixed : [...fixed, envRoute({ kind: "default" }, fallback)];
+  if (fallback === null) return [...routes.values()];
+  noteAddress(env, { name: "DEFAULT", text: env.text("DEFAULT") }, fallback, rules);
+  return [...routes.values(), envRoute({ kind: "default" }, fallback)];
+}
+
+/** What is wrong with an entry, as it follows the entry's text; null for nothing. */
+function mappingFault({ key, value, text }: MapEntry, simplifySrv: boolean): string | null {
+  if (!text.includes("=")) return ` has no "="${meantEntry(text, simplifySrv)}`;
+  const hostname = patternFault(key, simplifySrv);
+  const address = addressFault(value);
+  const isSwapped = hostname !== null && hasPort(key) && patternFault(value, simplifySrv) === null;
+  if (isSwapped) return ` has its sides swapped; did you mean ${value}=${key}?`;
+  if (hostname !== null) return `: the hostname ${hostname}`;
+  return address === null ? null : `: the address ${address}`;
+}
+
+/** The entry that was most likely meant by one without "=", as a question; empty when none is likely. */
+function meantEntry(text: string, simplifySrv: boolean): string {
+  const [, key = "", value = ""] = /^([^\s:>@]+)\s*(?:->|:|@|\s)\s*(\S+)$/.exec(text) ?? [];
+  const isLikely = patternFault(key, simplifySrv) === null && addressFault(value) === null;
+  return isLikely ? `; did you mean ${key}=${value}?` : ", expected hostname=host:port";
+}
+
+const hasPort = (text: string): boolean => /:\d+$/.test(text) && addressFault(text) === null;
+
+/** Notes an address that leads back to the router, is never dialled, or means another one. */
+function noteAddress(
+  env: Environment,
+  entry: { readonly name: "MAPPING" | "DEFAULT"; readonly text: string },
+  { host, port, text }: Address,
+  { egress, listen }: FixedRoutesRules,
+): void {
+  const { name } = entry;
+  const remark = addressRemark({ host, port, text });
+  if (remark !== null) env.warn(name, host, entry.text, `: the address ${remark}`);
+  const ip = host === "localhost" ? "127.0.0.1" : host;
+  if (isIP(ip) === 0) return;
+  const never = createEgress({ allow: [], deny: [] });
+  never.listens(listen.bind, listen.port);
+  const reason = never.refusal(ip, port);
+  const denied = createEgress(egress).refusal(ip, port);
+  const fault = `: the address is never dialled: it ${reason ?? denied}`;
+  if (reason !== null) env.problem(name, "another address", entry.text, fault);
+  else if (denied !== null) env.warn(name, "another address", entry.text, fault);
 }
 
 const envRoute = (pattern: Pattern, address: Address): Route => ({

@@ -58,10 +58,11 @@ export const readList = (text: string): readonly string[] =>
     .map(trimSpace)
     .filter((part) => part !== "");
 
-/** One `key=value` of a map. */
+/** One `key=value` of a map; `text` is the whole entry. */
 export interface MapEntry {
   readonly key: string;
   readonly value: string;
+  readonly text: string;
 }
 
 /**
@@ -71,8 +72,12 @@ export interface MapEntry {
 export const readMap = (text: string): readonly MapEntry[] =>
   readList(text).map((part) => {
     const cut = part.indexOf("=");
-    if (cut === -1) return { key: part, value: "" };
-    return { key: trimSpace(part.slice(0, cut)), value: trimSpace(part.slice(cut + 1)) };
+    if (cut === -1) return { key: part, value: "", text: part };
+    return {
+      key: trimSpace(part.slice(0, cut)),
+      value: trimSpace(part.slice(cut + 1)),
+      text: part,
+    };
   });
 
 const levelNames: ReadonlyMap<string, LogLevel> = new Map([

@@ -14,11 +14,13 @@ export interface World {
 
 /**
  * A fault of a value. `expected` completes "expected ..."; `value` is shown instead of the whole text, and
- * never holds a secret.
+ * never holds a secret. `fault` follows the value and is shown instead of what is expected: it says what is
+ * wrong and what to do.
  */
 export interface Remark {
   readonly expected: string;
   readonly value?: string;
+  readonly fault?: string;
 }
 
 /** What a reader makes of a text: its value, with what is odd about it, or every fault. */

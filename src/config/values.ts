@@ -5,7 +5,7 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { MetricsBackend } from "../observe/metrics.ts";
 import { webhookEvents } from "../observe/webhook.ts";
 import { type Dsn, parseDsn } from "../providers/postgres/dsn.ts";
-import { type Address, parseAddress } from "../routing/address.ts";
+import { type Address, dialableAddress } from "../routing/address.ts";
 import { readList, readMap } from "./readers.ts";
 import type { SettingReader } from "./setting.ts";
 
@@ -17,9 +17,10 @@ export const readIp: Reader<string> = (text) =>
   isIP(text) === 0 ? err("an IP address such as ::, 0.0.0.0 or 127.0.0.1") : ok(text);
 
 /** `host:port`. */
-export const readAddress: Reader<Address> = (text) => {
-  const address = parseAddress(text);
-  return address.ok ? address : err(`host:port (the address ${address.error})`);
+export const readAddress: SettingReader<Address> = (text) => {
+  const address = dialableAddress(text);
+  if (address.ok) return address;
+  return err([{ expected: "host:port", fault: `: the address ${address.error}` }]);
 };
 
 /**

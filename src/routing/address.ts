@@ -1,22 +1,35 @@
 import { hostPort, ipBytes, ipv6Text, withoutZone } from "../base/ip.ts";
 import { err, ok, type Result } from "../base/result.ts";
+import { hostFault, textFault } from "./fault.ts";
+import { toAscii } from "./hostname.ts";
 
 /** The port that Minecraft clients and servers use when none is named. */
 export const defaultPort = 25565;
 
-/** Where a backend listens. `host` is a name or an IP literal without brackets; `text` is its one printed form. */
+/**
+ * Where a backend listens. `host` is what is dialled: a name in lower case or an IP literal without brackets.
+ * `text` is printed and spells the name as the operator does, so addresses are compared by `sameAddress`.
+ */
 export interface Address {
   readonly host: string;
   readonly port: number;
   readonly text: string;
 }
 
+/** The addresses that mean every address of a machine where it listens, and what is dialled for them. */
+const wildcards: ReadonlyMap<string, string> = new Map([
+  ["0.0.0.0", "127.0.0.1"],
+  ["::", "::1"],
+]);
+
 /** The longest name DNS can carry, written with dots (RFC 1035, section 2.3.4, less the length octets). */
 const longestHost = 253;
 
 /**
- * Address from `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 literal; without a port it is 25565. Outer whitespace is dropped,
- * names are lower-cased, and IPv6 literals take their shortest form. The error completes "the address ..." and never holds the input.
+ * Address from `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 literal; without a port it is 25565.
+ * Outer whitespace is dropped, and IPv6 literals take their shortest form. `0.0.0.0` and `[::]` are this
+ * machine, as for other programs that dial them. Hosts that no resolver knows are taken too: see
+ * `addressFault`. The error completes "the address ...".
  */
 export function parseAddress(text: string): Result<Address, string> {
   const trimmed = text.trim();
@@ -34,19 +47,54 @@ export function parseAddress(text: string): Result<Address, string> {
   return err("has more than one colon, expected host:port or [IPv6 address]:port");
 }
 
-/** Address from its two parts, which must have been checked: a name or an IP literal without brackets, and a port from 1 to 65535. */
+/**
+ * Address from its two parts, which must have been checked: a name or an IP literal without brackets, and a
+ * port from 1 to 65535.
+ */
 export function makeAddress(host: string, port: number): Address {
+<<<<<<< HEAD
   return { host, port, text: hostPort(host, port) };
+=======
+  const text = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  const name = host.includes(":") ? host : toAscii(host.toLowerCase());
+  return { host: wildcards.get(host) ?? name, port, text };
+>>>>>>> a293e97 (Name hostnames that no client sends and addresses that nothing can dial, in one form for all spellings)
 }
 
-/** The address of a backend that has none while it sleeps. Nothing can be dialled there, and its text is empty, as mc-router shows it. */
+/** Why that text can never be dialled, to complete "the address ..."; null when it can. */
+export function addressFault(text: string): string | null {
+  const fault = textFault(text);
+  if (fault !== null) return fault;
+  const address = parseAddress(text);
+  return address.ok ? hostFault(withoutZone(address.value.host)) : address.error;
+}
+
+/** The address of a text that can be dialled; else the error completes "the address ...". */
+export function dialableAddress(text: string): Result<Address, string> {
+  const fault = addressFault(text);
+  return fault === null ? parseAddress(text) : err(fault);
+}
+
+/** What is odd about an address that can be dialled, as a clause that follows it; null for nothing. */
+export function addressRemark({ host, text }: Address): string | null {
+  const isListening = [...wildcards.keys()].some(
+    (bind) => makeAddress(bind, 1).text === `${text.replace(/\d+$/, "")}1`,
+  );
+  return isListening ? `means every address of this machine; it is dialled as ${host}` : null;
+}
+
+/**
+ * The address of a backend that has none while it sleeps. Nothing can be dialled there, and its text is
+ * empty, as mc-router shows it.
+ */
 export const nowhere: Address = { host: "", port: 0, text: "" };
 
 /** True for the address of a backend that has none. */
 export const isNowhere = ({ text }: Address): boolean => text === "";
 
-/** True when both name the same host and port. */
-export const sameAddress = (a: Address, b: Address): boolean => a.text === b.text;
+/** True when both name the same host and port, however they are spelled. */
+export const sameAddress = (a: Address, b: Address): boolean =>
+  a.host === b.host && a.port === b.port;
 
 function parseBracketed(text: string): Result<Address, string> {
   const close = text.indexOf("]");
@@ -61,7 +109,7 @@ function parseNamed(host: string, portPart: string): Result<Address, string> {
   if (host.length > longestHost) return err(`has a host longer than ${longestHost} characters`);
   // Left of these, a URL or a mistyped literal would become a name that no resolver knows.
   if (/[[\]/\\]/.test(host)) return err("has a bracket or slash in its host, expected host:port");
-  return withPort(host.toLowerCase(), portPart);
+  return withPort(host, portPart);
 }
 
 /** `portPart` is what follows the host: empty, or a colon and the port. */

@@ -1,15 +1,19 @@
 import { err, ok, type Result } from "../base/result.ts";
+import { hostnameFault } from "./fault.ts";
 import { type Hostname, toHostname } from "./hostname.ts";
 
 /**
- * What a route claims: one hostname, every hostname below a suffix (`*.example.com`, any depth), or whatever nobody else claims.
+ * What a route claims: one hostname, every hostname below a suffix (`*.example.com`, any depth), or every
+ * hostname that no other pattern fits. `written` is the operator's spelling, where it differs; nothing is
+ * compared by it.
  *
- * Patterns are in total order for every hostname: exact, then wildcards from the longest suffix to the shortest, then the default. That order
- * comes before every other: only claims of the very same pattern are decided by their sources, and within a source by the routes' ids.
+ * The patterns that fit a hostname are in total order: exact, then wildcards from the longest suffix to the
+ * shortest, then the default. That order comes before every other: only claims of the very same pattern are
+ * decided by their sources, and within a source by the routes' ids.
  */
 export type Pattern =
-  | { readonly kind: "exact"; readonly hostname: Hostname }
-  | { readonly kind: "wildcard"; readonly suffix: Hostname }
+  | { readonly kind: "exact"; readonly hostname: Hostname; readonly written?: string }
+  | { readonly kind: "wildcard"; readonly suffix: Hostname; readonly written?: string }
   | { readonly kind: "default" };
 
 /** A part of a list that is no pattern; `reason` completes "the hostname ...". */
@@ -18,12 +22,17 @@ export interface PatternProblem {
   readonly reason: string;
 }
 
-/** No pattern is longer: the handshake has room for 255 characters of server address (Minecraft protocol, "Handshake"). */
+/**
+ * No pattern is longer: the handshake has room for 255 characters of server address (Minecraft protocol,
+ * "Handshake").
+ */
 export const longestPattern = 255;
 
 /**
- * Pattern from `play.example.com` or `*.example.com`, in the form that `toHostname` gives to what clients send; `simplifySrv` must be the one
- * that look-ups use. The error completes "the hostname ..." and never holds the input. The default route has no text: `*` alone is an error.
+ * Pattern from `play.example.com` or `*.example.com`, in the form that `toHostname` gives to what clients
+ * send; `simplifySrv` must be the one that look-ups use. Names that no client can send are taken too: see
+ * `patternFault`. The error completes "the hostname ...". The default route has no text: `*` alone is an
+ * error.
  */
 export function parsePattern(text: string, simplifySrv = false): Result<Pattern, string> {
   const name = text.trim();
@@ -36,17 +45,40 @@ export function parsePattern(text: string, simplifySrv = false): Result<Pattern,
   if (rest.includes("*")) return err("has a * that is not its whole first label");
   const hostname = toHostname(rest, simplifySrv);
   if (hostname === "") return err("is empty, expected a name or *.suffix");
+  const spelling = rest === hostname ? {} : { written: name };
   return ok(
-    isWildcard ? { kind: "wildcard", suffix: hostname } : { kind: "exact", hostname: hostname },
+    isWildcard
+      ? { kind: "wildcard", suffix: hostname, ...spelling }
+      : { kind: "exact", hostname, ...spelling },
   );
 }
 
+<<<<<<< HEAD
 /** How many hostnames one entry may list: so many take some milliseconds to read, in which nothing else happens. */
 const mostPatterns = 10_000;
 
 /**
  * Patterns from a list separated by commas or newlines, each once, in order. Empty parts are dropped; a bad part does not spoil the others.
  * Of a list that is longer than any operator's the beginning is read.
+=======
+/** Why no client can ever match that text, to complete "the hostname ..."; null when one can. */
+export function patternFault(text: string, simplifySrv = false): string | null {
+  const pattern = parsePattern(text, simplifySrv);
+  if (!pattern.ok) return pattern.error;
+  const name = text.trim();
+  return hostnameFault(name.startsWith("*.") ? name.slice(2) : name);
+}
+
+/** The pattern of a text that clients can match; else the error completes "the hostname ...". */
+export function matchablePattern(text: string, simplifySrv = false): Result<Pattern, string> {
+  const fault = patternFault(text, simplifySrv);
+  return fault === null ? parsePattern(text, simplifySrv) : err(fault);
+}
+
+/**
+ * Patterns that clients can match from a list separated by commas or newlines, each once, in order. Empty
+ * parts are dropped; a bad part does not spoil the others.
+>>>>>>> a293e97 (Name hostnames that no client sends and addresses that nothing can dial, in one form for all spellings)
  */
 export function parsePatterns(
   list: string,
@@ -57,12 +89,16 @@ export function parsePatterns(
   for (const part of parts(list)) {
     const text = part.trim();
     if (text === "") continue;
+<<<<<<< HEAD
     if (patterns.size + problems.length >= mostPatterns) {
       const reason = `and all that follow are ignored: an entry may list ${mostPatterns} hostnames`;
       problems.push({ text: text.slice(0, longestPattern), reason });
       break;
     }
     const pattern = parsePattern(text, simplifySrv);
+=======
+    const pattern = matchablePattern(text, simplifySrv);
+>>>>>>> a293e97 (Name hostnames that no client sends and addresses that nothing can dial, in one form for all spellings)
     if (pattern.ok) patterns.set(patternText(pattern.value), pattern.value);
     else problems.push({ text, reason: pattern.error });
   }
@@ -91,3 +127,7 @@ export function patternText(pattern: Pattern): string {
       return "*";
   }
 }
+
+/** The pattern as its operator wrote it; empty for the default. */
+export const writtenPattern = (pattern: Pattern): string =>
+  pattern.kind === "default" ? "" : (pattern.written ?? patternText(pattern));

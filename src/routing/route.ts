@@ -28,7 +28,7 @@ export interface Scaling {
 /** Who starts a sleeping backend, and what it is called there. */
 export type WakeTarget =
   | { readonly kind: "control-plane"; readonly server: string }
-  /** `serverAddress` is the pattern's text, empty for the default route; `backend` the route's address. */
+  /** `serverAddress` is the pattern as written, empty for the default route; `backend` the route's address. */
   | { readonly kind: "webhook"; readonly serverAddress: string; readonly backend: string }
   /** `container` is its full id; players reach it at `port` on the network that `network` names, or on its only one. */
   | {
@@ -57,8 +57,12 @@ export type WakeTarget =
       readonly scaling: Scaling;
     };
 
-/** What tells one backend from all others: targets with equal keys are started, counted and stopped as one. */
-export const wakeKey = (target: WakeTarget): string => `${target.kind}:${wakeId(target)}`;
+/** Identity of a backend: targets with equal keys are started, counted and stopped as one. */
+export function wakeKey(target: WakeTarget): string {
+  const id = wakeId(target);
+  // An address is the same in every spelling.
+  return `${target.kind}:${target.kind === "webhook" ? id.toLowerCase() : id}`;
+}
 
 /** What whoever starts the backend knows it by: the server at the control plane, the address, or an id. */
 export function wakeId(target: WakeTarget): string {
@@ -155,9 +159,16 @@ const sameMotd = (a: Motd | undefined, b: Motd | undefined): boolean =>
   a?.until === b?.until &&
   a?.refusal === b?.refusal;
 
-/** True when a client could not tell the two routes apart (id and source aside). */
+/** True when neither a client nor a webhook could tell the two routes apart (id and source aside). */
 export const sameRoute = (a: Route, b: Route): boolean =>
   sameTarget(a, b) &&
   sameMotd(a.motd, b.motd) &&
+  sameSpelling(a.wake, b.wake) &&
   a.patterns.length === b.patterns.length &&
   a.patterns.every((pattern, i) => patternText(pattern) === patternText(b.patterns[i] ?? pattern));
+
+/** A webhook is sent the names as they are written. */
+const sameSpelling = (a: WakeTarget | null, b: WakeTarget | null): boolean =>
+  a?.kind !== "webhook" ||
+  b?.kind !== "webhook" ||
+  (a.serverAddress === b.serverAddress && a.backend === b.backend);

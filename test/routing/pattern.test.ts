@@ -9,31 +9,62 @@ import {
   patternText,
 } from "../../src/routing/pattern.ts";
 
-const exact = (name: string): Pattern => ({ kind: "exact", hostname: toHostname(name) });
-const wildcard = (name: string): Pattern => ({ kind: "wildcard", suffix: toHostname(name) });
+const exact = (name: string, written?: string): Pattern => ({
+  kind: "exact",
+  hostname: toHostname(name),
+  ...(written === undefined ? {} : { written }),
+});
+const wildcard = (name: string, written?: string): Pattern => ({
+  kind: "wildcard",
+  suffix: toHostname(name),
+  ...(written === undefined ? {} : { written }),
+});
 
 describe("a pattern is read", () => {
   const rows: readonly { text: string; srv?: boolean; pattern: Pattern; printed: string }[] = [
     { text: "play.example.com", pattern: exact("play.example.com"), printed: "play.example.com" },
     {
       text: " Play.Example.COM.\r",
-      pattern: exact("play.example.com"),
+      pattern: exact("play.example.com", "Play.Example.COM."),
       printed: "play.example.com",
     },
     { text: "localhost", pattern: exact("localhost"), printed: "localhost" },
     { text: "my_server.lan", pattern: exact("my_server.lan"), printed: "my_server.lan" },
-    { text: "BÜCHER.example", pattern: exact("bücher.example"), printed: "bücher.example" },
+    {
+      text: "BÜCHER.example",
+      pattern: exact("bücher.example", "BÜCHER.example"),
+      printed: "xn--bcher-kva.example",
+    },
+    {
+      text: "xn--bcher-kva.example",
+      pattern: exact("bücher.example"),
+      printed: "xn--bcher-kva.example",
+    },
     { text: "203.0.113.7", pattern: exact("203.0.113.7"), printed: "203.0.113.7" },
     { text: "*.example.com", pattern: wildcard("example.com"), printed: "*.example.com" },
-    { text: "*.EXAMPLE.com.", pattern: wildcard("example.com"), printed: "*.example.com" },
+    {
+      text: "*.EXAMPLE.com.",
+      pattern: wildcard("example.com", "*.EXAMPLE.com."),
+      printed: "*.example.com",
+    },
     { text: "*.lan", pattern: wildcard("lan"), printed: "*.lan" },
     {
       text: "_minecraft._tcp.a.b",
       pattern: exact("_minecraft._tcp.a.b"),
       printed: "_minecraft._tcp.a.b",
     },
-    { text: "_minecraft._tcp.a.b", srv: true, pattern: exact("a.b"), printed: "a.b" },
-    { text: "*._tcp.a.b", srv: true, pattern: wildcard("a.b"), printed: "*.a.b" },
+    {
+      text: "_minecraft._tcp.a.b",
+      srv: true,
+      pattern: exact("a.b", "_minecraft._tcp.a.b"),
+      printed: "a.b",
+    },
+    {
+      text: "*._tcp.a.b",
+      srv: true,
+      pattern: wildcard("a.b", "*._tcp.a.b"),
+      printed: "*.a.b",
+    },
     { text: "a".repeat(255), pattern: exact("a".repeat(255)), printed: "a".repeat(255) },
   ];
 
@@ -95,14 +126,16 @@ test("a list keeps its good parts, names its bad ones and drops empty ones", () 
 
 test("a list names each pattern once, in the order of first mention", () => {
   expect(parsePatterns("b.lan,a.lan,B.lan.,*.b.lan").patterns).toEqual([
-    exact("b.lan"),
+    exact("b.lan", "B.lan."),
     exact("a.lan"),
     wildcard("b.lan"),
   ]);
 });
 
 test("a list simplifies SRV names when asked", () => {
-  expect(parsePatterns("_minecraft._tcp.a.b", true).patterns).toEqual([exact("a.b")]);
+  expect(parsePatterns("_minecraft._tcp.a.b", true).patterns).toEqual([
+    exact("a.b", "_minecraft._tcp.a.b"),
+  ]);
   expect(parsePatterns("_minecraft._tcp.a.b").patterns).toEqual([exact("_minecraft._tcp.a.b")]);
 });
 
@@ -130,7 +163,10 @@ test("an accepted name is in the very form that a client's spelling of it takes"
     fc.property(fc.string({ unit }), fc.boolean(), (text, srv) => {
       const pattern = parsePattern(text, srv);
       if (!pattern.ok) return expect(toHostname(text, srv)).toBe(toHostname(""));
-      return expect(pattern.value).toEqual({ kind: "exact", hostname: toHostname(text, srv) });
+      return expect(pattern.value).toMatchObject({
+        kind: "exact",
+        hostname: toHostname(text, srv),
+      });
     }),
   );
 });

@@ -108,7 +108,7 @@ test("a fixed route from sleep to sleep: called up by a login, reached where the
     AUTO_SCALE_DOWN_AFTER: "300ms",
   });
   await until("down after the start", () => router.receiver.calls.length === 1);
-  const names = { serverAddress: "play.example.com", backend: "127.0.0.1:1" };
+  const names = { serverAddress: "Play.example.com", backend: "127.0.0.1:1" };
   expect(router.receiver.actions()).toEqual([{ action: "down", ...names }]);
 
   const pinging = await router.player(pingOf("play.example.com"));

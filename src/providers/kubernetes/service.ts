@@ -1,7 +1,7 @@
 import { readBoolean, readDuration } from "../../base/go-text.ts";
 import { listOf, type Members, membersOf, numberOf, textOf } from "../../base/members.ts";
 import { err, ok, type Result } from "../../base/result.ts";
-import { type Address, defaultPort, makeAddress, parseAddress } from "../../routing/address.ts";
+import { type Address, defaultPort, dialableAddress, makeAddress } from "../../routing/address.ts";
 import { type Pattern, parsePatterns } from "../../routing/pattern.ts";
 import type { Route, Scaling } from "../../routing/route.ts";
 
@@ -93,7 +93,7 @@ function isNo(text: string): boolean {
 }
 
 function readProxy(text: string): Result<Address, string> {
-  const address = parseAddress(text);
+  const address = dialableAddress(text);
   return address.ok ? address : err(`the address in proxyServerName ${address.error}`);
 }
 

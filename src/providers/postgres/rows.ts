@@ -1,5 +1,5 @@
 import { inChunks } from "../../base/wait.ts";
-import { parseAddress } from "../../routing/address.ts";
+import { dialableAddress } from "../../routing/address.ts";
 import { parsePatterns } from "../../routing/pattern.ts";
 import { type Route, sameRoute } from "../../routing/route.ts";
 import type { ServerRow } from "./reader.ts";
@@ -196,7 +196,7 @@ function toRoute(
   rules: RowRules,
 ): { readonly route: Route | null; readonly complaint: string } {
   const { patterns, problems } = parsePatterns(row.domain, rules.simplifySrv);
-  const address = parseAddress(row.address);
+  const address = dialableAddress(row.address);
   const complaints = problems.map(({ text, reason }) => `the hostname ${quoted(text)} ${reason}`);
   if (patterns.length === 0 && problems.length === 0) complaints.push("it names no hostname");
   if (!address.ok) complaints.push(`the address ${quoted(row.address)} ${address.error}`);

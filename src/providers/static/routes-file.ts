@@ -7,8 +7,13 @@ import {
 } from "../../base/json.ts";
 import { membersOf } from "../../base/members.ts";
 import { err, ok, type Result } from "../../base/result.ts";
-import { type Address, parseAddress } from "../../routing/address.ts";
-import { type Pattern, parsePattern, patternText } from "../../routing/pattern.ts";
+import { type Address, dialableAddress } from "../../routing/address.ts";
+import {
+  matchablePattern,
+  type Pattern,
+  parsePattern,
+  patternText,
+} from "../../routing/pattern.ts";
 import type { Route } from "../../routing/route.ts";
 
 /** A routes file's content, mc-router's format, as it is written: what cannot be used is kept too. */
@@ -117,8 +122,8 @@ export function readRoutes(file: RoutesFile, simplifySrv: boolean): FileRoutes {
   const routes = new Map<string, Route>();
   const problems = new Map<string, string>();
   for (const [key, backend] of file.mappings) {
-    const pattern = parsePattern(key, simplifySrv);
-    const address = parseAddress(backend);
+    const pattern = matchablePattern(key, simplifySrv);
+    const address = dialableAddress(backend);
     if (pattern.ok && address.ok) {
       routes.set(patternText(pattern.value), toRoute("file", pattern.value, address.value));
       continue;
@@ -128,7 +133,7 @@ export function readRoutes(file: RoutesFile, simplifySrv: boolean): FileRoutes {
     problems.set(key, wrong.join("; "));
   }
   if (file.fallback !== "") {
-    const address = parseAddress(file.fallback);
+    const address = dialableAddress(file.fallback);
     if (address.ok) routes.set("*", toRoute("file", { kind: "default" }, address.value));
     else problems.set(fallbackKey, `the address ${address.error}`);
   }

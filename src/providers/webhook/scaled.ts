@@ -1,4 +1,4 @@
-import { patternText } from "../../routing/pattern.ts";
+import { writtenPattern } from "../../routing/pattern.ts";
 import type { Route } from "../../routing/route.ts";
 import type { Publish, RouteSource } from "../../routing/source.ts";
 
@@ -17,7 +17,6 @@ const scaling = ({ replace, patch }: Publish): Publish => ({
 
 function scaled(route: Route): Route {
   const [pattern] = route.patterns;
-  const isNamed = pattern !== undefined && pattern.kind !== "default";
-  const serverAddress = isNamed ? patternText(pattern) : "";
+  const serverAddress = pattern === undefined ? "" : writtenPattern(pattern);
   return { ...route, wake: { kind: "webhook", serverAddress, backend: route.address.text } };
 }

@@ -68,7 +68,7 @@ describe("the contract", () => {
     plane.setRunning(name, "Play.Example.com:25570");
     expect(await waker.look(name, never)).toEqual({
       kind: "running",
-      address: { host: "play.example.com", port: 25570, text: "play.example.com:25570" },
+      address: { host: "play.example.com", port: 25570, text: "Play.Example.com:25570" },
     });
     const path = "/servers/lobby%201%2F%C3%A4%3F%23%25";
     expect(plane.requests.map(({ method, path, apiKey }) => ({ method, path, apiKey }))).toEqual([

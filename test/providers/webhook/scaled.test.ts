@@ -16,7 +16,7 @@ function route(hostname: string | null): Route {
   };
 }
 
-test("every route of a scaled source is woken by its hostname, the default route by none; the rest of it stays", async () => {
+test("every route of a scaled source is woken by its hostname as it is written, the default route by none; the rest of it stays", async () => {
   const hostnames = ["MC.Example.com", "*.example.com", null];
   const source: RouteSource = {
     name: "api",
@@ -44,7 +44,7 @@ test("every route of a scaled source is woken by its hostname, the default route
   });
   expect(replaced).toEqual([
     [
-      woken("MC.Example.com", "mc.example.com"),
+      woken("MC.Example.com", "MC.Example.com"),
       woken("*.example.com", "*.example.com"),
       woken(null, ""),
     ],
