@@ -31,8 +31,7 @@ automc-router is configured by environment variables only. This page is printed 
 * A variable that is set but empty counts as unset. Settings are read once, at the start.
 * Durations are written as in Go: \`90s\`, \`1m30s\`, \`500ms\`. Switches are \`true\` or \`false\`. Lists are
   separated by commas or newlines.
-* A variable that ends in \`_FILE\` names a file that holds the secret. systemd may pass it as a credential
-* with
+* A variable that ends in \`_FILE\` names a file that holds the secret. systemd may pass it as a credential with
   the setting's name: \`LoadCredential=AUTOMC_DSN:/etc/automc-router.dsn\`.
 * \`check\` prints every problem of the configuration. A variable of mc-router that is not supported stops the
   start.

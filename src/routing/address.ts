@@ -52,13 +52,8 @@ export function parseAddress(text: string): Result<Address, string> {
  * port from 1 to 65535.
  */
 export function makeAddress(host: string, port: number): Address {
-<<<<<<< HEAD
-  return { host, port, text: hostPort(host, port) };
-=======
-  const text = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   const name = host.includes(":") ? host : toAscii(host.toLowerCase());
-  return { host: wildcards.get(host) ?? name, port, text };
->>>>>>> a293e97 (Name hostnames that no client sends and addresses that nothing can dial, in one form for all spellings)
+  return { host: wildcards.get(host) ?? name, port, text: hostPort(host, port) };
 }
 
 /** Why that text can never be dialled, to complete "the address ..."; null when it can. */
@@ -76,10 +71,8 @@ export function dialableAddress(text: string): Result<Address, string> {
 }
 
 /** What is odd about an address that can be dialled, as a clause that follows it; null for nothing. */
-export function addressRemark({ host, text }: Address): string | null {
-  const isListening = [...wildcards.keys()].some(
-    (bind) => makeAddress(bind, 1).text === `${text.replace(/\d+$/, "")}1`,
-  );
+export function addressRemark({ host, port, text }: Address): string | null {
+  const isListening = [...wildcards.keys()].some((bind) => text === hostPort(bind, port));
   return isListening ? `means every address of this machine; it is dialled as ${host}` : null;
 }
 

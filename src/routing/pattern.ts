@@ -28,6 +28,9 @@ export interface PatternProblem {
  */
 export const longestPattern = 255;
 
+/** How many hostnames one entry may list: so many take some milliseconds to read, in which nothing else happens. */
+const mostPatterns = 10_000;
+
 /**
  * Pattern from `play.example.com` or `*.example.com`, in the form that `toHostname` gives to what clients
  * send; `simplifySrv` must be the one that look-ups use. Names that no client can send are taken too: see
@@ -53,14 +56,6 @@ export function parsePattern(text: string, simplifySrv = false): Result<Pattern,
   );
 }
 
-<<<<<<< HEAD
-/** How many hostnames one entry may list: so many take some milliseconds to read, in which nothing else happens. */
-const mostPatterns = 10_000;
-
-/**
- * Patterns from a list separated by commas or newlines, each once, in order. Empty parts are dropped; a bad part does not spoil the others.
- * Of a list that is longer than any operator's the beginning is read.
-=======
 /** Why no client can ever match that text, to complete "the hostname ..."; null when one can. */
 export function patternFault(text: string, simplifySrv = false): string | null {
   const pattern = parsePattern(text, simplifySrv);
@@ -78,7 +73,7 @@ export function matchablePattern(text: string, simplifySrv = false): Result<Patt
 /**
  * Patterns that clients can match from a list separated by commas or newlines, each once, in order. Empty
  * parts are dropped; a bad part does not spoil the others.
->>>>>>> a293e97 (Name hostnames that no client sends and addresses that nothing can dial, in one form for all spellings)
+ * Of an overlong list only the beginning is read.
  */
 export function parsePatterns(
   list: string,
@@ -89,16 +84,12 @@ export function parsePatterns(
   for (const part of parts(list)) {
     const text = part.trim();
     if (text === "") continue;
-<<<<<<< HEAD
     if (patterns.size + problems.length >= mostPatterns) {
       const reason = `and all that follow are ignored: an entry may list ${mostPatterns} hostnames`;
       problems.push({ text: text.slice(0, longestPattern), reason });
       break;
     }
-    const pattern = parsePattern(text, simplifySrv);
-=======
     const pattern = matchablePattern(text, simplifySrv);
->>>>>>> a293e97 (Name hostnames that no client sends and addresses that nothing can dial, in one form for all spellings)
     if (pattern.ok) patterns.set(patternText(pattern.value), pattern.value);
     else problems.push({ text, reason: pattern.error });
   }
