@@ -11,6 +11,7 @@ import { type Config, parseConfig } from "./config/config.ts";
 import { type Issue, issueText } from "./config/environment.ts";
 import { helpText, variableForFlag } from "./config/help.ts";
 import { secretVariables } from "./config/settings.ts";
+import { libpqVariables } from "./config/unused.ts";
 import type { Observer } from "./observe/bus.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import schema from "./providers/postgres/schema.sql" with { type: "text" };
@@ -235,8 +236,11 @@ async function explainHost(host: string | undefined): Promise<number> {
   return exitCodes.failed;
 }
 
+/** postgres.js reads libpq's variables unasked, so they are taken away; the connection string says everything. */
 function readConfig(): ReturnType<typeof parseConfig> {
-  return parseConfig(process.env, readFile);
+  const parsed = parseConfig({ ...process.env }, readFile);
+  for (const name of libpqVariables(process.env)) delete process.env[name];
+  return parsed;
 }
 
 function readFile(path: string): Result<string, string> {

@@ -4,7 +4,6 @@ import { createAddressSet } from "../limits/cidr.ts";
 import { createEgress, type Egress } from "../limits/egress.ts";
 import { createWakeBudget } from "../limits/wake-budget.ts";
 import { createDialer, type Dialer } from "../net/dial.ts";
-import { createResolver } from "../net/resolve.ts";
 import type { Observer } from "../observe/bus.ts";
 import { createIdle, type Idle } from "../wake/idle.ts";
 import { createWakes, type Wakes } from "../wake/wakes.ts";
@@ -34,7 +33,7 @@ export function createBackends(config: Config, platforms: Platforms, deps: Backe
   const { dialTimeoutMs, limits } = config;
   const attemptMs = Math.max(leastAttemptMs, dialTimeoutMs);
   const egress = createEgress(config.egress);
-  const dialing = { ...deps, egress, resolver: createResolver({}) };
+  const dialing = { ...deps, egress, resolver: platforms.resolver };
   const wakes = createWakes({
     ...deps,
     wakers: wakersOf(config, platforms, { ...deps, attemptMs }),

@@ -1,5 +1,6 @@
 import type { Deadlines } from "../base/deadlines.ts";
 import type { Config } from "../config/config.ts";
+import { createResolver, type Resolver } from "../net/resolve.ts";
 import type { Observer } from "../observe/bus.ts";
 import { createControlPlane } from "../providers/control-plane/waker.ts";
 import { createDockerApi, type DockerApi } from "../providers/docker/api.ts";
@@ -20,8 +21,9 @@ import { createWebhook } from "../providers/webhook/waker.ts";
 import type { RouteSource } from "../routing/source.ts";
 import type { Wakers } from "../wake/waker.ts";
 
-/** The platforms that backends are found on, for their sources and their wakers; null where one is not used. */
+/** What sources and wakers work with; a platform that is not used is null. */
 export interface Platforms {
+  readonly resolver: Resolver;
   readonly docker: DockerApi | null;
   readonly swarm: SwarmApi | null;
   readonly kubernetes: { readonly api: KubernetesApi; readonly statefulSets: StatefulSets } | null;
@@ -31,6 +33,7 @@ export interface Platforms {
 export function createPlatforms({ docker, kubernetes }: Config): Platforms {
   const engine = docker && createDockerApi(docker);
   return {
+    resolver: createResolver({}),
     docker: docker?.containers ? engine : null,
     swarm: docker?.services && engine ? createSwarmApi(engine) : null,
     kubernetes: kubernetes && {
@@ -43,7 +46,7 @@ export function createPlatforms({ docker, kubernetes }: Config): Platforms {
 /** Every source of routes. A new one is one entry here. */
 export function sourcesOf(
   config: Config,
-  { docker, swarm, kubernetes }: Platforms,
+  { resolver, docker, swarm, kubernetes }: Platforms,
   staticRoutes: StaticRoutes,
   emit: Observer,
 ): readonly RouteSource[] {
@@ -55,6 +58,7 @@ export function sourcesOf(
       createPostgresSource({
         dsn: config.postgres.dsn,
         listenDsn: config.postgres.listenDsn,
+        resolver,
         resyncMs: config.postgres.resyncMs,
         snapshotPath: config.postgres.snapshot,
         wakeable: config.waker !== null,

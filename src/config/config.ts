@@ -15,7 +15,7 @@ import { type Limits, readLimits } from "./limits.ts";
 import { type MetricsConfig, readMetrics } from "./metrics.ts";
 import type { LogLevel } from "./readers.ts";
 import type { ReadFile, Variables } from "./setting.ts";
-import { noteDoubleNames, noteUnsupported, unknownNames } from "./unused.ts";
+import { noteDoubleNames, noteLibpqVariables, noteUnsupported, unknownNames } from "./unused.ts";
 
 /** Everything the operator decides, as plain data. It holds secrets: never print it whole. */
 export interface Config {
@@ -161,6 +161,7 @@ export function parseConfig(
   const config = readConfig(env);
   noteUnsupported(env);
   noteDoubleNames(env);
+  if (config.postgres !== null) noteLibpqVariables(env);
   const problems = [...env.problems, ...unknownNames(variables)];
   return problems.length > 0 ? err(problems) : ok({ config, warnings: env.warnings });
 }

@@ -28,6 +28,20 @@ function isDefault(setting: Setting<unknown>, text: string, world: World): boole
   return Bun.deepEquals(read(text), read(setting.default));
 }
 
+/** The variables that libpq and its kin read, by name; the router does not. */
+export const libpqVariables = (variables: Variables): readonly string[] =>
+  Object.keys(variables).filter((name) => /^PG[A-Z_]+$/.test(name));
+
+/** A connection that is described in two places would be a puzzle: only the connection string counts. */
+export function noteLibpqVariables(env: Environment): void {
+  const names = libpqVariables(env.variables).filter((name) => !serverVariables.has(name));
+  if (names.length === 0) return;
+  env.warn("AUTOMC_DSN", `everything in the connection string; ${names.join(", ")} have no effect`);
+}
+
+/** Variables of the server and of its tools, which no client reads. */
+const serverVariables = new Set(["PGDATA", "PGVERSION", "PG_MAJOR", "PG_VERSION", "PGROOT"]);
+
 /** Where a setting is given under both of its names, the main one counts; not silently, unless they agree. */
 export function noteDoubleNames(env: Environment): void {
   for (const { name, otherName } of settings) {

@@ -35,10 +35,12 @@ export const readVersionSwitch =
     return { ok: true, value: false, warnings: [{ expected: "true or false; it is ignored" }] };
   };
 
-/** A Postgres URL, with the files that it names. */
+/** A connection string of Postgres, with the files that it names. */
 export const readDsn: SettingReader<Dsn> = (text, { readFile }) => {
   const dsn = parseDsn(text, readFile);
-  return dsn.ok ? dsn : err(`a Postgres URL (this one ${dsn.error})`);
+  if (!dsn.ok) return err(`a connection string of Postgres (this one ${dsn.error})`);
+  const warnings = dsn.value.withoutEffect.map((expected) => ({ expected: `no ${expected}` }));
+  return { ok: true, value: dsn.value, warnings };
 };
 
 /** A file below the unit's state directory unless the text is an absolute path or `off`; null for none. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, setDefaultTimeout } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createResolver } from "../../src/net/resolve.ts";
 import { createDockerSource } from "../../src/providers/docker/source.ts";
 import type { SourceEvent } from "../../src/providers/event.ts";
 import { createKubernetesSource } from "../../src/providers/kubernetes/source.ts";
@@ -174,6 +175,7 @@ testSourceContract("postgres", async () => {
   const source = createPostgresSource({
     dsn: dsnOf(dsn({ port: gate.port })),
     listenDsn: null,
+    resolver: createResolver({}),
     resyncMs: 60_000,
     wakeable: false,
     simplifySrv: false,

@@ -1,4 +1,5 @@
 import { ok } from "../../src/base/result.ts";
+import { createResolver } from "../../src/net/resolve.ts";
 import type { SourceEvent } from "../../src/providers/event.ts";
 import { type Dsn, parseDsn } from "../../src/providers/postgres/dsn.ts";
 import {
@@ -35,8 +36,8 @@ export function scaledTimings(factor: number): PostgresTimings {
 
 /** The pauses, `factor` times shorter; what a slow machine needs time for keeps its default. */
 export function patientTimings(factor: number): PostgresTimings {
-  const { dialMs, handshakeMs, readMs, echoMs } = defaultTimings;
-  return { ...scaledTimings(factor), dialMs, handshakeMs, readMs, echoMs };
+  const { roundMs, handshakeMs, readMs, echoMs } = defaultTimings;
+  return { ...scaledTimings(factor), roundMs, handshakeMs, readMs, echoMs };
 }
 
 /** A connection string that must be right. */
@@ -56,6 +57,7 @@ export function runSource(
   const stopping = new AbortController();
   const source = createPostgresSource({
     listenDsn: null,
+    resolver: createResolver({}),
     resyncMs: 60_000,
     wakeable: true,
     simplifySrv: false,

@@ -1,218 +1,194 @@
-import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
-import postgres from "postgres";
 import { err, ok, type Result } from "../../base/result.ts";
-import { type WaitFailure, within } from "../../base/wait.ts";
+import type { Resolver } from "../../net/resolve.ts";
+import { accountName } from "./account.ts";
+import { createAuthenticator } from "./authentication.ts";
+import { createClient, type PostgresClient } from "./client.ts";
 import type { DialBudget } from "./dial-budget.ts";
-import { type Dsn, type DsnHost, describeHost } from "./dsn.ts";
-import { guardSocket } from "./guard.ts";
-import {
-  type DialTarget,
-  openSocket,
-  resolveTargets,
-  secureSocket,
-  socketFailure,
-} from "./socket.ts";
+import { type Dsn, type DsnHost, describeHost, type TargetSession } from "./dsn.ts";
+import { lost, type PostgresFailure } from "./failure.ts";
+import { findPassword } from "./passfile.ts";
+import { openSocket, type Patience, type ReadySocket, secureSocket } from "./socket.ts";
+import { type HostMemory, type HostTarget, planRound } from "./targets.ts";
 import type { PostgresTimings } from "./timings.ts";
-
-/** Why Postgres did not do what was asked. `refused`: it is there, but rejects the statement. `lost`: the connection is of no use. */
-export interface PostgresFailure {
-  readonly kind: "refused" | "lost";
-  /** For the log: code and message only, never a query, a parameter or a password. */
-  readonly reason: string;
-}
-
-/** One postgres.js client on one connection that we dialled. It never dials again: when the connection ends, so does it. */
-export interface PostgresClient {
-  readonly sql: postgres.Sql;
-  /** Why the connection ended; null while it is up. */
-  endedBecause(): string | null;
-  /** Waits for a promise of this client for `ms`, and tells a failure in words. It does not close the client. */
-  within<T>(ms: number, promise: PromiseLike<T>): Promise<Result<T, PostgresFailure>>;
-  /** Says goodbye to the server, waits a moment for it, and closes. */
-  close(): Promise<void>;
-  /** Closes at once. */
-  abort(): void;
-}
 
 /** What `openClient` needs to know. */
 export interface ClientRequest {
   readonly dsn: Dsn;
+  /** Where the last connection of this connection string led; it is tried first. */
+  readonly memory: HostMemory;
+  readonly resolver: Resolver;
   readonly budget: DialBudget;
   readonly timings: PostgresTimings;
-  /** The first statements: they prove that the server is ready and the right one. A text refuses this host, and the next one is tried. */
+  /**
+   * The first statements, at least one: they prove that the server is ready. A failure refuses this server, and the
+   * next one is tried.
+   */
   readonly greet: (client: PostgresClient) => Promise<Result<void, PostgresFailure>>;
+  /** What kind of server a greeted client has reached. */
+  readonly kindOf: (client: PostgresClient) => Promise<Result<ServerKind, PostgresFailure>>;
   /** Called when an opened connection ends for whatever reason. */
   readonly onEnd: () => void;
 }
 
-const closedByServer = "the server closed the connection";
-const isGone = Symbol("the connection has ended");
+/** What `target_session_attrs` asks about. */
+export interface ServerKind {
+  readonly isStandby: boolean;
+  readonly isReadOnly: boolean;
+}
 
-/** How long a polite goodbye may take. */
-const goodbyeMs = 500;
+/** One attempt on one target. */
+interface Attempt {
+  readonly request: ClientRequest;
+  readonly target: HostTarget;
+  readonly wanted: TargetSession;
+  readonly until: number;
+  readonly signal: AbortSignal;
+}
 
-/** A client on the first host that answers and passes `greet`, or why the last one did not. The caller closes it. */
+/** Whether the attempt uses TLS; `if-offered` takes a plain connection where the server has none. */
+type Way = "plain" | "if-offered" | "tls";
+
+type Opened = Result<PostgresClient, PostgresFailure & { readonly isAboutTls: boolean }>;
+
+const stopped = lost("stopped");
+
+/**
+ * A client on the first server that answers, is of the wanted kind and passes `greet`, or why none did. All addresses
+ * of all hosts share the time of one round, unless `connect_timeout` gives each its own. The caller closes the client.
+ */
 export async function openClient(
   request: ClientRequest,
   signal: AbortSignal,
 ): Promise<Result<PostgresClient, PostgresFailure>> {
-  let failure: PostgresFailure = { kind: "lost", reason: "stopped" };
-  for (const host of request.dsn.hosts) {
-    const targets = await resolveTargets(host, request.timings.dialMs, signal);
-    if (!targets.ok) {
-      failure = { kind: "lost", reason: targets.error };
-      continue;
-    }
-    for (const target of targets.value) {
-      await request.budget.take(signal);
-      if (signal.aborted) return err({ kind: "lost", reason: "stopped" });
-      const opened = await openOne(request, host, target, signal);
-      if (opened.ok) return opened;
-      failure = {
-        kind: opened.error.kind,
-        reason: `${describeHost(host)}: ${opened.error.reason}`,
-      };
-    }
-  }
-  return err(failure);
-}
-
-async function openOne(
-  request: ClientRequest,
-  host: DsnHost,
-  target: DialTarget,
-  signal: AbortSignal,
-): Promise<Result<PostgresClient, PostgresFailure>> {
-  const { dsn, timings } = request;
-  const raw = await openSocket(target, dsn.connectTimeoutMs ?? timings.dialMs, signal);
-  if (!raw.ok) return err({ kind: "lost", reason: raw.error });
-  const secured = await secureSocket(raw.value, target, dsn.tls, timings.handshakeMs, signal);
-  if (!secured.ok) return err({ kind: "lost", reason: secured.error });
-  const client = createClient(request, host, secured.value, signal);
-  const greeted = await request.greet(client);
-  if (greeted.ok) return ok(client);
-  client.abort();
-  return greeted;
-}
-
-function createClient(
-  request: ClientRequest,
-  host: DsnHost,
-  socket: Socket,
-  signal: AbortSignal,
-): PostgresClient {
-  let ended: string | null = null;
-  let failure = closedByServer;
-  const waiting = new Set<() => void>();
-  const end = () => {
-    ended ??= failure;
-    for (const wake of waiting) wake();
-    request.onEnd();
-  };
-  socket.once("error", (error) => {
-    failure = socketFailure(error);
-  });
-  socket.once("close", end);
-  const guarded = guardSocket(socket, (reason) => {
-    failure = reason;
-    end();
-  });
-  if (socket.destroyed) end();
-  const sql = postgres(clientOptions(request.dsn, host, guarded));
-
-  const tell = (waited: WaitFailure): PostgresFailure => {
-    switch (waited.kind) {
-      case "stopped":
-        return { kind: "lost", reason: "stopped" };
-      case "late":
-        return { kind: "lost", reason: ended ?? "the server does not answer" };
-      case "rejected":
-        return describeError(waited.cause, ended);
-    }
-  };
-  const abort = () => {
-    // Ended first, so that postgres.js does not try to listen again when it sees the connection close.
-    void sql.end({ timeout: 0 }).catch(() => undefined); // it has no connection left to fail on
-    guarded.destroy();
-  };
-  return {
-    sql,
-    endedBecause: () => ended,
-    async within(ms, promise) {
-      // postgres.js never learns of a connection that ended before it was handed over.
-      const gone = Promise.withResolvers<typeof isGone>();
-      const wake = () => gone.resolve(isGone);
-      waiting.add(wake);
-      if (ended !== null) wake();
-      const settled = await within(ms, Promise.race([promise, gone.promise]), signal);
-      waiting.delete(wake);
-      if (!settled.ok) return err(tell(settled.error));
-      if (settled.value === isGone) return err({ kind: "lost", reason: ended ?? closedByServer });
-      return ok(settled.value);
-    },
-    async close() {
-      if (ended === null) {
-        const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
-        void sql.end({ timeout: 0 }).catch(() => undefined); // what counts is that the socket closes
-        await within(goodbyeMs, closed, new AbortController().signal);
+  const { dsn, memory, timings } = request;
+  await request.budget.take(signal);
+  if (signal.aborted) return err(stopped);
+  const until = performance.now() + timings.roundMs;
+  const patience = { limitMs: timings.roundMs, signal };
+  const { targets, unresolved } = await planRound(dsn, memory, request.resolver, patience);
+  const failures = [...unresolved];
+  let last: PostgresFailure = lost("");
+  // A preference makes two passes: first for the preferred kind, then for any.
+  const passes: readonly TargetSession[] =
+    dsn.target === "prefer-standby" ? ["standby", "any"] : [dsn.target];
+  let left = passes.length * targets.length;
+  for (const wanted of passes) {
+    for (const target of targets) {
+      const now = performance.now();
+      const shareMs = dsn.connectTimeoutMs ?? (until - now) / left;
+      left -= 1;
+      const opened = await openTarget({ request, target, wanted, until: now + shareMs, signal });
+      if (opened.ok) {
+        memory.good = target.dial;
+        return opened;
       }
-      abort();
-    },
-    abort,
-  };
-}
-
-/**
- * postgres.js 3.4.9 connects again by itself in several ways, some without any pause (a server that says FATAL, or
- * closes before it is ready). All of them ask the `socket` factory, and this one gives its socket once.
- */
-function clientOptions(dsn: Dsn, host: DsnHost, socket: Duplex) {
-  let isTaken = false;
-  return {
-    // The two are only names for its messages: the socket is dialled already.
-    host: host.kind === "tcp" ? host.host : "unix",
-    port: host.kind === "tcp" ? host.port : 0,
-    ...(dsn.user === null ? {} : { user: dsn.user }),
-    ...(dsn.password === null ? {} : { password: dsn.password }),
-    ...(dsn.database === null ? {} : { database: dsn.database }),
-    socket: () => {
-      if (isTaken) throw new Error(closedByServer);
-      isTaken = true;
-      return socket;
-    },
-    ssl: false,
-    max: 1,
-    // Every limit is ours; 0 and null switch the library's own timers off.
-    connect_timeout: 0,
-    idle_timeout: 0,
-    max_lifetime: null,
-    keep_alive: null,
-    // A transaction pooler may hand each statement to another session, which knows no statement prepared before.
-    prepare: false,
-    fetch_types: false,
-    connection: { application_name: "automc-router", ...dsn.startup },
-    onnotice: () => undefined,
-  };
-}
-
-/** Errors of postgres.js carry the query and its parameters; only code and message are passed on. */
-function describeError(cause: unknown, ended: string | null): PostgresFailure {
-  if (cause instanceof postgres.PostgresError) {
-    const isRefusal = (cause.severity ?? cause.severity_local) === "ERROR";
-    const reason = `${cause.message} (${cause.code})${adviceByCode[cause.code] ?? ""}`;
-    return { kind: isRefusal ? "refused" : "lost", reason };
+      if (signal.aborted) return err(stopped);
+      last = opened.error;
+      failures.push(`${describeHost(target.host)}: ${last.reason}`);
+    }
   }
-  if (ended !== null) return { kind: "lost", reason: ended };
-  if (cause instanceof Error) return { kind: "lost", reason: socketFailure(cause) };
-  return { kind: "lost", reason: "the connection failed" };
+  return err({ ...last, reason: [...new Set(failures)].join("; ") });
 }
 
-/** What to do about the mistakes that a first set-up makes (PostgreSQL, appendix A: error codes). */
-const adviceByCode: Readonly<Record<string, string>> = {
-  "28P01": "; check user and password",
-  "3D000": "; check the database's name",
-  "42501": "; GRANT SELECT ON servers to the router's role",
-  "42703": "; the table needs the columns name, domain and address (automc-router schema)",
-  "42P01": "; create the table: automc-router schema | psql",
-};
+/** libpq's fallbacks: `prefer` goes on without TLS where TLS or its login fails, `allow` begins without. */
+async function openTarget(attempt: Attempt): Promise<Result<PostgresClient, PostgresFailure>> {
+  const [first, second] = waysOf(attempt);
+  const opened = await openOne(attempt, first);
+  if (opened.ok || second === undefined || !mayFallBack(opened.error)) return opened;
+  const again = await openOne(attempt, second);
+  if (again.ok || again.error.reason === opened.error.reason) return again;
+  const how = second === "plain" ? "without TLS" : "with TLS";
+  return err({ ...opened.error, reason: `${opened.error.reason}; ${how}: ${again.error.reason}` });
+}
+
+function waysOf({ request, target }: Attempt): readonly [Way, Way?] {
+  if (target.dial.kind === "unix") return ["plain"];
+  switch (request.dsn.tls.use) {
+    case "never":
+      return ["plain"];
+    case "allow":
+      return ["plain", "tls"];
+    case "prefer":
+      return ["if-offered", "plain"];
+    case "always":
+      return ["tls"];
+  }
+}
+
+/** Class 28 is what pg_hba.conf answers to a connection with or without TLS (PostgreSQL, appendix A). */
+const mayFallBack = ({ code, isAboutTls }: PostgresFailure & { readonly isAboutTls: boolean }) =>
+  isAboutTls || code?.startsWith("28") === true;
+
+async function openOne(attempt: Attempt, way: Way): Promise<Opened> {
+  const { request, target, signal } = attempt;
+  const { dsn } = request;
+  const ready = await openReady(attempt, way);
+  if (!ready.ok) return ready;
+  const user = dsn.user ?? accountName();
+  const database = dsn.database ?? user;
+  const client = createClient({
+    ...ready.value,
+    authenticator: createAuthenticator({
+      user,
+      password: dsn.password ?? passwordOf(dsn, target.host, user, database),
+      rules: dsn.auth,
+      certificate: ready.value.certificate,
+    }),
+    user,
+    database,
+    startup: dsn.startup,
+    openAnother: () =>
+      openReady({ ...attempt, until: performance.now() + request.timings.cancelMs }, way),
+    onEnd: request.onEnd,
+    signal,
+  });
+  const greeted = await request.greet(client);
+  const kind = greeted.ok ? await request.kindOf(client) : greeted;
+  const refusal = kind.ok ? refusalOf(attempt.wanted, kind.value) : null;
+  if (kind.ok && refusal === null) return ok(client);
+  client.abort();
+  return err({ ...(kind.ok ? lost(refusal ?? "") : kind.error), isAboutTls: false });
+}
+
+/** The connection that PostgreSQL's startup may begin on. */
+async function openReady(
+  { request, target, until, signal }: Attempt,
+  way: Way,
+): Promise<Result<ReadySocket, PostgresFailure & { readonly isAboutTls: boolean }>> {
+  const { tls, keepAliveMs } = request.dsn;
+  const patience = (): Patience => ({ limitMs: Math.max(0, until - performance.now()), signal });
+  const raw = await openSocket(target.dial, keepAliveMs, patience());
+  if (!raw.ok) return err({ ...lost(raw.error), isAboutTls: false });
+  if (way === "plain" || target.dial.kind === "unix")
+    return ok({ socket: raw.value, certificate: null });
+  const options = { ...patience(), isOptional: way === "if-offered" };
+  const secured = await secureSocket(raw.value, target.dial.name, tls, options);
+  return secured.ok ? secured : err({ ...lost(secured.error), isAboutTls: true });
+}
+
+function passwordOf(dsn: Dsn, host: DsnHost, user: string, database: string): string | null {
+  const { port } = host;
+  return findPassword(dsn.passfile, { host: passfileName(host), port, database, user });
+}
+
+function passfileName(host: DsnHost): string {
+  if (host.kind === "tcp") return host.host;
+  return host.isDefault ? "localhost" : host.folder;
+}
+
+/** Why a server of this kind is not the wanted one; null when it is. */
+function refusalOf(wanted: TargetSession, { isStandby, isReadOnly }: ServerKind): string | null {
+  switch (wanted) {
+    case "any":
+    case "prefer-standby":
+      return null;
+    case "primary":
+      return isStandby ? "the server is a standby" : null;
+    case "standby":
+      return isStandby ? null : "the server is no standby";
+    case "read-write":
+      return isReadOnly ? "the server is read-only" : null;
+    case "read-only":
+      return isReadOnly ? null : "the server is not read-only";
+  }
+}

@@ -1,12 +1,16 @@
 import { err, ok, type Result } from "../../base/result.ts";
 import { type Alarm, createAlarm } from "../../base/wait.ts";
-import { openClient, type PostgresClient, type PostgresFailure } from "./connection.ts";
+import type { Resolver } from "../../net/resolve.ts";
+import type { PostgresClient } from "./client.ts";
+import { openClient, type ServerKind } from "./connection.ts";
 import type { DialBudget } from "./dial-budget.ts";
 import type { Dsn } from "./dsn.ts";
+import { lost as lostConnection, type PostgresFailure } from "./failure.ts";
 import { type Listener, openListener } from "./listener.ts";
 import { createPendingChanges, type PendingChanges, type Reload } from "./pending.ts";
 import { createReadClock, type ReadClock } from "./read-clock.ts";
 import { createRowReader, type RowReader } from "./reader.ts";
+import type { HostMemory } from "./targets.ts";
 import type { PostgresTimings } from "./timings.ts";
 
 /** How changes reach the router: by LISTEN, or by reading everything again and again. */
@@ -23,6 +27,10 @@ export interface CycleDeps {
   readonly dsn: Dsn;
   /** Where notifications are heard, when that is another place. */
   readonly listenDsn: Dsn | null;
+  readonly resolver: Resolver;
+  /** Where the last connections led. */
+  readonly memory: HostMemory;
+  readonly listenMemory: HostMemory;
   readonly resyncMs: number;
   readonly timings: PostgresTimings;
   readonly budget: DialBudget;
@@ -57,7 +65,7 @@ interface Cycle {
 type Step = Result<void, PostgresFailure>;
 
 const done: Step = ok(undefined);
-const lost = (reason: string): Step => err({ kind: "lost", reason });
+const lost = (reason: string): Step => err(lostConnection(reason));
 
 /**
  * One cycle of the link: LISTEN, read everything, then follow the notifications until anything is wrong, and close both
@@ -177,12 +185,10 @@ const undelivered =
   "notifications do not arrive (a transaction pooler, or another database): set AUTOMC_LISTEN_DSN to a direct connection";
 
 function listen(deps: CycleDeps, alarm: Alarm, pending: PendingChanges, signal: AbortSignal) {
-  const { budget, timings, heartbeatChannel } = deps;
   const request = {
+    ...deps,
     dsn: deps.listenDsn ?? deps.dsn,
-    budget,
-    timings,
-    heartbeatChannel,
+    memory: deps.listenDsn === null ? deps.memory : deps.listenMemory,
     onEnd: alarm.ring,
     onChange: (payload: string) => {
       if (pending.note(payload)) alarm.ring();
@@ -192,21 +198,21 @@ function listen(deps: CycleDeps, alarm: Alarm, pending: PendingChanges, signal: 
 }
 
 function openReader(deps: CycleDeps, alarm: Alarm, signal: AbortSignal) {
-  const { dsn, budget, timings } = deps;
-  const greet = (client: PostgresClient) => checkServer(client, deps);
-  return openClient({ dsn, budget, timings, onEnd: alarm.ring, greet }, signal);
+  const kindOf = (client: PostgresClient) => askKind(client, deps.timings.handshakeMs);
+  const greet = async () => done;
+  return openClient({ ...deps, onEnd: alarm.ring, greet, kindOf }, signal);
 }
 
-/** One statement that shows the server is ready and, among several, the wanted one. */
-async function checkServer(client: PostgresClient, { dsn, timings }: CycleDeps): Promise<Step> {
+/** One statement, which also shows that the server is ready. */
+async function askKind(
+  client: PostgresClient,
+  limitMs: number,
+): Promise<Result<ServerKind, PostgresFailure>> {
   const query = client.sql.unsafe(
     "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS read_only",
   );
-  const answer = await client.within(timings.handshakeMs, query);
+  const answer = await client.within(limitMs, query);
   if (!answer.ok) return answer;
-  const state = answer.value[0];
-  if (dsn.target === "primary" && state?.["standby"] === true)
-    return lost("the server is a standby");
-  const isReadOnly = dsn.target === "read-write" && state?.["read_only"] === "on";
-  return isReadOnly ? lost("the server is read-only") : done;
+  const [state] = answer.value;
+  return ok({ isStandby: state?.["standby"] === true, isReadOnly: state?.["read_only"] === "on" });
 }

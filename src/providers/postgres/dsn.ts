@@ -1,120 +1,124 @@
 import { isIP } from "node:net";
 import { hostPort } from "../../base/ip.ts";
 import { err, ok, type Result } from "../../base/result.ts";
+import { type GivenParameters, splitConnectionText } from "./dsn-text.ts";
+import { checkParameters } from "./parameters.ts";
+import { type PassfileLine, parsePassfile } from "./passfile.ts";
+import { parseTls, type ReadFile, type TlsRules } from "./tls-rules.ts";
 
 /** One place where the server may be. */
 export type DsnHost =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | { readonly kind: "unix"; readonly path: string };
+  | {
+      readonly kind: "tcp";
+      /** A name or an IP literal; the name that a certificate is checked against. */
+      readonly host: string;
+      /** The IP literal to dial instead of resolving `host` (`hostaddr`); null: none is given. */
+      readonly ip: string | null;
+      readonly port: number;
+    }
+  | {
+      readonly kind: "unix";
+      /** As written. */
+      readonly folder: string;
+      /** True: no host is given, and this folder is where servers put their socket. */
+      readonly isDefault: boolean;
+      readonly path: string;
+      readonly port: number;
+    };
 
-/**
- * How the connection is protected; the words and their meaning are libpq's. `ca` is a PEM text; null stands for the
- * public authorities. A unix socket never uses TLS.
- */
-export type TlsMode =
-  | { readonly kind: "disable" }
-  /** TLS when the server offers it, unverified; else plain. */
-  | { readonly kind: "prefer" }
-  /** TLS, unverified. */
-  | { readonly kind: "require" }
-  /** TLS, the certificate's chain is verified. */
-  | { readonly kind: "verify-ca"; readonly ca: string }
-  /** TLS, chain and name are verified. */
-  | { readonly kind: "verify-full"; readonly ca: string | null };
+/** Which of several servers will do; libpq's `target_session_attrs`. */
+export type TargetSession = (typeof targets)[number];
 
-/** Which of several servers will do: any that answers, one that takes writes, or one that is no standby. */
-export type TargetSession = "any" | "read-write" | "primary";
+/** A method of authentication that a server may ask for, by libpq's name. */
+export type AuthMethod = (typeof authMethods)[number];
 
-/** A connection string as plain data. It holds the password: describe it with `describeDsn`. */
-export interface Dsn {
-  /** Tried in this order. Never empty. */
-  readonly hosts: readonly DsnHost[];
-  /** Null: the account this program runs as, or PGUSER. */
-  readonly user: string | null;
-  /** Null: none, or PGPASSWORD. */
-  readonly password: string | null;
-  /** Null: the one named like the user. */
-  readonly database: string | null;
-  readonly tls: TlsMode;
-  readonly target: TargetSession;
-  /** How long one connect may take; null: our own default. */
-  readonly connectTimeoutMs: number | null;
-  /** Settings that the session begins with. */
-  readonly startup: Readonly<Record<string, string>>;
+/** What the router demands of the authentication. */
+export interface AuthRules {
+  /** Whether SCRAM is bound to the TLS connection. */
+  readonly channelBinding: "disable" | "prefer" | "require";
+  /** The methods that are accepted; null: all that the router knows. */
+  readonly methods: ReadonlySet<AuthMethod> | null;
 }
 
-/** Gives the text of a file, or why it cannot. */
-export type ReadFile = (path: string) => Result<string, string>;
+/** A connection string as plain data. It holds secrets: describe it with `describeDsn`. */
+export interface Dsn {
+  /** Tried in this order, or in a random one with `loadBalance`. Never empty. */
+  readonly hosts: readonly DsnHost[];
+  /** Null: the account this program runs as. */
+  readonly user: string | null;
+  /** Null: what `passfile` says. */
+  readonly password: string | null;
+  readonly passfile: readonly PassfileLine[];
+  /** Null: the one named like the user. */
+  readonly database: string | null;
+  readonly tls: TlsRules;
+  readonly auth: AuthRules;
+  readonly target: TargetSession;
+  readonly loadBalance: boolean;
+  /** How long one connect may take; null: the router's own default. */
+  readonly connectTimeoutMs: number | null;
+  /** When the kernel first probes a silent connection, ms; null: never. */
+  readonly keepAliveMs: number | null;
+  /** Settings that the session begins with. */
+  readonly startup: Readonly<Record<string, string>>;
+  /** What is given and has no effect: name and reason. */
+  readonly withoutEffect: readonly string[];
+}
+
+const targets = ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"] as const;
+const authMethods = ["none", "password", "md5", "scram-sha-256"] as const;
+/** Methods of libpq that the router does not know: it never uses them, so forbidding them is no problem. */
+const foreignMethods: readonly string[] = ["gss", "sspi", "creds", "oauth"];
 
 const defaultPort = 5432;
-/** A bare @ behind the hosts is refused: it belongs to a password with an unescaped / or ?, the rest of which would be printed. */
-const shape = /^postgres(?:ql)?:\/\/(?:([^/?#]*)@)?([^/?#@]*)(?:\/([^?#/@]*))?(?:\?([^#@]*))?$/;
-
-/** Settings of the server that may be given as parameters; any other goes into `options`. */
-const startupNames = new Set(["application_name", "options", "search_path", "statement_timeout"]);
-const ownNames = new Set([
-  "host",
-  "port",
-  "user",
-  "password",
-  "dbname",
-  "sslmode",
-  "sslrootcert",
-  "target_session_attrs",
-  "connect_timeout",
-]);
-/** Parameters of libpq that change nothing here as long as they have one of these values. */
-const harmless: Readonly<Record<string, readonly string[]>> = {
-  channel_binding: ["disable", "prefer"],
-  client_encoding: ["UTF8", "utf8", "UTF-8", "utf-8", "auto"],
-  gssencmode: ["disable", "prefer"],
-  sslnegotiation: ["postgres"],
-};
+const defaultKeepAliveMs = 15_000;
+/** Where servers put their socket: packages of distributions, then PostgreSQL's own default. */
+const socketFolders = ["/var/run/postgresql", "/tmp"];
 
 /**
- * A `postgres://` URL as data, read as libpq reads it: several hosts, percent-encoding, a socket folder as host.
- * The error says what is wrong and what is accepted; it never contains the password.
+ * A connection string as libpq reads it: a `postgres://` URI, or keywords and values. Every parameter of libpq is
+ * honoured, named in `withoutEffect`, or refused with the reason. The error completes "this one ..." and never holds
+ * the password. Files that it names are read by `readFile`.
  */
 export function parseDsn(text: string, readFile: ReadFile): Result<Dsn, string> {
-  const trimmed = text.trim();
-  if (!/^postgres(ql)?:\/\//.test(trimmed))
-    return err("must begin with postgres:// or postgresql://");
-  const parts = shape.exec(trimmed);
-  if (parts === null) {
-    return err(
-      "is not of the form postgres://user:password@host:port/database?name=value (percent-encode / ? # @ and % in its parts)",
-    );
-  }
-  const [, account = "", authority = "", path = "", search = ""] = parts;
-  const parameters = parseParameters(search);
-  if (!parameters.ok) return parameters;
-  const given = parameters.value;
-
-  const [accountUser = "", ...accountPassword] = account.split(":");
-  const user = decoded(accountUser, "the user");
-  if (!user.ok) return user;
-  const password = decoded(accountPassword.join(":"), "the password");
-  if (!password.ok) return password;
-  const database = decoded(path, "the database");
-  if (!database.ok) return database;
-  const hosts = parseHosts(authority, given);
+  const split = splitConnectionText(text);
+  if (!split.ok) return split;
+  const given = split.value;
+  const checked = checkParameters(given);
+  if (!checked.ok) return checked;
+  const hosts = parseHosts(given);
   if (!hosts.ok) return hosts;
+  const passfile = readPassfile(given.get("passfile") ?? "", readFile);
+  if (!passfile.ok) return passfile;
   const tls = parseTls(given, readFile);
   if (!tls.ok) return tls;
-  const target = parseTarget(given.get("target_session_attrs") ?? "any");
+  const auth = parseAuth(given, tls.value);
+  if (!auth.ok) return auth;
+  const target = oneOf("target_session_attrs", given.get("target_session_attrs") || "any", targets);
   if (!target.ok) return target;
-  const timeout = parseConnectTimeout(given.get("connect_timeout"));
+  const balance = oneOf("load_balance_hosts", given.get("load_balance_hosts") || "disable", [
+    "disable",
+    "random",
+  ]);
+  if (!balance.ok) return balance;
+  const timeout = parseSeconds("connect_timeout", given);
   if (!timeout.ok) return timeout;
-
+  const idle = parseSeconds("keepalives_idle", given);
+  if (!idle.ok) return idle;
   return ok({
     hosts: hosts.value,
-    user: given.get("user") || user.value || null,
-    password: given.get("password") || password.value || null,
-    database: given.get("dbname") || database.value || null,
+    user: given.get("user") || null,
+    password: given.get("password") || null,
+    passfile: passfile.value,
+    database: given.get("dbname") || null,
     tls: tls.value,
+    auth: auth.value,
     target: target.value,
-    connectTimeoutMs: timeout.value,
-    startup: Object.fromEntries([...given].filter(([name]) => startupNames.has(name))),
+    loadBalance: balance.value === "random",
+    // libpq takes one second as two.
+    connectTimeoutMs: timeout.value && Math.max(2_000, timeout.value),
+    keepAliveMs: given.get("keepalives") === "0" ? null : (idle.value ?? defaultKeepAliveMs),
+    ...checked.value,
   });
 }
 
@@ -130,131 +134,118 @@ export function describeHost(host: DsnHost): string {
   return hostPort(host.host, host.port);
 }
 
-function parseParameters(search: string): Result<ReadonlyMap<string, string>, string> {
-  const found = new Map<string, string>();
-  for (const pair of search.split("&").filter((each) => each !== "")) {
-    const split = pair.indexOf("=");
-    if (split < 1) return err("has a parameter that is not name=value");
-    const name = pair.slice(0, split);
-    const value = decoded(pair.slice(split + 1), `the parameter ${name}`);
-    if (!value.ok) return value;
-    const problem = parameterProblem(name, value.value);
-    if (problem !== null) return err(problem);
-    found.set(name, value.value);
+/** The lists `host`, `hostaddr` and `port` side by side; a single port is that of all hosts. */
+function parseHosts(given: GivenParameters): Result<readonly DsnHost[], string> {
+  const list = (name: string) => (given.get(name) ?? "").split(",").map((item) => item.trim());
+  const names = list("host");
+  const ips = list("hostaddr");
+  const ports = list("port");
+  const hasIps = ips.some((ip) => ip !== "");
+  const isNamed = names.some((name) => name !== "");
+  const count = isNamed || !hasIps ? names.length : ips.length;
+  if (hasIps && isNamed && ips.length !== names.length) {
+    return err(`has ${names.length} hosts and ${ips.length} of hostaddr; one belongs to each host`);
   }
-  return ok(found);
-}
-
-function parameterProblem(name: string, value: string): string | null {
-  if (startupNames.has(name) || ownNames.has(name)) return null;
-  const allowed = harmless[name];
-  if (allowed === undefined) {
-    return `has the parameter ${name}, which is not supported (settings of the server go into options=-c%20name%3Dvalue)`;
+  if (ports.length !== 1 && ports.length !== count) {
+    return err(`has ${count} hosts and ${ports.length} ports; give one port, or one for each host`);
   }
-  return allowed.includes(value) ? null : `${name} may only be one of: ${allowed.join(", ")}`;
-}
-
-/** Hosts come from the authority or, as libpq allows, from `host=` and `port=`. */
-function parseHosts(
-  authority: string,
-  given: ReadonlyMap<string, string>,
-): Result<readonly DsnHost[], string> {
-  const inParameter = given.get("host");
-  const ports = (given.get("port") ?? "").split(",");
   const hosts: DsnHost[] = [];
-  for (const [index, each] of (inParameter ?? authority).split(",").entries()) {
-    const port = ports[index] ?? (ports.length === 1 ? ports[0] : undefined);
-    const host = inParameter === undefined ? parseAuthority(each, port) : makeHost(each, port);
-    if (!host.ok) return host;
-    hosts.push(host.value);
+  for (let index = 0; index < count; index += 1) {
+    const port = parsePort((ports.length === 1 ? ports[0] : ports[index]) ?? "");
+    if (!port.ok) return port;
+    const made = makeHosts(names[index] ?? "", ips[index] ?? "", port.value);
+    if (!made.ok) return made;
+    hosts.push(...made.value);
   }
   return ok(hosts);
 }
 
-function parseAuthority(text: string, fallbackPort: string | undefined): Result<DsnHost, string> {
-  const parts = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(text);
-  if (parts === null) return err("has a host with more than one colon; write IPv6 as [::1]");
-  const [, written = "", port] = parts;
-  const host = decoded(written, "the host");
-  return host.ok ? makeHost(host.value, port ?? fallbackPort) : host;
-}
-
-function makeHost(text: string, portText: string | undefined): Result<DsnHost, string> {
-  const port = portText === undefined || portText === "" ? defaultPort : Number(portText);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    return err("has a port that is not a number from 1 to 65535");
+/** Without a name and an address: the Unix sockets of this machine. */
+function makeHosts(name: string, ip: string, port: number): Result<readonly DsnHost[], string> {
+  if (ip !== "" && isIP(ip) === 0) return err("has a hostaddr that is no IP address");
+  if (ip === "" && name === "")
+    return ok(socketFolders.map((folder) => socketHost(folder, port, true)));
+  if (ip === "" && name.startsWith("/")) return ok([socketHost(name, port, false)]);
+  // A name that begins with @ is one of Linux's abstract sockets.
+  if (ip === "" && name.startsWith("@")) {
+    const path = `\0${name.slice(1)}/.s.PGSQL.${port}`;
+    return ok([{ kind: "unix", folder: name, isDefault: false, path, port }]);
   }
-  if (text === "") return err("names no host");
-  if (text.startsWith("/")) return ok({ kind: "unix", path: `${text}/.s.PGSQL.${port}` });
-  const host = /^\[.*\]$/.test(text) ? text.slice(1, -1) : text;
-  if (host.includes(":") && isIP(host) === 0) return err("has a host that is no IPv6 address");
-  return ok({ kind: "tcp", host, port });
+  if (name.includes(":") && isIP(name) === 0) return err("has a host that is no IPv6 address");
+  return ok([{ kind: "tcp", host: name || ip, ip: ip || null, port }]);
 }
 
-/**
- * libpq's modes. One place is stricter: a root certificate that would go unused (`disable`, `prefer`) is refused,
- * because whoever names one expects to be protected by it. With `require` it makes `verify-ca`, as in libpq.
- */
-function parseTls(given: ReadonlyMap<string, string>, readFile: ReadFile): Result<TlsMode, string> {
-  const mode = given.get("sslmode") ?? "prefer";
-  const path = given.get("sslrootcert");
-  const isSystem = path === "system";
-  switch (mode) {
-    case "disable":
-    case "prefer":
-      if (path === undefined) return ok({ kind: mode });
-      return err("sslrootcert needs sslmode=require, verify-ca or verify-full");
-    case "require":
-    case "verify-ca": {
-      if (isSystem) return err("sslrootcert=system needs sslmode=verify-full");
-      if (path !== undefined) {
-        const ca = readAuthority(path, readFile);
-        return ca.ok ? ok({ kind: "verify-ca", ca: ca.value }) : ca;
-      }
-      if (mode === "require") return ok({ kind: "require" });
-      return err("sslmode=verify-ca needs sslrootcert=/path/to/ca.pem");
-    }
-    case "verify-full": {
-      if (path === undefined || isSystem) return ok({ kind: "verify-full", ca: null });
-      const ca = readAuthority(path, readFile);
-      return ca.ok ? ok({ kind: "verify-full", ca: ca.value }) : ca;
-    }
-    default:
-      return err("sslmode may only be one of: disable, prefer, require, verify-ca, verify-full");
-  }
+const socketHost = (folder: string, port: number, isDefault: boolean): DsnHost => ({
+  kind: "unix",
+  folder,
+  isDefault,
+  path: `${folder}/.s.PGSQL.${port}`,
+  port,
+});
+
+function parsePort(text: string): Result<number, string> {
+  const port = text === "" ? defaultPort : Number(text);
+  const isPort = Number.isInteger(port) && port >= 1 && port <= 65_535;
+  return isPort ? ok(port) : err("has a port that is not a number from 1 to 65535");
 }
 
-function readAuthority(path: string, readFile: ReadFile): Result<string, string> {
+function readPassfile(path: string, readFile: ReadFile): Result<readonly PassfileLine[], string> {
+  if (path === "") return ok([]);
   const text = readFile(path);
-  if (!text.ok) return err(`sslrootcert ${path} cannot be read: ${text.error}`);
-  if (!/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.test(text.value)) {
-    return err(`sslrootcert ${path} holds no PEM certificate`);
-  }
-  return text;
+  return text.ok
+    ? ok(parsePassfile(text.value))
+    : err(`passfile ${path} cannot be read: ${text.error}`);
 }
 
-function parseTarget(text: string): Result<TargetSession, string> {
-  switch (text) {
-    case "any":
-    case "read-write":
-    case "primary":
-      return ok(text);
-    default:
-      return err("target_session_attrs may only be one of: any, read-write, primary");
+function parseAuth(given: GivenParameters, tls: TlsRules): Result<AuthRules, string> {
+  const binding = oneOf("channel_binding", given.get("channel_binding") || "prefer", [
+    "disable",
+    "prefer",
+    "require",
+  ]);
+  if (!binding.ok) return binding;
+  if (binding.value === "require" && tls.use === "never") {
+    return err("channel_binding=require needs TLS, but sslmode=disable forbids it");
   }
+  const methods = parseMethods(given.get("require_auth") ?? "");
+  return methods.ok ? ok({ channelBinding: binding.value, methods: methods.value }) : methods;
 }
 
-/** libpq: whole seconds, 0 stands for the default, and 1 is taken as 2. */
-function parseConnectTimeout(text: string | undefined): Result<number | null, string> {
-  if (text === undefined || text === "0") return ok(null);
-  if (!/^[1-9]\d{0,2}$/.test(text)) return err("connect_timeout must be a number of seconds");
-  return ok(Math.max(2, Number(text)) * 1_000);
+/** `a,b` allows only these; `!a,!b` allows all but these. */
+function parseMethods(text: string): Result<AuthRules["methods"], string> {
+  if (text === "") return ok(null);
+  const names = text.split(",").map((name) => name.trim());
+  const forbidden = names.filter((name) => name.startsWith("!")).map((name) => name.slice(1));
+  if (forbidden.length > 0 && forbidden.length < names.length) {
+    return err("require_auth may not mix methods with and without a !");
+  }
+  const listed = forbidden.length > 0 ? forbidden : names;
+  const unknown = listed.find(
+    (name) => !foreignMethods.includes(name) && !authMethods.some((known) => known === name),
+  );
+  if (unknown !== undefined) {
+    return err(`require_auth may only name: ${[...authMethods, ...foreignMethods].join(", ")}`);
+  }
+  const isAllowed = (method: AuthMethod) => listed.includes(method) === (forbidden.length === 0);
+  const methods = new Set(authMethods.filter(isAllowed));
+  return methods.size > 0
+    ? ok(methods)
+    : err(`require_auth leaves no method that the router knows (${authMethods.join(", ")})`);
 }
 
-function decoded(text: string, what: string): Result<string, string> {
-  try {
-    return ok(decodeURIComponent(text));
-  } catch {
-    return err(`${what} has a % that is not followed by two hexadecimal digits (write %25)`);
-  }
+function oneOf<T extends string>(
+  name: string,
+  text: string,
+  values: readonly T[],
+): Result<T, string> {
+  const value = values.find((known) => known === text);
+  return value === undefined ? err(`${name} may only be one of: ${values.join(", ")}`) : ok(value);
+}
+
+/** Whole seconds as milliseconds; null when none are given, or none is meant: zero, or less. */
+function parseSeconds(name: string, given: GivenParameters): Result<number | null, string> {
+  const text = (given.get(name) ?? "").trim();
+  if (text === "" || /^(?:-\d+|[+]?0+)$/.test(text)) return ok(null);
+  if (!/^[+]?\d{1,7}$/.test(text)) return err(`${name} must be a number of seconds`);
+  return ok(Number(text) * 1_000);
 }

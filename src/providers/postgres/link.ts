@@ -13,7 +13,10 @@ export type LinkReport =
 
 /** What the link needs. */
 export interface LinkDeps
-  extends Pick<CycleDeps, "dsn" | "listenDsn" | "resyncMs" | "timings" | "mostNames" | "refresh"> {
+  extends Pick<
+    CycleDeps,
+    "dsn" | "listenDsn" | "resolver" | "resyncMs" | "timings" | "mostNames" | "refresh"
+  > {
   readonly report: (report: LinkReport) => void;
 }
 
@@ -28,6 +31,8 @@ export async function runPostgresLink(deps: LinkDeps, signal: AbortSignal): Prom
 
   const cycle: CycleDeps = {
     ...deps,
+    memory: { good: null },
+    listenMemory: { good: null },
     budget: createDialBudget({ burst: timings.dialBurst, everyMs: timings.dialEveryMs }),
     heartbeatChannel: `automc_router_heartbeat_${crypto.randomUUID().replaceAll("-", "")}`,
     onLive(mode) {

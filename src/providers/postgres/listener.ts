@@ -1,11 +1,8 @@
 import { err, ok, type Result } from "../../base/result.ts";
 import { createAlarm } from "../../base/wait.ts";
-import {
-  type ClientRequest,
-  openClient,
-  type PostgresClient,
-  type PostgresFailure,
-} from "./connection.ts";
+import type { PostgresClient } from "./client.ts";
+import { type ClientRequest, openClient } from "./connection.ts";
+import type { PostgresFailure } from "./failure.ts";
 
 /** The channel of the table's triggers. */
 const routesChannel = "automc_routes_changed";
@@ -22,7 +19,7 @@ export interface Listener {
 }
 
 /** What a listener needs besides a client's request. */
-export interface ListenerRequest extends Omit<ClientRequest, "greet"> {
+export interface ListenerRequest extends Omit<ClientRequest, "greet" | "kindOf"> {
   /** The router's own channel. It stays the same, because a transaction pooler keeps what its sessions once listened to. */
   readonly heartbeatChannel: string;
   /** Called with the payload of every notification about the table. */
@@ -53,7 +50,14 @@ export async function openListener(
     const beating = await client.within(timings.handshakeMs, sql.listen(heartbeatChannel, hear));
     return beating.ok ? ok(undefined) : beating;
   };
-  const opened = await openClient({ ...request, greet }, signal);
+  // The connection belongs to `listen`, so the kind is what the server has reported (from PostgreSQL 14 on).
+  // Older standbys refuse LISTEN anyway.
+  const kindOf = (client: PostgresClient) => {
+    const isStandby = client.reported("in_hot_standby") === "on";
+    const isReadOnly = isStandby || client.reported("default_transaction_read_only") === "on";
+    return Promise.resolve(ok({ isStandby, isReadOnly }));
+  };
+  const opened = await openClient({ ...request, greet, kindOf }, signal);
   if (!opened.ok) return opened;
   const client = opened.value;
 

@@ -1,7 +1,8 @@
 import type postgres from "postgres";
 import { err, ok, type Result } from "../../base/result.ts";
 import { yieldToLoop } from "../../base/wait.ts";
-import type { PostgresClient, PostgresFailure } from "./connection.ts";
+import type { PostgresClient } from "./client.ts";
+import type { PostgresFailure } from "./failure.ts";
 
 /** One row of the table `servers`, as the router reads it. */
 export interface ServerRow {

@@ -1,8 +1,8 @@
 import { isIP, type Socket, connect as tcpConnect } from "node:net";
-import { type ConnectionOptions, connect as tlsConnect } from "node:tls";
+import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from "node:tls";
 import { err, ok, type Result } from "../../base/result.ts";
 import { within } from "../../base/wait.ts";
-import type { DsnHost, TlsMode } from "./dsn.ts";
+import type { TlsRules } from "./tls-rules.ts";
 
 /** One concrete thing to dial: an IP literal or a socket file. `name` is what a certificate must be made out to. */
 export type DialTarget =
@@ -14,38 +14,27 @@ export type DialTarget =
     }
   | { readonly kind: "unix"; readonly path: string };
 
-/** PostgreSQL's SSLRequest: length 8, code 80877103 (protocol documentation, "Message Formats"). */
-const sslRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
-/** A probe after this much silence; the kernel gives a vanished host up after ten more seconds. */
-const keepAliveMs = 15_000;
-
-/**
- * The addresses behind a host, in order of trial. Names are asked of c-ares, because the system's resolver blocks a
- * thread that file access shares.
- */
-export async function resolveTargets(
-  host: DsnHost,
-  limitMs: number,
-  signal: AbortSignal,
-): Promise<Result<readonly DialTarget[], string>> {
-  if (host.kind === "unix") return ok([host]);
-  const { port } = host;
-  if (isIP(host.host) !== 0) return ok([{ kind: "tcp", ip: host.host, port, name: host.host }]);
-  const found = await within(
-    limitMs,
-    Bun.dns.lookup(host.host, { backend: "c-ares", socketType: "tcp" }),
-    signal,
-  );
-  if (!found.ok || found.value.length === 0) return err(`the name ${host.host} does not resolve`);
-  const ips = new Set(found.value.map(({ address }) => address));
-  return ok([...ips].map((ip) => ({ kind: "tcp", ip, port, name: host.host })));
+/** How long a step may take, and what ends it early. */
+export interface Patience {
+  readonly limitMs: number;
+  readonly signal: AbortSignal;
 }
 
-/** A TCP or unix connection within `limitMs`; whoever gets it closes it. A dial that is given up leaves no descriptor behind. */
+/** A connection that is ready for PostgreSQL's startup. */
+export interface ReadySocket {
+  readonly socket: Socket;
+  /** The server's certificate (DER); null: the connection has no TLS. */
+  readonly certificate: Buffer | null;
+}
+
+/** PostgreSQL's SSLRequest: length 8, code 80877103 (protocol documentation, "Message Formats"). */
+const sslRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
+
+/** A TCP or Unix connection; the caller closes it. A dial that is given up leaves no descriptor behind. */
 export function openSocket(
   target: DialTarget,
-  limitMs: number,
-  signal: AbortSignal,
+  keepAliveMs: number | null,
+  patience: Patience,
 ): Promise<Result<Socket, string>> {
   const socket = tcpConnect(
     target.kind === "unix"
@@ -54,54 +43,52 @@ export function openSocket(
           host: target.ip,
           port: target.port,
           noDelay: true,
-          keepAlive: true,
-          keepAliveInitialDelay: keepAliveMs,
+          keepAlive: keepAliveMs !== null,
+          keepAliveInitialDelay: keepAliveMs ?? 0,
         },
   );
-  return whenReady(socket, "connect", limitMs, signal);
+  return whenReady(socket, "connect", patience);
 }
 
 /**
- * The connection as `tls` wants it, with SSLRequest and TLS handshake done. On failure the socket is destroyed.
- * postgres.js would do this too, but its answer to a server without TLS is a reset, and it waits without a limit.
+ * The connection with TLS, with SSLRequest and handshake done; on failure it is destroyed. `isOptional`: a server that
+ * offers no TLS gets a plain connection. postgres.js could do this too, but without a limit of time.
  */
 export async function secureSocket(
   socket: Socket,
-  target: DialTarget,
-  tls: TlsMode,
-  limitMs: number,
-  signal: AbortSignal,
-): Promise<Result<Socket, string>> {
-  if (tls.kind === "disable" || target.kind === "unix") return ok(socket);
-  const answer = await askForTls(socket, limitMs, signal);
-  if (answer === "no" && tls.kind === "prefer") return ok(socket);
-  if (answer !== "yes") {
-    socket.destroy();
-    return err(
-      answer === "no"
-        ? `the server does not offer TLS, but sslmode=${tls.kind} requires it`
-        : "the server did not answer the request for TLS",
-    );
+  name: string,
+  rules: TlsRules,
+  patience: Patience & { readonly isOptional: boolean },
+): Promise<Result<ReadySocket, string>> {
+  if (!rules.direct) {
+    const answer = await askForTls(socket, patience);
+    if (answer === "no" && patience.isOptional) return ok({ socket, certificate: null });
+    if (answer !== "yes") {
+      socket.destroy();
+      return err(
+        answer === "no"
+          ? `the server does not offer TLS, but sslmode=${rules.sslmode} requires it`
+          : "the server did not answer the request for TLS",
+      );
+    }
   }
-  const secured = tlsConnect({ socket, ...tlsOptions(tls, target.name) });
-  const ready = await whenReady(secured, "secureConnect", limitMs, signal);
-  if (ready.ok) return ready;
-  socket.destroy();
-  return err(`TLS failed: ${ready.error}`);
+  const secured: TLSSocket = tlsConnect({ socket, ...tlsOptions(rules, name) });
+  const ready = await whenReady(secured, "secureConnect", patience);
+  if (!ready.ok) {
+    socket.destroy();
+    return err(`TLS failed: ${ready.error}`);
+  }
+  return ok({ socket: secured, certificate: secured.getPeerCertificate(true).raw });
 }
 
 /** Exactly one byte may come back: anything behind it was put there before TLS began (CVE-2021-23222). */
-async function askForTls(
-  socket: Socket,
-  limitMs: number,
-  signal: AbortSignal,
-): Promise<"yes" | "no" | "silence"> {
+async function askForTls(socket: Socket, patience: Patience): Promise<"yes" | "no" | "silence"> {
   const answered = new Promise<Buffer | null>((resolve) => {
     socket.once("data", (bytes: Buffer) => resolve(bytes));
     socket.once("close", () => resolve(null));
   });
   socket.write(sslRequest);
-  const answer = await within(limitMs, answered, signal);
+  const answer = await within(patience.limitMs, answered, patience.signal);
   if (!answer.ok || answer.value === null || answer.value.length !== 1) return "silence";
   switch (answer.value.toString("latin1")) {
     case "S":
@@ -113,36 +100,30 @@ async function askForTls(
   }
 }
 
-function tlsOptions(
-  tls: Exclude<TlsMode, { readonly kind: "disable" }>,
-  name: string,
-): ConnectionOptions {
+function tlsOptions(rules: TlsRules, name: string): ConnectionOptions {
+  const { verify, ca, crl, identity, minVersion, maxVersion } = rules;
   // An IP literal must not be sent as a server name (RFC 6066, section 3), but is checked as one.
-  const identity = isIP(name) === 0 ? { servername: name, host: name } : { host: name };
-  switch (tls.kind) {
-    case "prefer":
-    case "require":
-      return { ...identity, rejectUnauthorized: false };
-    case "verify-ca":
-      return {
-        ...identity,
-        ca: tls.ca,
-        rejectUnauthorized: true,
-        checkServerIdentity: () => undefined,
-      };
-    case "verify-full":
-      return tls.ca === null
-        ? { ...identity, rejectUnauthorized: true }
-        : { ...identity, ca: tls.ca, rejectUnauthorized: true };
-  }
+  const isNamed = isIP(name) === 0 && rules.sni;
+  return {
+    host: name,
+    ...(isNamed ? { servername: name } : {}),
+    rejectUnauthorized: verify !== "nothing",
+    ...(verify === "chain" ? { checkServerIdentity: () => undefined } : {}),
+    ...(ca === null ? {} : { ca }),
+    ...(crl === null ? {} : { crl }),
+    ...(identity === null ? {} : { cert: identity.cert, key: identity.key }),
+    ...(identity?.passphrase ? { passphrase: identity.passphrase } : {}),
+    ...(rules.direct ? { ALPNProtocols: ["postgresql"] } : {}),
+    minVersion,
+    maxVersion,
+  };
 }
 
 /** The socket once `event` has come. A late, failed or abandoned one is destroyed; its later errors go nowhere. */
 async function whenReady<S extends Socket>(
   socket: S,
   event: "connect" | "secureConnect",
-  limitMs: number,
-  signal: AbortSignal,
+  { limitMs, signal }: Patience,
 ): Promise<Result<S, string>> {
   // Stays for good: an error without a listener would end the process.
   socket.on("error", () => undefined);
@@ -154,8 +135,8 @@ async function whenReady<S extends Socket>(
   const ready = await within(limitMs, outcome, signal);
   if (ready.ok && ready.value.ok) return ready.value;
   socket.destroy();
-  if (!ready.ok) return err(signal.aborted ? "stopped" : `no answer within ${limitMs / 1_000} s`);
-  return ready.value;
+  if (ready.ok) return ready.value;
+  return err(signal.aborted ? "stopped" : `no answer within ${Math.round(limitMs / 100) / 10} s`);
 }
 
 /** A system error in words, without the address that the caller names anyway. */

@@ -1,5 +1,6 @@
 import { ok } from "../../base/result.ts";
 import { inChunks } from "../../base/wait.ts";
+import type { Resolver } from "../../net/resolve.ts";
 import type { Publish, RouteSource } from "../../routing/source.ts";
 import type { SourceEvent } from "../event.ts";
 import type { CycleDeps } from "./cycle.ts";
@@ -15,6 +16,8 @@ export interface PostgresSourceDeps {
   readonly dsn: Dsn;
   /** A direct connection for LISTEN, where `dsn` goes through a transaction pooler; null: `dsn` does both. */
   readonly listenDsn: Dsn | null;
+  /** Looks up the hosts of the connection strings. */
+  readonly resolver: Resolver;
   /** Everything is read again this often although the link is well, +-20 %. */
   readonly resyncMs: number;
   /** True: every route is woken through the control plane, by its row's name. */

@@ -1,9 +1,11 @@
 /** Every wait of the Postgres source, in milliseconds. */
 export interface PostgresTimings {
-  /** One TCP connect or one name lookup. */
-  readonly dialMs: number;
-  /** TLS on one connection; then once more for Postgres' startup and the first statement. */
+  /** One round over all hosts of a connection string: look-ups, connects, TLS, startup and login. */
+  readonly roundMs: number;
+  /** One of the first statements of a session. */
   readonly handshakeMs: number;
+  /** The connection that cancels a statement. */
+  readonly cancelMs: number;
   /** One answer to a query, or one piece of a long one. */
   readonly readMs: number;
   /** Between two heartbeats. */
@@ -34,8 +36,9 @@ export interface PostgresTimings {
 
 /** The waits a router runs with. Tests scale them down. */
 export const defaultTimings: PostgresTimings = {
-  dialMs: 3_000,
+  roundMs: 6_000,
   handshakeMs: 5_000,
+  cancelMs: 1_000,
   readMs: 15_000,
   heartbeatMs: 10_000,
   echoMs: 5_000,

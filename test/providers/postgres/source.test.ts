@@ -206,10 +206,9 @@ describe("the source", () => {
     source.patches.length = 0;
     await sql`UPDATE servers SET address = 'h:77' WHERE name = 'a'`;
     await settled(source, database);
-    const after = gate.sent(reads);
+    // A read for each of the two notifications, and none for an older link.
     await Bun.sleep(3 * timings.readGapMs);
-    expect(gate.sent(reads)).toBe(after);
-    expect(after - before).toBeLessThanOrEqual(2);
+    expect(gate.sent(reads) - before).toBeLessThanOrEqual(2);
     expect(source.patches).toHaveLength(1);
   });
 
