@@ -68,13 +68,13 @@ function noteAddress(
   if (remark !== null) env.warn(name, host, entry.text, `: the address ${remark}`);
   const ip = host === "localhost" ? "127.0.0.1" : host;
   if (isIP(ip) === 0) return;
-  const never = createEgress({ allow: [], deny: [] });
-  never.listens(listen.bind, listen.port);
-  const reason = never.refusal(ip, port);
-  const denied = createEgress(egress).refusal(ip, port);
-  const fault = `: the address is never dialled: it ${reason ?? denied}`;
-  if (reason !== null) env.problem(name, "another address", entry.text, fault);
-  else if (denied !== null) env.warn(name, "another address", entry.text, fault);
+  const fault = (reason: string): string => `: the address is never dialled: it ${reason}`;
+  const forbidden = createEgress(egress).refusal(ip, port);
+  if (forbidden !== null) env.warn(name, "another address", entry.text, fault(forbidden));
+  const own = createEgress({ allow: [], deny: [] });
+  own.listens(listen.bind, listen.port);
+  const reason = forbidden === null ? own.refusal(ip, port) : null;
+  if (reason !== null) env.problem(name, "another address", entry.text, fault(reason));
 }
 
 const envRoute = (pattern: Pattern, address: Address): Route => ({

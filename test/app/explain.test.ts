@@ -77,11 +77,8 @@ test.each([
 });
 
 test("a backend that is never dialled is told of, and why", async () => {
-  const path = join(folder, "never.json");
-  writeFileSync(path, '{"mappings":{"a.lan":"169.254.169.254:80"}}');
   const config = configOf({
-    ROUTES_CONFIG: path,
-    MAPPING: "b.lan=10.0.0.1:25565,c.lan=10.0.0.1:22,d.lan=d.internal",
+    MAPPING: "a.lan=169.254.169.254:80,b.lan=10.0.0.1:25565,c.lan=10.0.0.1:22,d.lan=d.internal",
     AUTOMC_BACKEND_ALLOW: "10.0.0.0/8:25565",
   });
   const warnings = await Promise.all(

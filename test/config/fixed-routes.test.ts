@@ -23,7 +23,6 @@ describe("an entry of MAPPING that nobody can mean is a problem with a way out",
     ["a.org=[::1]:25565", ": the address is never dialled: it is this router itself"],
     ["a.org=0.0.0.0:25565", ": the address is never dialled: it is this router itself"],
     ["a.org=localhost:25565", ": the address is never dialled: it is this router itself"],
-    ["a.org=169.254.169.254:80", ": the address is never dialled: it is a link-local address"],
   ])("%s", (entry, fault) => {
     const problems = problemsOf({ MAPPING: `good.org=10.0.0.1,${entry}` });
     expect(problems.map(({ variable, value }) => [variable, value])).toEqual([["MAPPING", entry]]);
@@ -77,9 +76,14 @@ test("a backend at every address of this machine is dialled there, with a warnin
 });
 
 test("a backend that the rules forbid is warned of", () => {
-  const variables = { MAPPING: "a.org=10.0.0.5", AUTOMC_BACKEND_DENY: "10.0.0.0/8" };
+  const variables = {
+    MAPPING: "a.org=10.0.0.5,b.org=169.254.169.254:80",
+    AUTOMC_BACKEND_DENY: "10.0.0.0/8",
+  };
+  const never = "the address is never dialled: it is";
   expect(warningsOf(variables).map(issueText)).toEqual([
-    'MAPPING: "a.org=10.0.0.5": the address is never dialled: it is in AUTOMC_BACKEND_DENY (10.0.0.0/8)',
+    `MAPPING: "a.org=10.0.0.5": ${never} in AUTOMC_BACKEND_DENY (10.0.0.0/8)`,
+    `MAPPING: "b.org=169.254.169.254:80": ${never} a link-local address`,
   ]);
 });
 

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempDisposable } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join as joinPath } from "node:path";
 import { join, startMinecraftServer } from "../support/minecraft/minecraft.ts";
 import {
   connectPlayer,
@@ -360,8 +363,11 @@ describe("where the router does not connect to", () => {
     using reserved = await reserveClosedPort();
     const { port } = reserved;
     reserved[Symbol.dispose]();
+    await using folder = await mkdtempDisposable(joinPath(tmpdir(), "automc-itself-"));
+    const routes = `${folder.path}/routes.json`;
+    await Bun.write(routes, JSON.stringify({ mappings: { [host]: `127.0.0.1:${port}` } }));
     await using router = await startRouter({
-      env: { PORT: String(port), MAPPING: `${host}=127.0.0.1:${port}` },
+      env: { PORT: String(port), ROUTES_CONFIG: routes },
     });
     expect(await firstWord(router, host)).toContain("cannot be reached right now");
     expect(await sessionEnd(router, "Steve")).toMatchObject({

@@ -80,7 +80,7 @@ describe("the configuration", () => {
       const { exitCode, stdout, stderr } = await runRouter(command, bad);
       expect(exitCode).toBe(2);
       expect(stdout).toBe("");
-      const named = stderr.split("\n").map((line) => line.split("=", 1)[0]);
+      const named = stderr.split("\n").map((line) => line.split(/[=:]/, 1)[0]);
       for (const variable of Object.keys(bad)) {
         expect({ variable, isNamed: named.includes(variable) }).toEqual({
           variable,
