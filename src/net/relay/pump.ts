@@ -62,6 +62,8 @@ export interface PumpDeps {
 export function createPump({ kernel, memory, pipes, fault }: PumpDeps): Pump {
   const { sockets, bytes } = memory;
   const state = new Uint8Array(2 * slotCount);
+  /** Which slots have a session. Their sockets in the memory may already be those of the next one, which has not joined yet. */
+  const joined = new Uint8Array(slotCount);
   /** How many sessions each slot has had: an event may be older than the session that has its slot. */
   const generations = new Int32Array(slotCount);
   /** 0 while no side of the session has ended; then 1, the side and its ending. */
@@ -83,7 +85,7 @@ export function createPump({ kernel, memory, pipes, fault }: PumpDeps): Pump {
     state[side] = (state[side] ?? 0) & ~bits;
   };
   const socket = (side: number): number => sockets[side] ?? 0;
-  const isOpen = (slot: number): boolean => socket(2 * slot) !== 0;
+  const isOpen = (slot: number): boolean => joined[slot] === 1;
 
   /** A throw ends the session that it is about, and no other. */
   function guarded(act: (side: number, value: number) => void, side: number, value: number): void {
@@ -285,6 +287,7 @@ export function createPump({ kernel, memory, pipes, fault }: PumpDeps): Pump {
     closeSide(2 * slot + 1, resetsBackend);
     tell(slot, news.over);
     ends[slot] = 0;
+    joined[slot] = 0;
   }
 
   function cutOpen(side: number): void {
@@ -303,6 +306,7 @@ export function createPump({ kernel, memory, pipes, fault }: PumpDeps): Pump {
 
   return {
     open(slot, epoll) {
+      joined[slot] = 1;
       generations[slot] = ((generations[slot] ?? 0) + 1) | 0;
       guarded(watch, 2 * slot, epoll);
       if (isOpen(slot)) guarded(watch, 2 * slot + 1, epoll);

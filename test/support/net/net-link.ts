@@ -90,8 +90,10 @@ export function startLinkBench(
 
   async function open(): Promise<Link> {
     const player = await connectPlayer({ port: listener.port });
-    await until("the client", () => arrived.some((conn) => conn.remote.port === player.localPort));
-    const client = arrived.find((conn) => conn.remote.port === player.localPort) as Conn;
+    const isPlayers = (conn: Conn): boolean => conn.remote.port === player.localPort;
+    await until("the client", () => arrived.some(isPlayers));
+    // Taken out, as a later player may come from the same port.
+    const [client] = arrived.splice(arrived.findIndex(isPlayers), 1) as [Conn];
     const index = backend.connections.length;
     const dialled = await dialer.dial({ host: "127.0.0.1", port: backend.port }, never);
     if (!dialled.ok) throw new Error(dialled.error.message);

@@ -5,6 +5,7 @@ import {
   type CreateLoginRelay,
   cutRelay,
   type HandedOver,
+  type RelayThread,
   relayedBytes,
 } from "../../../src/net/relay/relay.ts";
 import { openThreads } from "../../../src/net/relay/threads.ts";
@@ -21,8 +22,8 @@ export const relayedBriefly = (
 ): Promise<RelayEnd> => new Promise((over) => relayBriefly(client, backend, { deadlines, over }));
 
 /** The implementations of `LoginRelay` that this system has. */
-export const planes =
-  process.platform === "linux" ? (["callbacks", "thread"] as const) : (["callbacks"] as const);
+export const planes: readonly Plane[] =
+  process.platform === "linux" ? ["callbacks", "thread"] : ["callbacks"];
 export type Plane = "callbacks" | "thread";
 
 /** The script of a relay thread. */
@@ -35,6 +36,8 @@ export interface TestSession {
   isOver(): boolean;
   /** Whether a relay thread has it. */
   isHandedOver(): boolean;
+  /** The thread that has it; null where none has. */
+  thread(): RelayThread | null;
   bytes(): RelayBytes;
   cut(): void;
 }
@@ -43,6 +46,8 @@ export interface TestSession {
 export interface TestRelay extends AsyncDisposable {
   /** Joins the two. On the thread's plane it resolves when the session is handed over, unless something waits to be sent. */
   join(client: Conn, backend: Conn): Promise<TestSession>;
+  /** The same, without waiting for the hand-over. */
+  joinAtOnce(client: Conn, backend: Conn): TestSession;
 }
 
 interface TestRelayOptions {
@@ -50,6 +55,8 @@ interface TestRelayOptions {
   readonly fault: (error: Error) => void;
   readonly threads?: number;
   readonly script?: URL;
+  /** Told of each session that a relay thread is given. */
+  readonly onHandOver?: () => void;
 }
 
 interface Known {
@@ -64,7 +71,14 @@ export function relayOf(plane: Plane, options: TestRelayOptions): CreateLoginRel
   const { threads = 1, script = workerScript } = options;
   const opened = openThreads({ ...options, threads, script });
   if (!opened.ok) throw new Error(opened.error);
-  return opened.value;
+  return (owner) =>
+    opened.value({
+      ...owner,
+      handedOver(session, relayed) {
+        options.onHandOver?.();
+        return owner.handedOver(session, relayed);
+      },
+    });
 }
 
 /** Starts the relay of that plane. */
@@ -85,26 +99,37 @@ export function startRelay(plane: Plane, options: TestRelayOptions): TestRelay {
     },
   });
 
-  async function join(client: Conn, backend: Conn): Promise<TestSession> {
+  function begin(client: Conn, backend: Conn): { session: TestSession; joined: Relay } {
     const known: Known = { relayed: null, over: Promise.withResolvers(), end: null };
     const joined = logins.join(client, backend, known);
     known.relayed ??= joined;
+    const session: TestSession = {
+      ended: known.over.promise,
+      isOver: () => known.end !== null,
+      thread: () => (known.relayed?.kind === "thread" ? known.relayed.thread : null),
+      isHandedOver: () => known.relayed?.kind === "thread",
+      bytes: () => known.end ?? relayedBytes(known.relayed ?? joined),
+      cut: () => cutRelay(known.relayed ?? joined),
+    };
+    return { session, joined };
+  }
+
+  async function join(client: Conn, backend: Conn): Promise<TestSession> {
+    const { session, joined } = begin(client, backend);
     const mayBeHandedOver = (): boolean =>
       joined.handOver !== null &&
       joined.endedBy === null &&
       client.unsent === null &&
       backend.unsent === null;
-    while (known.relayed === joined && mayBeHandedOver() && !joined.handOver?.(joined)) {
+    while (!session.isHandedOver() && mayBeHandedOver() && !joined.handOver?.(joined)) {
       await Bun.sleep(2);
     }
-    return {
-      ended: known.over.promise,
-      isOver: () => known.end !== null,
-      isHandedOver: () => known.relayed?.kind === "thread",
-      bytes: () => known.end ?? relayedBytes(known.relayed ?? joined),
-      cut: () => cutRelay(known.relayed ?? joined),
-    };
+    return session;
   }
 
-  return { join, [Symbol.asyncDispose]: () => logins.stop() };
+  return {
+    join,
+    joinAtOnce: (client, backend) => begin(client, backend).session,
+    [Symbol.asyncDispose]: () => logins.stop(),
+  };
 }

@@ -165,6 +165,8 @@ export interface SessionWorld extends AsyncDisposable {
   /** A player's connection that has sent these bytes. */
   player(opening?: Uint8Array): Promise<Peer>;
   count(kind: (SessionEvent | BackendEvent)["kind"]): number;
+  /** How many sessions a relay thread has been given. */
+  handedOver(): number;
   waitForEvent(kind: (SessionEvent | BackendEvent)["kind"], times?: number): Promise<void>;
   /** The end of the session that is the `index`-th to end (0 is the first). */
   ended(index?: number): Promise<Ended>;
@@ -200,6 +202,7 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
   const { deadlines = createDeadlines(), table = createRouteTable() } = options;
   const events: (SessionEvent | BackendEvent)[] = [];
   const stopping = new AbortController();
+  let handedOver = 0;
   if (options.routes) table.replace("postgres", options.routes);
 
   const wakes =
@@ -219,6 +222,9 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
     createRelay: relayOf(options.relay ?? "callbacks", {
       deadlines,
       fault: (error) => events.push({ kind: "fault", error }),
+      onHandOver: () => {
+        handedOver += 1;
+      },
     }),
     wakePermissions: () => options.wakePermissions ?? everybody,
     emit(event) {
@@ -254,6 +260,7 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
       return player;
     },
     count,
+    handedOver: () => handedOver,
     waitForEvent: (kind, times = 1) => until(`${times} ${kind}`, () => count(kind) >= times),
     async ended(index = 0) {
       await until(`${index + 1} sessions ended`, () => endings().length > index);
