@@ -1,6 +1,7 @@
 import { createReadiness } from "../admin/health.ts";
 import { createDeadlines, type Deadlines } from "../base/deadlines.ts";
 import { formatDuration } from "../base/go-text.ts";
+import { nearestName } from "../base/nearest-name.ts";
 import { ok, type Result } from "../base/result.ts";
 import type { Config } from "../config/config.ts";
 import { type AcceptQueue, createAcceptQueue } from "../limits/accept-queue.ts";
@@ -10,6 +11,7 @@ import type { CreateLoginRelay } from "../net/relay/relay.ts";
 import { openThreads } from "../net/relay/threads.ts";
 import type { Observer } from "../observe/bus.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import { createSummaries } from "../observe/summaries.ts";
 import { createStaticRoutes, type StaticRoutes } from "../providers/static/static-routes.ts";
 import { type Supervisor, superviseSources } from "../providers/supervisor.ts";
 import type { RouteSource } from "../routing/source.ts";
@@ -85,6 +87,9 @@ const firstRoutesMs = 5_000;
 
 /** Pause between two looks at the clients that have not said what they want, ms. */
 const openingsPollMs = 50;
+
+const oneAtATime =
+  "CONNECTION_RATE_LIMIT=1, its default, serves one client a second: the server lists of a few players wait; set 1000";
 
 const handshakesAreLost =
   "AUTOMC_REUSE_PORT without net.ipv4.tcp_migrate_req=1: clients that connect at the moment when an instance stops are disconnected";
@@ -169,6 +174,15 @@ async function open(config: Config, deps: AppDeps): Promise<Result<Router, strin
       emit,
     },
   );
+  observers.push(
+    createSummaries({
+      deadlines,
+      emit: deps.emit,
+      near: (hostname) => nearHostname(table, hostname),
+      queueMs: queue.waitMs,
+      perSecond: config.listen.connectionsPerSecond,
+    }),
+  );
   deps.metrics.attach({
     sessions: sessions.count,
     liveBytes: () => liveBytes(sessions.list()),
@@ -218,6 +232,7 @@ async function serve(
   if (!opened.ok) return opened;
   const { address, port, endpoints } = opened.value;
   for (const endpoint of endpoints) router.backends.egress.listens(endpoint.ip, endpoint.port);
+  if (config.listen.connectionsPerSecond === 1) warn(oneAtATime);
   emit({ kind: "listening", address, port, sessionLimit: router.sessionLimit });
   if (config.listen.shared && !isInherited && losesHandshakes()) warn(handshakesAreLost);
   return opened;
@@ -322,6 +337,20 @@ const passOverCluster =
       supervisor.passOver(event.source);
     }
   };
+
+/** Longer hostnames are compared with none. */
+const longestCompared = 64;
+/** In a table of more hostnames than this, none is looked for. */
+const comparedHostnames = 2_000;
+
+/** The hostname with a route that a client most likely meant; null when none is near. */
+function nearHostname(table: RouteTable, hostname: string): string | null {
+  if (hostname.length > longestCompared || table.size().claims > comparedHostnames) return null;
+  return nearestName(
+    hostname,
+    table.entries().flatMap(({ pattern }) => (pattern.kind === "exact" ? [pattern.hostname] : [])),
+  );
+}
 
 /** How many sessions there may be: as many as the operator wants, if there are file descriptors for them. */
 function limitOf(config: Config, possible: number, warn: (message: string) => void): number {

@@ -1,7 +1,7 @@
+import { nearestName } from "../base/nearest-name.ts";
 import { type Environment, type Issue, shown } from "./environment.ts";
 import type { Setting, Variables, World } from "./setting.ts";
 import { namesOf, settings } from "./settings.ts";
-import { nearestName } from "./suggestion.ts";
 import { masked } from "./values.ts";
 
 /** Notes settings that do nothing here. They may have their default, however that is spelled. */

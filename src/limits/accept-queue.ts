@@ -7,6 +7,8 @@ export interface AcceptQueue {
   enter(start: () => void): (() => void) | null;
   /** Tokens in the bucket besides the one in hand; -1 while the next one is awaited. */
   available(): number;
+  /** How long a connection that comes now would wait, ms. */
+  waitMs(): number;
   /** Runs the `start` of every connection that waits, in order and at once, and takes no more. Safe to call twice. */
   stop(): void;
 }
@@ -96,7 +98,10 @@ export function createAcceptQueue(deps: AcceptQueueDeps): AcceptQueue {
     }
   }
 
-  return { enter, available: bucket.available, stop };
+  const waitMs = (): number =>
+    Math.max(0, inHandAt - now()) + (waiting.size * 1_000) / deps.perSecond;
+
+  return { enter, available: bucket.available, waitMs, stop };
 }
 
 interface TokenBucket {

@@ -62,6 +62,26 @@ export type AuditEvent = {
   | { readonly kind: "api-refused"; readonly count: number }
 );
 
+/** What happens too often for a line each, summed up for the operator. */
+export type SummaryEvent =
+  /** Clients asked for hostnames without a route. `near` is the hostname with a route that was most likely meant. */
+  | {
+      readonly kind: "hostnames-unknown";
+      readonly count: number;
+      readonly hostname: string;
+      readonly near: string | null;
+    }
+  /** Backends took no connection. */
+  | {
+      readonly kind: "backends-unreachable";
+      readonly count: number;
+      readonly route: string;
+      readonly backend: string;
+      readonly reason: string | null;
+    }
+  /** Clients wait longer than a second for their turn. */
+  | { readonly kind: "accept-queue-long"; readonly waitMs: number; readonly perSecond: number };
+
 /** Everything that happens, for those who watch. */
 export type RouterEvent =
   | SessionEvent
@@ -70,4 +90,5 @@ export type RouterEvent =
   | RouteEvent
   | ProcessEvent
   | ObserverEvent
-  | AuditEvent;
+  | AuditEvent
+  | SummaryEvent;

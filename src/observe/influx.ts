@@ -220,13 +220,13 @@ function writeHeaders({ username, password }: InfluxOptions): Record<string, str
 }
 
 /**
- * Tags as they follow a measurement, sorted; those without a value are left out.
+ * Tags as they follow a measurement, sorted; those without a name or a value are left out.
  * Syntax: https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/
  */
 function tagText(tags: Labels): string {
   return Object.entries(tags)
     .map(([name, value]) => [escaped(name), escaped(value)] as const)
-    .filter(([, value]) => value !== "")
+    .filter(([name, value]) => name !== "" && value !== "")
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => `,${name}=${value}`)
     .join("");

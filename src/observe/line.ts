@@ -47,25 +47,47 @@ const plain = /^[A-Za-z0-9\-._/@^+]+$/;
 const longestClientText = 64;
 
 /** Text that a client chose (a hostname, a player's name), cut to 64 characters; `logLine` escapes it. */
-export function clientText(text: string): string {
-  if (text.length <= longestClientText) return text;
+export const clientText = (text: string): string => cutText(text, longestClientText);
+
+function cutText(text: string, longest: number): string {
+  if (text.length <= longest) return text;
   // A pair of surrogates is kept or left out as a whole.
-  const splitsPair = (text.codePointAt(longestClientText - 2) ?? 0) > 0xffff;
-  return `${text.slice(0, longestClientText - (splitsPair ? 2 : 1))}…`;
+  const splitsPair = (text.codePointAt(longest - 2) ?? 0) > 0xffff;
+  return `${text.slice(0, longest - (splitsPair ? 2 : 1))}…`;
 }
 
+/** Longest line, bytes: what Docker's log drivers and syslog take in one piece is 8 to 16 KiB. */
+const longestLine = 8 * 1024;
+/** Longest texts of a line, in UTF-16 units; the next one is tried where the line is too long. */
+const longestTexts = [500, 100, 20];
+/** How many times longer a stack may be: its first lines are what counts. */
+const stackFactor = 8;
+
 /**
- * The entry as one line that ends in a line feed, whatever its values hold. Under journald the line starts
- * with its priority and has no time, since the journal keeps its own; it never starts with text of a client,
- * which could pose as a priority.
+ * The entry as one line that ends in a line feed, whatever its values hold. Under journald the line starts with its
+ * priority and has no time, since the journal keeps its own; it never starts with text of a client, which could pose
+ * as a priority. Texts are cut at 500 characters, and shorter where the line would exceed 8 KiB.
  */
 export function logLine(entry: LogEntry, format: LogFormat, journald: boolean): string {
+  for (const longest of longestTexts) {
+    const line = lineOf(entry, format, journald, longest);
+    if (Buffer.byteLength(line) <= longestLine) return line;
+  }
+  const { time, level, message } = entry;
+  const brief = { ...(time !== undefined && { time }), level, message, fields: {} };
+  return lineOf(brief, format, journald, longestTexts.at(-1) ?? 0);
+}
+
+function lineOf(entry: LogEntry, format: LogFormat, journald: boolean, longest: number): string {
   const prefix = journald ? `<${priorities[entry.level]}>` : "";
   const time = journald ? null : entry.time;
   const values = { time, level: entry.level, msg: entry.message, ...entry.fields };
-  const present = Object.entries(values).filter(
-    ([, value]) => value !== null && value !== undefined,
-  );
+  const present = Object.entries(values)
+    .filter(([, value]) => value !== null && value !== undefined)
+    .map(([name, value]) => {
+      if (typeof value !== "string") return [name, value] as const;
+      return [name, cutText(value, name === "stack" ? longest * stackFactor : longest)] as const;
+    });
 
   if (format === "json") {
     const members = present.map(([name, value]) => `${quoted(name)}:${jsonValue(value)}`);

@@ -5,6 +5,7 @@ import { type Level, type LogFormat, levels, logLine } from "./line.ts";
 import { processEntry } from "./process-log.ts";
 import { sessionEntry, sessionEventLevel } from "./session-log.ts";
 import { sourceEntries } from "./source-log.ts";
+import { summaryEntry } from "./summary-log.ts";
 import { wakeEntry } from "./wake-log.ts";
 
 /** What a log needs. */
@@ -45,6 +46,11 @@ export function createLog(deps: LogDeps): Observer {
 /** What the log says about an event. */
 export function entriesOf(event: RouterEvent, recordLogins: boolean): readonly Entry[] {
   switch (event.kind) {
+    case "hostnames-unknown":
+    case "backends-unreachable":
+    case "accept-queue-long":
+      return [summaryEntry(event)];
+
     case "session-accepted":
     case "clients-refused":
     case "session-holding":

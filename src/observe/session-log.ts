@@ -138,6 +138,7 @@ const droppedMessages: Readonly<Record<Dropped, string>> = {
   "bad-proxy-header": "closed: the PROXY protocol header is wrong",
   throttled: "closed: too many connections or pings from the client's address",
   "not-minecraft": "closed: not Minecraft",
+  "other-packet": "closed: the first packet is no handshake",
   "too-slow": "closed: no complete handshake and login start in time",
   left: "closed: the client left",
   "unknown-host": "closed: no route for the hostname",

@@ -86,9 +86,6 @@ type ErrorType =
   | "wakeup_failed"
   | "relay";
 
-/** Why a not-Minecraft opening was refused when it was a packet all right: what `readHandshake` says. */
-const wrongPacket = "the first packet is not a handshake";
-
 const answerErrors: Readonly<Record<Answer, ErrorType | null>> = {
   // mc-router finds out that a server sleeps by a dial that fails.
   running: null,
@@ -111,6 +108,7 @@ const droppedErrors: Readonly<Record<Dropped, ErrorType | null>> = {
   // Health checks and port scans count, as they do in mc-router.
   silent: "read",
   "not-minecraft": "read",
+  "other-packet": "unexpected_content",
   "too-slow": "read",
   "bad-proxy-header": "read",
   filtered: null,
@@ -130,9 +128,6 @@ export function errorType(session: SessionFacts, outcome: Outcome): ErrorType | 
     case "answered":
       return answerErrors[outcome.answer];
     case "dropped":
-      if (outcome.why === "not-minecraft" && outcome.reason === wrongPacket) {
-        return "unexpected_content";
-      }
       // Left within the opening, or later.
       if (outcome.why === "left" && session.intent === null) return "read";
       // There was an address, and no answer from it.

@@ -49,7 +49,8 @@ export function createLineWriter(options: LineWriterOptions): LineWriter {
   function write(line: string): void {
     const bytes = Buffer.from(line);
     if (isOverflowing || queuedBytes + bytes.length > limitBytes) {
-      isOverflowing = true;
+      // An empty queue never drains, so that it must not be taken for a full one.
+      isOverflowing = queue.length > 0;
       drop();
       return;
     }

@@ -44,6 +44,14 @@ export function readHandshake(bytes: Uint8Array, start: number): Parsed<Handshak
   return packet.finish(() => ({ protocol, rawHost, port, intent }));
 }
 
+/** True when the bytes begin with a whole frame of another packet than a handshake. */
+export function isOtherPacket(bytes: Uint8Array): boolean {
+  const packet = openFrame(bytes, 0, maxPayload);
+  const id = packet.varInt();
+  packet.skip(packet.remaining);
+  return !packet.isStopped && id !== 0x00;
+}
+
 /** A copy of a valid handshake frame that asks for a login instead of a transfer; every other byte stays as it was. */
 export function loginInsteadOfTransfer(handshake: Uint8Array): Uint8Array {
   const packet = openFrame(handshake, 0, maxPayload);

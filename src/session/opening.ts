@@ -1,5 +1,6 @@
 import type { Deadlines } from "../base/deadlines.ts";
 import { type Conn, more, peek } from "../net/conn.ts";
+import { isOtherPacket } from "../protocol/handshake.ts";
 import { type Opening, parseOpening } from "../protocol/opening.ts";
 import { dropped, type Outcome } from "./outcome.ts";
 
@@ -22,7 +23,10 @@ export async function readOpening(
   for (;;) {
     const seen = parseOpening(peek(client));
     if (seen.kind === "ok") return { kind: "opened", opening: seen.value, end: seen.end };
-    if (seen.kind === "bad") return refused(dropped("not-minecraft", seen.reason));
+    if (seen.kind === "bad") {
+      const why = isOtherPacket(peek(client)) ? "other-packet" : "not-minecraft";
+      return refused(dropped(why, seen.reason));
+    }
 
     const left = until - deadlines.now();
     const oldPing = seen.ifQuiet;
@@ -32,6 +36,8 @@ export async function readOpening(
       return { kind: "opened", opening: oldPing, end: peek(client).length };
     }
     if (peek(client).length === 0) return refused(dropped("silent"));
+    // Its first byte is also that of a login from before 1.7, of which more was awaited.
+    if (isOtherPacket(peek(client))) return refused(dropped("other-packet"));
     return refused(dropped(arrival === "late" ? "too-slow" : "left"));
   }
 }

@@ -40,6 +40,8 @@ export type Dropped =
   | "throttled"
   /** Not Minecraft, or not within its limits. */
   | "not-minecraft"
+  /** A whole packet that is no handshake. */
+  | "other-packet"
   /** Its opening was not complete in time. */
   | "too-slow"
   /** The client went away before it was served. */

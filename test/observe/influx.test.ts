@@ -131,6 +131,12 @@ describe("the points", () => {
       line: ",player_name=Steve",
     },
     {
+      name: "a tag without a name left out",
+      tags: { "": "x" },
+      player: "Steve",
+      line: ",player_name=Steve",
+    },
+    {
       name: "a label before a tag of the same name",
       tags: { player_name: "x" },
       player: "Steve",

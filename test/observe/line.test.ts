@@ -175,3 +175,22 @@ describe("text of a client's choosing", () => {
     expect(clientText(text)).toBe(expected);
   });
 });
+
+describe("a line that would be too long", () => {
+  const huge = "\u0000".repeat(1_000_000);
+  for (const format of ["json", "logfmt"] as const) {
+    test(`is at most 8 KiB as ${format}, with its level and message`, () => {
+      const fields = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`f${i}`, huge]));
+      const line = logLine({ time, level: "warn", message: huge, fields }, format, false);
+      expect(Buffer.byteLength(line)).toBeLessThanOrEqual(8 * 1024);
+      expect(line).toEndWith("\n");
+      expect(line).toContain(format === "json" ? '"level":"warn"' : "level=warn");
+      if (format === "json") expect(Object.keys(JSON.parse(line))).toContain("msg");
+    });
+  }
+
+  test("has reasons of at most 500 characters", () => {
+    const line = logLine(entry({ reason: "x".repeat(501) }), "json", false);
+    expect(JSON.parse(line).reason).toBe(`${"x".repeat(499)}…`);
+  });
+});

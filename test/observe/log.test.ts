@@ -144,6 +144,41 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
       fields: { logLevel: "debug" },
     },
   ],
+  "hostnames-unknown": [
+    {
+      name: "unknown hostnames",
+      event: { kind: "hostnames-unknown", count: 2, hostname: "surviwal.x", near: "survival.x" },
+      level: "warn",
+      fields: { count: 2, lastServer: "surviwal.x", didTheyMean: "survival.x" },
+    },
+  ],
+  "backends-unreachable": [
+    {
+      name: "dead backends",
+      event: {
+        kind: "backends-unreachable",
+        count: 2,
+        route: "a.x",
+        backend: "10.0.0.5:25565",
+        reason: "connection refused",
+      },
+      level: "warn",
+      fields: {
+        count: 2,
+        lastRoute: "a.x",
+        lastBackend: "10.0.0.5:25565",
+        reason: "connection refused",
+      },
+    },
+  ],
+  "accept-queue-long": [
+    {
+      name: "a long queue",
+      event: { kind: "accept-queue-long", waitMs: 3_000, perSecond: 1 },
+      level: "warn",
+      fields: { wait: "3.0s", connectionsPerSecond: 1 },
+    },
+  ],
   "api-changed": [
     {
       name: "a change by the API",

@@ -4,6 +4,7 @@ import { createInfluxRecorder } from "../../src/observe/influx.ts";
 import { createPrometheusRecorder, prometheusParts } from "../../src/observe/prometheus.ts";
 import type { Recorder } from "../../src/observe/recorder.ts";
 import { createTraffic, errorType } from "../../src/observe/traffic.ts";
+import { isOtherPacket } from "../../src/protocol/handshake.ts";
 import { parseOpening } from "../../src/protocol/opening.ts";
 import type { SessionEvent, SessionFacts } from "../../src/session/event.ts";
 import { answered, dropped, type Outcome } from "../../src/session/outcome.ts";
@@ -325,7 +326,8 @@ const unknown: Partial<SessionFacts> = {
 function refused(bytes: readonly number[]): Outcome {
   const opening = parseOpening(Buffer.from(bytes));
   if (opening.kind !== "bad") throw new Error(`it is ${opening.kind}`);
-  return dropped("not-minecraft", opening.reason);
+  const why = isOtherPacket(Buffer.from(bytes)) ? "other-packet" : "not-minecraft";
+  return dropped(why, opening.reason);
 }
 
 describe("the type of an error", () => {

@@ -289,6 +289,20 @@ describe("a file", () => {
   });
 });
 
+test("a line longer than the whole queue costs that line only", () => {
+  const path = join(tempDir(), "log");
+  const fd = openSync(path, "w");
+  cleanups.push(() => closeSync(fd));
+  const writer = createLineWriter({
+    fd,
+    droppedLine: (count) => `lost ${count}\n`,
+    limitBytes: 64,
+  });
+  writer.write(`${"x".repeat(65)}\n`);
+  writer.write("after\n");
+  expect(readFileSync(path, "utf8")).toBe("lost 1\nafter\n");
+});
+
 test("a descriptor that takes nothing costs lines only", async () => {
   const writer = createLineWriter({ fd: 1 << 20, droppedLine: (count) => `dropped ${count}\n` });
   for (let index = 0; index < 5; index++) writer.write("line\n");

@@ -74,6 +74,11 @@ describe("an opening has 5 s, however it spreads", () => {
   const rows: readonly { name: string; bytes: Buffer; why: string }[] = [
     { name: "nothing at all", bytes: Buffer.alloc(0), why: "silent" },
     { name: "half a handshake", bytes: whole.subarray(0, 9), why: "too-slow" },
+    {
+      name: "a packet that begins like an old login",
+      bytes: Buffer.from([0x02, 0x05, 0x78]),
+      why: "other-packet",
+    },
     { name: "a handshake without a login", bytes: shake(2), why: "too-slow" },
     { name: "all but the last byte", bytes: whole.subarray(0, -1), why: "too-slow" },
   ];

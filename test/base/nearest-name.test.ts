@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { nearestName } from "../../src/config/suggestion.ts";
+import { nearestName } from "../../src/base/nearest-name.ts";
 
 const known = ["DSN", "HOLD", "SNAPSHOT", "WAKER_URL", "WAKER_TOKEN"];
 const rows: readonly (readonly [string, string | null])[] = [
