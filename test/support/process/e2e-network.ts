@@ -93,6 +93,11 @@ export const sessionEnd = (router: Router, player: string, timeoutMs?: number): 
     timeoutMs,
   );
 
-/** Lines that nobody ordered: warnings and errors. */
+/** Summaries of what clients ask for: warnings, and no fault of the router. */
+const summaries: ReadonlySet<unknown> = new Set(["hostnames-unknown", "backends-unreachable"]);
+
+/** Warnings and errors, but for those that only sum up what clients ask for. */
 export const complaints = (router: Router): readonly LogLine[] =>
-  router.lines.filter(({ level }) => level === "warn" || level === "error");
+  router.lines.filter(
+    ({ level, event }) => (level === "warn" || level === "error") && !summaries.has(event),
+  );
