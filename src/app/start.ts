@@ -349,6 +349,7 @@ function nearHostname(table: RouteTable, hostname: string): string | null {
   return nearestName(
     hostname,
     table.entries().flatMap(({ pattern }) => (pattern.kind === "exact" ? [pattern.hostname] : [])),
+    Math.max(1, Math.floor(hostname.length / 6)),
   );
 }
 

@@ -1,8 +1,14 @@
-/** The known name that was most likely meant; null when none is close. */
-export function nearestName(name: string, known: readonly string[]): string | null {
+/**
+ * The known name that was most likely meant; null when none is within `mostEdits` letters, by default half of them:
+ * more would suggest names that share nothing.
+ */
+export function nearestName(
+  name: string,
+  known: readonly string[],
+  mostEdits = Math.ceil(name.length / 2),
+): string | null {
   let nearest: string | null = null;
-  // Half of the letters may be wrong: more would suggest names that share nothing.
-  let fewest = Math.ceil(name.length / 2) + 1;
+  let fewest = mostEdits + 1;
   for (const candidate of known) {
     const edits = editDistance(name, candidate);
     if (edits >= fewest) continue;

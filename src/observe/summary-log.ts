@@ -9,7 +9,7 @@ export function summaryEntry(event: SummaryEvent): Entry {
       return warn("clients asked for hostnames that have no route", {
         count: event.count,
         lastServer: clientText(event.hostname),
-        didTheyMean: event.near,
+        nearest: event.near,
       });
     case "backends-unreachable":
       return warn("backends take no connections", {

@@ -167,7 +167,7 @@ for (const level of ["info", "debug"] as const) {
     expect(noisy.map(({ event }) => event)).toEqual(["hostnames-unknown"]);
     expect(complaints(router)).toEqual([]);
     if (level === "info") {
-      expect(router.lines.length - quietly).toBe(4);
+      expect(router.lines.length - quietly).toBe(5);
     } else {
       const ended = linesOf(router, "session-ended").filter(({ level }) => level === "debug");
       expect(ended.length).toBe(closed.length);

@@ -149,7 +149,7 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
       name: "unknown hostnames",
       event: { kind: "hostnames-unknown", count: 2, hostname: "surviwal.x", near: "survival.x" },
       level: "warn",
-      fields: { count: 2, lastServer: "surviwal.x", didTheyMean: "survival.x" },
+      fields: { count: 2, lastServer: "surviwal.x", nearest: "survival.x" },
     },
   ],
   "backends-unreachable": [
