@@ -1,297 +1,193 @@
-import { connect } from "node:net";
-import type { Socket } from "bun";
-import { onAbort } from "../base/abort.ts";
 import type { Deadlines } from "../base/deadlines.ts";
 import { err, ok, type Result } from "../base/result.ts";
-import type { Conn, Endpoint } from "./conn.ts";
-import { createGate, type Gate } from "./gate.ts";
-import { socketHandlers } from "./handlers.ts";
+import { type Balancer, createBalancer } from "./balance.ts";
+import { type Conn, type Endpoint, send } from "./conn.ts";
+import {
+  aborted,
+  type ConnectorDeps,
+  createConnector,
+  type DialFailure,
+  isDown,
+} from "./connect.ts";
+import { firstThatAnswers } from "./failover.ts";
 import { literal, type Resolver } from "./resolve.ts";
 
-/**
- * Why there is no connection. `message` is one readable phrase; `busy` means that too many dials to it are pending already, and
- * `forbidden` that the router does not connect to where the name leads.
- */
-export interface DialFailure {
-  readonly kind: "unresolved" | "forbidden" | "refused" | "timeout" | "busy" | "aborted";
-  readonly message: string;
-}
-
-/** Where to dial: a name or an IP literal, and a port. */
-export interface DialTarget {
+/** A name or an IP literal, and a port. */
+export interface DialPlace {
   readonly host: string;
   readonly port: number;
 }
 
-/** Connects to backends. */
+/** Where to dial: one place, or several of which any will do. */
+export interface DialTarget extends DialPlace {
+  /** The further ones; left out, there is none. */
+  readonly others?: readonly DialPlace[];
+}
+
+/** Connects to backends. Of several endpoints, be they places or addresses of one name, the balancer says which comes first. */
 export interface Dialer {
   /** A connection within the dial timeout (name resolution included), or why not. The caller closes it. */
   dial(target: DialTarget, signal: AbortSignal): Promise<Result<Conn, DialFailure>>;
+  /**
+   * A connection that has been sent the opening. Of several endpoints, each gets its share of the dial timeout to connect and to answer; one
+   * that is only slow still wins if no other one answers. The caller closes the connection.
+   */
+  reach(
+    target: DialTarget,
+    opening: Opening,
+    signal: AbortSignal,
+  ): Promise<Result<Reached, DialFailure>>;
   /** True when something accepts connections there. Leaves nothing behind. */
   accepts(target: DialTarget, signal: AbortSignal): Promise<boolean>;
 }
 
-/** The rules for where the router may connect to. */
-export interface EgressCheck {
-  /** Why this IP literal and port may not be dialled, as a phrase to follow the address; null when they may. */
-  refusal(ip: string, port: number): string | null;
+/** What a backend is sent first. */
+export interface Opening {
+  readonly bytes: Uint8Array;
+  /** Whether a backend says something to it before more is sent. */
+  readonly isAnswered: boolean;
+}
+
+/** A connection to a backend. */
+export interface Reached {
+  readonly conn: Conn;
+  /** The endpoint that was chosen; null where there was no choice. */
+  readonly chosen: Endpoint | null;
+  /** To be called once, when the session is over. */
+  readonly leave: () => void;
 }
 
 /** What a dialer needs. */
-export interface DialerDeps {
+export interface DialerDeps extends ConnectorDeps {
   readonly resolver: Resolver;
   readonly deadlines: Deadlines;
-  /** Where it may connect to. */
-  readonly egress: EgressCheck;
   /** The whole budget of one dial, ms. */
   readonly timeoutMs: number;
-  /** A socket handler threw; the connection is cut already. */
-  fault(error: Error): void;
+  /** Chooses among several endpoints; by default one that takes the first that answers. */
+  readonly balancer?: Balancer;
 }
 
-/** How many connection attempts to one address may be under way at once, abandoned ones included. */
-const pendingLimit = 32;
-/** How many abandoned attempts give their place back, so that there are some left to find out when the address answers again. */
-const parkingLimit = 8;
-/** How many abandoned attempts there may be in all before every dial, wherever to, asks first. Each holds a file descriptor. */
-const abandonedLimit = 512;
-
-/** How many addresses with nothing under way are kept for the next dial, which is nearly always to one of them. */
-const quietLimit = 1_024;
-
-/** The attempts to one address that the kernel has not decided yet. */
-interface Line {
-  readonly remote: Endpoint;
-  readonly gate: Gate;
-  /** Given up by us, but Bun cannot take a connect back: the kernel still tries. */
-  abandoned: number;
-  /** Those of them that hold no place of the gate any more. */
-  parked: number;
-}
-
-/**
- * A dialer that only ever hands IP literals to `Bun.connect`, which resolves names on the pool that file reads need too and
- * connects to every address of a name at once.
- *
- * `Bun.connect` has neither timeout nor abort. A dial that takes too long is abandoned and cut when it opens after all; as
- * long as an address has abandoned dials, new ones first ask by an abortable `node:net` connect whether anything answers.
- */
+/** A dialer with a connector of its own. */
 export function createDialer(deps: DialerDeps): Dialer {
-  const { deadlines, egress } = deps;
-  const lines = new Map<string, Line>();
-  const handlers = socketHandlers({ side: "backend", fault: deps.fault });
-  let abandonedInAll = 0;
+  const { deadlines, resolver, timeoutMs } = deps;
+  const balancer = deps.balancer ?? createBalancer({ policy: "first" });
+  const connector = createConnector(deps);
+  const { signal: never } = new AbortController();
 
-  function lineOf(ip: string, port: number): Line {
-    const key = `${ip} ${port}`;
-    const known = lines.get(key);
-    if (known !== undefined) return known;
-    if (lines.size >= quietLimit) forgetQuiet();
-    const gate = createGate(pendingLimit - parkingLimit, deadlines);
-    const line: Line = { remote: { ip, port }, gate, abandoned: 0, parked: 0 };
-    lines.set(key, line);
-    return line;
-  }
-
-  function forgetQuiet(): void {
-    for (const [key, { gate, parked }] of lines) {
-      if (gate.isEmpty() && parked === 0) lines.delete(key);
-    }
-  }
-
-  /** True while some attempts to it, or very many to others, never came to anything. */
-  const isDoubtful = (line: Line): boolean =>
-    line.abandoned > 0 || abandonedInAll >= abandonedLimit;
-
-  function dialAddress(
-    ip: string,
-    port: number,
-    ms: number,
+  /** The endpoints that the target's names lead to now, at least one; the error is that of the first place. */
+  async function endpointsOf(
+    { host, port, others = [] }: DialTarget,
     signal: AbortSignal,
-  ): Promise<Result<Conn, DialFailure>> {
-    if (signal.aborted) return Promise.resolve(err(aborted));
-    const reason = egress.refusal(ip, port);
-    if (reason !== null) {
-      return Promise.resolve(err({ kind: "forbidden", message: `${ip} ${reason}` }));
-    }
-    const line = lineOf(ip, port);
-    if (isDoubtful(line) || !line.gate.tryEnter()) return dialPatiently(line, ms, signal);
-    return connectTo(line, ms, signal);
+  ): Promise<Result<readonly Endpoint[], DialFailure>> {
+    const places = [{ host, port }, ...others];
+    const found = await Promise.all(places.map((place) => endpointsAt(place, signal)));
+    const endpoints = found.flatMap((each) => (each.ok ? each.value : []));
+    if (endpoints.length > 0) return ok(distinct(endpoints));
+    return found.find((each) => !each.ok) ?? err(addressless);
   }
 
-  /** Waits for a place, and asks first whether anything answers at an address that did not answer before. */
-  async function dialPatiently(
-    line: Line,
-    ms: number,
+  async function endpointsAt(
+    { host, port }: DialPlace,
     signal: AbortSignal,
-  ): Promise<Result<Conn, DialFailure>> {
-    const { ip, port } = line.remote;
-    const until = deadlines.now() + ms;
-    if (!(await line.gate.enter(ms, signal))) return err(signal.aborted ? aborted : busy);
-
-    const answered =
-      !isDoubtful(line) || (await answers(ip, port, until - deadlines.now(), signal));
-    const left = until - deadlines.now();
-    if (signal.aborted || !answered || left <= 0) {
-      line.gate.leave();
-      return err(signal.aborted ? aborted : silent);
-    }
-    return connectTo(line, left, signal);
-  }
-
-  /** One `Bun.connect` under a deadline. Its place is held until the kernel has decided, or a parking place is free for it. */
-  function connectTo(
-    line: Line,
-    ms: number,
-    signal: AbortSignal,
-  ): Promise<Result<Conn, DialFailure>> {
-    return new Promise((resolve) => {
-      let waiting = true;
-      let parked = false;
-      const settle = (result: Result<Conn, DialFailure>): void => {
-        waiting = false;
-        deadline.cancel();
-        release();
-        resolve(result);
-      };
-      const abandon = (): void => {
-        line.abandoned += 1;
-        abandonedInAll += 1;
-        if (line.parked < parkingLimit) {
-          parked = true;
-          line.parked += 1;
-          line.gate.leave();
-        }
-        settle(err(signal.aborted ? aborted : silent));
-      };
-      const decided = (): void => {
-        if (!waiting) {
-          line.abandoned -= 1;
-          abandonedInAll -= 1;
-        }
-        if (parked) line.parked -= 1;
-        else line.gate.leave();
-      };
-      const deadline = deadlines.after(ms, abandon);
-      const release = onAbort(signal, abandon);
-
-      const opened = (socket: Socket<Conn>): void => {
-        decided();
-        const conn: Conn | undefined = socket.data;
-        if (!waiting) {
-          socket.terminate();
-        } else if (conn === undefined || conn.closed) {
-          settle(err(closedAtOnce));
-        } else {
-          conn.remote = line.remote;
-          settle(ok(conn));
-        }
-      };
-      const failed = (): void => {
-        decided();
-        // Bun reports every failure as ECONNREFUSED, so the code tells nothing more.
-        if (waiting) settle(err(refused));
-      };
-      const { ip: hostname, port } = line.remote;
-      Bun.connect<Conn>({ hostname, port, allowHalfOpen: true, socket: handlers }).then(
-        opened,
-        failed,
-      );
-    });
-  }
-
-  async function addressesOf(
-    host: string,
-    signal: AbortSignal,
-  ): Promise<Result<readonly string[], DialFailure>> {
+  ): Promise<Result<readonly Endpoint[], DialFailure>> {
     if (host === "") return err(homeless);
+    if (literal(host) !== null) return ok([{ ip: host, port }]);
     const late = Promise.withResolvers<null>();
-    const deadline = deadlines.after(deps.timeoutMs, () => late.resolve(null));
-    const resolved = await Promise.race([deps.resolver.resolve(host, signal), late.promise]);
+    const deadline = deadlines.after(timeoutMs, () => late.resolve(null));
+    const resolved = await Promise.race([resolver.resolve(host, signal), late.promise]);
     deadline.cancel();
     if (signal.aborted) return err(aborted);
     if (resolved === null) return err(unknownInTime);
     if (!resolved.ok) return err({ kind: "unresolved", message: resolved.error.message });
-    return resolved;
+    return ok(resolved.value.map((ip) => ({ ip, port })));
   }
 
-  function dial(target: DialTarget, signal: AbortSignal): Promise<Result<Conn, DialFailure>> {
-    return literal(target.host) === null
-      ? dialName(target, signal)
-      : dialAddress(target.host, target.port, deps.timeoutMs, signal);
+  /** Those that were down are probed beside the session, which waits for none of them. */
+  function inOrder(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+    if (endpoints.length === 1) return endpoints;
+    for (const endpoint of balancer.due(endpoints)) void probe(endpoint);
+    return balancer.order(endpoints);
   }
 
-  async function dialName(
-    target: DialTarget,
+  async function probe(endpoint: Endpoint): Promise<void> {
+    if (await connector.accepts(endpoint, timeoutMs, never)) balancer.answered(endpoint);
+  }
+
+  async function dial(target: DialTarget, signal: AbortSignal): Promise<Result<Conn, DialFailure>> {
+    const until = deadlines.now() + timeoutMs;
+    const found = await endpointsOf(target, signal);
+    return found.ok ? connectInTurn(inOrder(found.value), until, signal) : found;
+  }
+
+  async function connectInTurn(
+    endpoints: readonly Endpoint[],
+    until: number,
     signal: AbortSignal,
   ): Promise<Result<Conn, DialFailure>> {
-    const until = deadlines.now() + deps.timeoutMs;
-    const resolved = await addressesOf(target.host, signal);
-    if (!resolved.ok) return resolved;
-    let failure: DialFailure = { kind: "unresolved", message: "has no address" };
-    for (const [index, ip] of resolved.value.entries()) {
+    let failure = addressless;
+    for (const [index, endpoint] of endpoints.entries()) {
       if (signal.aborted) return err(aborted);
-      // The budget is shared out among the addresses that are left, so that a dead first one does not eat it.
-      const share = (until - deadlines.now()) / (resolved.value.length - index);
+      // The budget is shared out among the endpoints that are left, so that a dead first one does not eat it.
+      const share = (until - deadlines.now()) / (endpoints.length - index);
       if (share <= 0) break;
-      const dialled = await dialAddress(ip, target.port, share, signal);
-      if (dialled.ok) return dialled;
+      const dialled = await connector.connect(endpoint, share, signal);
+      if (dialled.ok) {
+        balancer.answered(endpoint);
+        return dialled;
+      }
       failure = dialled.error;
+      if (endpoints.length > 1 && isDown(failure)) balancer.failed(endpoint);
     }
     return err(failure);
   }
 
-  async function accepts(target: DialTarget, signal: AbortSignal): Promise<boolean> {
-    const until = deadlines.now() + deps.timeoutMs;
-    if (literal(target.host) !== null) {
-      return mayAnswer(target.host, target.port, deps.timeoutMs, signal);
+  async function reach(
+    target: DialTarget,
+    opening: Opening,
+    signal: AbortSignal,
+  ): Promise<Result<Reached, DialFailure>> {
+    const until = deadlines.now() + timeoutMs;
+    const found = await endpointsOf(target, signal);
+    if (!found.ok) return found;
+    const endpoints = inOrder(found.value);
+    const isChoice = endpoints.length > 1;
+    if (isChoice && opening.isAnswered) {
+      const asking = { endpoints, opening: opening.bytes, until };
+      return firstThatAnswers(asking, { connector, balancer, deadlines }, signal);
     }
-    const resolved = await addressesOf(target.host, signal);
-    if (!resolved.ok) return false;
-    for (const [index, ip] of resolved.value.entries()) {
-      const share = (until - deadlines.now()) / (resolved.value.length - index);
-      if (await mayAnswer(ip, target.port, share, signal)) return true;
+    const dialled = await connectInTurn(endpoints, until, signal);
+    if (!dialled.ok) return dialled;
+    const conn = dialled.value;
+    send(conn, opening.bytes);
+    return ok({ conn, chosen: isChoice ? conn.remote : null, leave: nothing });
+  }
+
+  async function accepts(target: DialTarget, signal: AbortSignal): Promise<boolean> {
+    const until = deadlines.now() + timeoutMs;
+    const found = await endpointsOf(target, signal);
+    if (!found.ok) return false;
+    const endpoints = balancer.order(found.value);
+    for (const [index, endpoint] of endpoints.entries()) {
+      const share = (until - deadlines.now()) / (endpoints.length - index);
+      if (await connector.accepts(endpoint, share, signal)) return true;
     }
     return false;
   }
 
-  function mayAnswer(ip: string, port: number, ms: number, signal: AbortSignal): Promise<boolean> {
-    return egress.refusal(ip, port) === null
-      ? answers(ip, port, ms, signal)
-      : Promise.resolve(false);
-  }
-
-  /** A connect that can be taken back, only to see whether one is accepted. */
-  function answers(host: string, port: number, ms: number, signal: AbortSignal): Promise<boolean> {
-    if (signal.aborted || ms <= 0) return Promise.resolve(false);
-    return new Promise((resolve) => {
-      const socket = connect({ host, port });
-      const settle = (accepted: boolean): void => {
-        deadline.cancel();
-        release();
-        socket.destroy();
-        resolve(accepted);
-      };
-      const giveUp = (): void => settle(false);
-      const deadline = deadlines.after(ms, giveUp);
-      const release = onAbort(signal, giveUp);
-      socket.once("connect", () => settle(true));
-      socket.on("error", giveUp);
-    });
-  }
-
-  return { dial, accepts };
+  return { dial, reach, accepts };
 }
 
-const aborted: DialFailure = { kind: "aborted", message: "no longer wanted" };
-const silent: DialFailure = { kind: "timeout", message: "does not answer" };
-const refused: DialFailure = { kind: "refused", message: "refuses connections" };
-const closedAtOnce: DialFailure = { kind: "refused", message: "closed at once" };
+function distinct(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  const byText = new Map(
+    endpoints.map((endpoint) => [`${endpoint.ip} ${endpoint.port}`, endpoint]),
+  );
+  return [...byText.values()];
+}
+
+const nothing = (): void => undefined;
+
 const homeless: DialFailure = { kind: "unresolved", message: "has no address at the moment" };
-const busy: DialFailure = {
-  kind: "busy",
-  message: `${pendingLimit} connects to it are pending already`,
-};
+const addressless: DialFailure = { kind: "unresolved", message: "has no address" };
 const unknownInTime: DialFailure = {
   kind: "unresolved",
   message: "no nameserver answered in time",

@@ -1,5 +1,6 @@
-import { abort, type Conn, localEndpoint, peek, send, take } from "../net/conn.ts";
-import type { Dialer } from "../net/dial.ts";
+import { hostPort } from "../base/ip.ts";
+import { abort, type Conn, localEndpoint, peek, take } from "../net/conn.ts";
+import type { Dialer, Opening as DialOpening } from "../net/dial.ts";
 import { loginInsteadOfTransfer } from "../protocol/handshake.ts";
 import type { Opening } from "../protocol/opening.ts";
 import { proxyHeaderV2 } from "../protocol/proxy-header.ts";
@@ -75,22 +76,27 @@ export function takeOpening(
   return Buffer.concat([proxyHeaderV2(facts.client, local ?? localEndpoint(client)), bytes]);
 }
 
-/** Dials the address once and sends it the opening. An address that is nowhere is not dialled. */
+/**
+ * Dials the address once and sends it the opening; of several endpoints, the first that answers is taken. An address that is nowhere
+ * is not dialled.
+ */
 export async function connect(
   session: Session,
   address: Address,
-  opening: Uint8Array,
+  opening: DialOpening,
   { dialer }: BackendDeps,
 ): Promise<Connected> {
   if (isNowhere(address)) return { kind: "unreachable", reason: "has no address at the moment" };
   session.facts.backend = address.text;
   const gone = goneSignal(session);
-  const dialled = await dialer.dial(address, gone);
-  if (!dialled.ok) {
-    return gone.aborted ? { kind: "left" } : { kind: "unreachable", reason: dialled.error.message };
+  const reached = await dialer.reach(address, opening, gone);
+  if (!reached.ok) {
+    return gone.aborted ? { kind: "left" } : { kind: "unreachable", reason: reached.error.message };
   }
-  send(dialled.value, opening);
-  return { kind: "reached", backend: dialled.value };
+  const { conn, chosen, leave } = reached.value;
+  session.leave = leave;
+  if (chosen !== null) session.facts.backend = hostPort(chosen.ip, chosen.port);
+  return { kind: "reached", backend: conn };
 }
 
 /** Tries a backend that shall not be woken: where it was told to be, and then where its route says, if that is elsewhere. */

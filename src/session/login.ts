@@ -130,7 +130,7 @@ async function reachDirectly(
   bytes: Uint8Array,
   deps: LoginDeps,
 ): Promise<LoginEnd> {
-  return endOf(await connect(session, address, bytes, deps), "unreachable");
+  return endOf(await connect(session, address, { bytes, isAnswered: true }, deps), "unreachable");
 }
 
 /** For a player who may not wait: the backend is dialled where it runs, if it does, and else refuses him as `otherwise`. */
@@ -139,7 +139,9 @@ async function reachRunning(
   otherwise: "wake-denied" | "full",
   deps: LoginDeps,
 ): Promise<LoginEnd> {
-  const connected = await whereItRuns(backend, wakes, (at) => connect(session, at, bytes, deps));
+  const connected = await whereItRuns(backend, wakes, (at) =>
+    connect(session, at, { bytes, isAnswered: true }, deps),
+  );
   return endOf(connected, otherwise);
 }
 

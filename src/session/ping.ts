@@ -1,5 +1,6 @@
 import { err, ok } from "../base/result.ts";
 import { type Conn, close, peek, send } from "../net/conn.ts";
+import type { Opening as DialOpening } from "../net/dial.ts";
 import { type Address, isNowhere } from "../routing/address.ts";
 import type { Route } from "../routing/route.ts";
 import { type AdmissionDeps, refusalNow } from "./admission.ts";
@@ -84,10 +85,11 @@ async function reach(session: Session, request: PingRequest, deps: PingDeps): Pr
   const { wakes } = deps;
   // The status request is there mostly, and goes along in the same write where it is sure to be relayed.
   const length = isAlwaysRelayed(request, deps) ? peek(session.client).length : openingLength;
+  const isAnswered = request.opening.kind === "legacy-ping" || length > openingLength;
   const bytes = takeOpening(session, request, length, deps);
   session.visit = visitTo(route, false, deps);
   const reachAt = (at: Address): Promise<PingEnd> =>
-    reachOrCache(session, request, at, bytes, deps);
+    reachOrCache(session, request, at, { bytes, isAnswered }, deps);
 
   if (target === null || (wakes !== null && !isWakeable(target, wakes))) {
     return isNowhere(address)
@@ -123,18 +125,18 @@ async function reachOrCache(
   session: Session,
   { opening, hostname, route }: PingRequest,
   address: Address,
-  bytes: Uint8Array,
+  opened: DialOpening,
   deps: PingDeps,
 ): Promise<PingEnd> {
   const { statusCache } = deps;
   if (statusCache === null || opening.kind !== "status" || isNowhere(address)) {
-    return connect(session, address, bytes, deps);
+    return connect(session, address, opened, deps);
   }
   session.facts.backend = address.text;
   const { protocol } = opening.handshake;
   const status = await statusCache.status(
     statusKey(route.address, opening.handshake, hostname),
-    () => freshStatus(route, protocol, address, bytes, deps),
+    () => freshStatus(route, protocol, address, opened.bytes, deps),
   );
   if (!status.ok) return { kind: "unreachable", reason: status.error };
   return { kind: "cached", status: status.value };

@@ -27,6 +27,8 @@ export interface Session {
   gone: AbortController | null;
   /** Keeps the backend from being put to sleep until the end of the session; null for a backend that never is. */
   visit: Visit | null;
+  /** Ends its part in the balance between the endpoints of its backend; null where it has none. */
+  leave: (() => void) | null;
   /** Its end has been told. */
   isOver: boolean;
 }
@@ -58,6 +60,7 @@ export function createSession(
     local: null,
     gone: null,
     visit: null,
+    leave: null,
     isOver: false,
   };
 }

@@ -174,6 +174,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     if (session.isOver) return;
     session.isOver = true;
     session.visit?.end();
+    session.leave?.();
     if (outcome.kind === "dropped") drop(session.client);
     ending.delete(session);
     try {

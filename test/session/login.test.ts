@@ -207,7 +207,7 @@ describe("the router commits late", () => {
     const real = realDialer(createDeadlines());
     await using world = asleep(undefined, {
       dialer: {
-        accepts: real.accepts,
+        ...real,
         async dial(target, signal) {
           const dialled = await real.dial(target, signal);
           if (dialled.ok) await until("its word is here", () => peek(dialled.value).length > 0);

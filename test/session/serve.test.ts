@@ -176,7 +176,8 @@ describe("a known server that cannot be reached", () => {
       routes: [route("a.example.com", "192.0.2.1:1")],
       dialer: {
         accepts: () => Promise.resolve(false),
-        dial(_target, signal) {
+        dial: () => Promise.reject(new Error("a login is brought to its backend by reach")),
+        reach(_target, _opening, signal) {
           dialling.resolve();
           const failure = { kind: "aborted", message: "no longer wanted" } as const;
           return new Promise((resolve) => {
