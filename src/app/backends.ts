@@ -3,6 +3,7 @@ import type { Config } from "../config/config.ts";
 import { createAddressSet } from "../limits/cidr.ts";
 import { createEgress, type Egress } from "../limits/egress.ts";
 import { createWakeBudget } from "../limits/wake-budget.ts";
+import { createBalancer } from "../net/balance.ts";
 import { createDialer, type Dialer } from "../net/dial.ts";
 import type { Observer } from "../observe/bus.ts";
 import { createIdle, type Idle } from "../wake/idle.ts";
@@ -30,10 +31,11 @@ const leastAttemptMs = 250;
 
 /** Nothing is dialled, started or stopped yet. */
 export function createBackends(config: Config, platforms: Platforms, deps: BackendsDeps): Backends {
-  const { dialTimeoutMs, limits } = config;
+  const { dialTimeoutMs, balance, limits } = config;
   const attemptMs = Math.max(leastAttemptMs, dialTimeoutMs);
   const egress = createEgress(config.egress);
-  const dialing = { ...deps, egress, resolver: platforms.resolver };
+  const balancer = createBalancer({ policy: balance });
+  const dialing = { ...deps, egress, balancer, resolver: platforms.resolver };
   const wakes = createWakes({
     ...deps,
     wakers: wakersOf(config, platforms, { ...deps, attemptMs }),

@@ -6,7 +6,7 @@ import { createEgress } from "../limits/egress.ts";
 import type { Observer } from "../observe/bus.ts";
 import { createStaticRoutes } from "../providers/static/static-routes.ts";
 import { superviseSources } from "../providers/supervisor.ts";
-import { isNowhere } from "../routing/address.ts";
+import { isNowhere, placesOf } from "../routing/address.ts";
 import { toHostname } from "../routing/hostname.ts";
 import { patternText } from "../routing/pattern.ts";
 import { type Route, type WakeTarget, wakeName } from "../routing/route.ts";
@@ -74,8 +74,10 @@ export async function explain(
     lines.push("route     none: such a client is disconnected without a word");
   } else {
     lines.push(...routeLines(winner.claim.route, patternText(winner.claim.pattern)));
-    const forbidden = refusal(winner.claim.route, config);
-    if (forbidden !== null) lines.push(`warning   never dialled: ${forbidden}`);
+    lines.push(...balanceLines(winner.claim.route, config));
+    for (const refusal of refusals(winner.claim.route, config)) {
+      lines.push(`warning   never dialled: ${refusal}`);
+    }
   }
   for (const { claim, standing } of candidates) {
     const { route } = claim;
@@ -92,11 +94,25 @@ const withoutSnapshot = (config: Config): Config =>
     ? config
     : { ...config, postgres: { ...config.postgres, snapshot: null } };
 
-/** Why the route's address is never dialled; null where it is, or is a name, which leads where it leads at that moment. */
-function refusal({ address: { host, port } }: Route, { egress }: Config): string | null {
-  const reason = isIP(host) === 0 ? null : createEgress(egress).refusal(host, port);
-  return reason === null ? null : `${host} ${reason}`;
+/** The places of the route's address that are never dialled, and why. A name is judged where it leads at that moment. */
+function refusals({ address }: Route, { egress }: Config): readonly string[] {
+  return placesOf(address).flatMap(({ host, port }) => {
+    const reason = isIP(host) === 0 ? null : createEgress(egress).refusal(host, port);
+    return reason === null ? [] : [`${host} ${reason}`];
+  });
 }
+
+const balanceTexts: Readonly<Record<Config["balance"], string>> = {
+  first: "the first address that answers, in this order",
+  least: "the address with the fewest of the router's players",
+  random: "any address, by chance",
+};
+
+/** How one of several addresses is chosen; nothing for one address. */
+const balanceLines = ({ address }: Route, { balance }: Config): readonly string[] =>
+  placesOf(address).length > 1
+    ? [`balance   ${balanceTexts[balance]}; those that are down come last`]
+    : [];
 
 const addressText = ({ address }: Route): string => address.text || "none while it sleeps";
 

@@ -3,6 +3,7 @@ import type { Tokens } from "../admin/session-cookie.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { AddressRange, ClientFilterRanges } from "../limits/cidr.ts";
 import type { EgressRules } from "../limits/egress.ts";
+import type { BalancePolicy } from "../net/balance.ts";
 import type { Dsn } from "../providers/postgres/dsn.ts";
 import type { Route } from "../routing/route.ts";
 import type { WakePermissions } from "../session/wake-permission.ts";
@@ -42,6 +43,8 @@ export interface Config {
   /** Where backends may be. */
   readonly egress: EgressRules;
   readonly dialTimeoutMs: number;
+  /** How one of several addresses of a backend is chosen. */
+  readonly balance: BalancePolicy;
   readonly simplifySrv: boolean;
   /** The fixed routes, by hostname; their source is "env" and their id the pattern's text. */
   readonly routes: readonly Route[];
@@ -185,6 +188,7 @@ function readConfig(env: Environment): Config {
     limits: readLimits(env),
     egress,
     dialTimeoutMs: read("BACKEND_DIAL_TIMEOUT"),
+    balance: read("AUTOMC_BALANCE"),
     simplifySrv,
     routes: readFixedRoutes(env, { simplifySrv, egress, listen }),
     routesFile: { path: read("ROUTES_CONFIG"), watch: read("ROUTES_CONFIG_WATCH") },

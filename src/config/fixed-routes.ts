@@ -1,6 +1,12 @@
 import { isIP } from "node:net";
 import { createEgress, type EgressRules } from "../limits/egress.ts";
-import { type Address, addressFault, addressRemark, dialableAddress } from "../routing/address.ts";
+import {
+  type Address,
+  addressFault,
+  dialableAddress,
+  placeRemark,
+  placesOf,
+} from "../routing/address.ts";
 import { matchablePattern, type Pattern, patternFault, patternText } from "../routing/pattern.ts";
 import type { Route } from "../routing/route.ts";
 import type { Environment } from "./environment.ts";
@@ -60,21 +66,23 @@ const hasPort = (text: string): boolean => /:\d+$/.test(text) && addressFault(te
 function noteAddress(
   env: Environment,
   entry: { readonly name: "MAPPING" | "DEFAULT"; readonly text: string },
-  { host, port, text }: Address,
+  address: Address,
   { egress, listen }: FixedRoutesRules,
 ): void {
   const { name } = entry;
-  const remark = addressRemark({ host, port, text });
-  if (remark !== null) env.warn(name, host, entry.text, `: the address ${remark}`);
-  const ip = host === "localhost" ? "127.0.0.1" : host;
-  if (isIP(ip) === 0) return;
   const fault = (reason: string): string => `: the address is never dialled: it ${reason}`;
-  const forbidden = createEgress(egress).refusal(ip, port);
-  if (forbidden !== null) env.warn(name, "another address", entry.text, fault(forbidden));
-  const own = createEgress({ allow: [], deny: [] });
-  own.listens(listen.bind, listen.port);
-  const reason = forbidden === null ? own.refusal(ip, port) : null;
-  if (reason !== null) env.problem(name, "another address", entry.text, fault(reason));
+  for (const { host, port, text } of placesOf(address)) {
+    const remark = placeRemark({ host, port, text });
+    if (remark !== null) env.warn(name, host, entry.text, `: the address ${remark}`);
+    const ip = host === "localhost" ? "127.0.0.1" : host;
+    if (isIP(ip) === 0) continue;
+    const forbidden = createEgress(egress).refusal(ip, port);
+    if (forbidden !== null) env.warn(name, "another address", entry.text, fault(forbidden));
+    const own = createEgress({ allow: [], deny: [] });
+    own.listens(listen.bind, listen.port);
+    const reason = forbidden === null ? own.refusal(ip, port) : null;
+    if (reason !== null) env.problem(name, "another address", entry.text, fault(reason));
+  }
 }
 
 const envRoute = (pattern: Pattern, address: Address): Route => ({

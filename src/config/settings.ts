@@ -1,6 +1,7 @@
 import { readBoolean, readDuration } from "../base/go-text.ts";
 import { parseAddressRange, parseCidr } from "../limits/cidr.ts";
 import { parseEgressRange } from "../limits/egress.ts";
+import { balancePolicies } from "../net/balance.ts";
 import {
   dayMs,
   durationWithin,
@@ -186,6 +187,11 @@ const routes = {
     mapped(readDuration, toDialTimeout),
     "2s",
     "How long name resolution and connecting to a backend may take.",
+  ),
+  AUTOMC_BALANCE: setting(
+    oneOf(...balancePolicies),
+    "first",
+    "Which of a backend's several addresses a player gets: the `first` that answers, the one with the `least` of our players, or a `random` one; those that are down come last.",
   ),
   AUTOMC_TRANSFER_AS_LOGIN: setting(
     readBoolean,

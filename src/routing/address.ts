@@ -7,14 +7,28 @@ import { toAscii } from "./hostname.ts";
 export const defaultPort = 25565;
 
 /**
- * Where a backend listens. `host` is what is dialled: a name in lower case or an IP literal without brackets.
- * `text` is printed and spells the name as the operator does, so addresses are compared by `sameAddress`.
+ * One place to dial. `host` is what is dialled: a name in lower case or an IP literal without brackets. `text`
+ * is printed and spells the name as the operator does.
  */
-export interface Address {
+interface Place {
   readonly host: string;
   readonly port: number;
   readonly text: string;
 }
+
+/**
+ * Where a backend listens: one place, or several of which any will do; `text` then names them all. Addresses
+ * are compared by `sameAddress`.
+ */
+export interface Address extends Place {
+  /** The places behind the first one; left out, there is none. */
+  readonly others?: readonly Place[];
+}
+
+/** What stands between the places of an address. */
+const separator = "|";
+/** How many places an address may have: each gets its share of the dial timeout. */
+const mostPlaces = 16;
 
 /** The addresses that mean every address of a machine where it listens, and what is dialled for them. */
 const wildcards: ReadonlyMap<string, string> = new Map([
@@ -25,13 +39,37 @@ const wildcards: ReadonlyMap<string, string> = new Map([
 /** The longest name DNS can carry, written with dots (RFC 1035, section 2.3.4, less the length octets). */
 const longestHost = 253;
 
+/** All places of an address, at least one. */
+export const placesOf = (address: Address): readonly Place[] => [
+  address,
+  ...(address.others ?? []),
+];
+
 /**
- * Address from `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 literal; without a port it is 25565.
- * Outer whitespace is dropped, and IPv6 literals take their shortest form. `0.0.0.0` and `[::]` are this
- * machine, as for other programs that dial them. Hosts that no resolver knows are taken too: see
- * `addressFault`. The error completes "the address ...".
+ * Address from `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 literal, or from several of them with
+ * `|` between; without a port it is 25565. Outer whitespace is dropped, and IPv6 literals take their shortest
+ * form. `0.0.0.0` and `[::]` are this machine, as for other programs that dial them. Hosts that no resolver
+ * knows are taken too: see `addressFault`. The error completes "the address ...".
  */
 export function parseAddress(text: string): Result<Address, string> {
+  return text.includes(separator) ? parseSeveral(text.split(separator)) : parsePlace(text);
+}
+
+function parseSeveral(texts: readonly string[]): Result<Address, string> {
+  const places = new Map<string, Place>();
+  for (const [index, text] of texts.entries()) {
+    const place = parsePlace(text);
+    if (!place.ok) return err(`${place.error} (part ${index + 1} of ${texts.length})`);
+    places.set(placeKey(place.value), place.value);
+  }
+  if (places.size > mostPlaces) return err(`has more than ${mostPlaces} places`);
+  const [first, ...others] = places.values();
+  if (first === undefined) return err("is empty, expected host:port");
+  const all = [...places.values()].map((place) => place.text).join(separator);
+  return ok(others.length === 0 ? first : { ...first, text: all, others });
+}
+
+function parsePlace(text: string): Result<Place, string> {
   const trimmed = text.trim();
   if (trimmed === "") return err("is empty, expected host:port");
   if (/[\s\p{Cc}]/u.test(trimmed)) return err("has whitespace or a control character inside");
@@ -61,7 +99,9 @@ export function addressFault(text: string): string | null {
   const fault = textFault(text);
   if (fault !== null) return fault;
   const address = parseAddress(text);
-  return address.ok ? hostFault(withoutZone(address.value.host)) : address.error;
+  if (!address.ok) return address.error;
+  const faults = placesOf(address.value).map(({ host }) => hostFault(withoutZone(host)));
+  return faults.find((each) => each !== null) ?? null;
 }
 
 /** The address of a text that can be dialled; else the error completes "the address ...". */
@@ -70,8 +110,8 @@ export function dialableAddress(text: string): Result<Address, string> {
   return fault === null ? parseAddress(text) : err(fault);
 }
 
-/** What is odd about an address that can be dialled, as a clause that follows it; null for nothing. */
-export function addressRemark({ host, port, text }: Address): string | null {
+/** What is odd about a place that can be dialled, as a clause that follows it; null for nothing. */
+export function placeRemark({ host, port, text }: Place): string | null {
   const isListening = [...wildcards.keys()].some((bind) => text === hostPort(bind, port));
   return isListening ? `means every address of this machine; it is dialled as ${host}` : null;
 }
@@ -85,11 +125,16 @@ export const nowhere: Address = { host: "", port: 0, text: "" };
 /** True for the address of a backend that has none. */
 export const isNowhere = ({ text }: Address): boolean => text === "";
 
-/** True when both name the same host and port, however they are spelled. */
-export const sameAddress = (a: Address, b: Address): boolean =>
-  a.host === b.host && a.port === b.port;
+/** True when both name the same places in the same order, however they are spelled. */
+export function sameAddress(a: Address, b: Address): boolean {
+  const others = placesOf(b).map(placeKey);
+  const places = placesOf(a).map(placeKey);
+  return places.length === others.length && places.every((key, i) => key === others[i]);
+}
 
-function parseBracketed(text: string): Result<Address, string> {
+const placeKey = ({ host, port }: Place): string => `${host} ${port}`;
+
+function parseBracketed(text: string): Result<Place, string> {
   const close = text.indexOf("]");
   if (close === -1) return err("has no closing bracket, expected [IPv6 address]:port");
   const literal = ipv6Literal(text.slice(1, close));
@@ -97,7 +142,7 @@ function parseBracketed(text: string): Result<Address, string> {
   return withPort(literal, text.slice(close + 1));
 }
 
-function parseNamed(host: string, portPart: string): Result<Address, string> {
+function parseNamed(host: string, portPart: string): Result<Place, string> {
   if (host === "") return err("has no host, expected host:port");
   if (host.length > longestHost) return err(`has a host longer than ${longestHost} characters`);
   // Left of these, a URL or a mistyped literal would become a name that no resolver knows.
@@ -106,7 +151,7 @@ function parseNamed(host: string, portPart: string): Result<Address, string> {
 }
 
 /** `portPart` is what follows the host: empty, or a colon and the port. */
-function withPort(host: string, portPart: string): Result<Address, string> {
+function withPort(host: string, portPart: string): Result<Place, string> {
   if (portPart === "") return ok(makeAddress(host, defaultPort));
   const port = /^:\d{1,5}$/.test(portPart) ? Number(portPart.slice(1)) : 0;
   if (port < 1 || port > 65535) return err("has no valid port, expected a number from 1 to 65535");

@@ -29,7 +29,8 @@ test("the table is explained as it is now, and the snapshot of the router that r
   const database = await postgres.createDatabase();
   await database.sql.unsafe(seedSchema);
   await database.sql`INSERT INTO servers (name, domain, address) VALUES ('a', 'a.lan', '10.0.0.2:25565')`;
-  const snapshot = join(folder, "routes.json");
+  const home = mkdtempSync(join(folder, "snapshot-"));
+  const snapshot = join(home, "routes.json");
   const old = `{"version":1,"savedAt":"2026-01-01T00:00:00Z","servers":[
 {"name":"a","domain":"a.lan","address":"10.0.0.1:25565"}]}`;
   writeFileSync(snapshot, old);
@@ -38,7 +39,7 @@ test("the table is explained as it is now, and the snapshot of the router that r
   const explained = await explain(config, "a.lan", () => {});
   expect(explained.ok && explained.value).toContain("backend   10.0.0.2:25565\n");
   expect(readFileSync(snapshot, "utf8")).toBe(old);
-  expect(readdirSync(folder)).toEqual(["routes.json"]);
+  expect(readdirSync(home)).toEqual(["routes.json"]);
 });
 
 test("a routes file that cannot be used is an error", async () => {
@@ -74,6 +75,14 @@ test.each([
     `backend   ${backend}`,
     `wake      ${wake}`,
   ]);
+});
+
+test("of several addresses it is told how one is chosen", async () => {
+  const config = configOf({ MAPPING: "a.lan=10.0.0.1:1|10.0.0.2", AUTOMC_BALANCE: "least" });
+  const explained = await explain(config, "a.lan", () => {});
+  const text = explained.ok ? explained.value : "";
+  expect(text).toContain("backend   10.0.0.1:1|10.0.0.2:25565\n");
+  expect(text).toContain("balance   the address with the fewest of the router's players; those");
 });
 
 test("a backend that is never dialled is told of, and why", async () => {

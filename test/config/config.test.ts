@@ -48,6 +48,7 @@ const standard: Config = {
   },
   egress: { allow: [], deny: [] },
   dialTimeoutMs: 2_000,
+  balance: "first",
   simplifySrv: false,
   routes: [],
   routesFile: { path: null, watch: false },

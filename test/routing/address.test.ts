@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { isIPv6 } from "node:net";
 import fc from "fast-check";
 import { err, ok } from "../../src/base/result.ts";
-import { makeAddress, parseAddress, sameAddress } from "../../src/routing/address.ts";
+import { addressFault, makeAddress, parseAddress, sameAddress } from "../../src/routing/address.ts";
 
 describe("an address is read", () => {
   const rows: readonly { text: string; host: string; port: number; printed: string }[] = [
@@ -58,6 +58,52 @@ describe("an address is read", () => {
       expect(parseAddress(text)).toEqual(ok({ host, port, text: printed }));
     });
   }
+});
+
+describe("an address of several places", () => {
+  test("has them in order, each once, and one printed form for all", () => {
+    expect(parseAddress(" 10.0.0.5:25566 | Lobby:1|[::1]|lobby:1 ")).toEqual(
+      ok({
+        host: "10.0.0.5",
+        port: 25566,
+        text: "10.0.0.5:25566|lobby:1|[::1]:25565",
+        others: [
+          { host: "lobby", port: 1, text: "lobby:1" },
+          { host: "::1", port: 25565, text: "[::1]:25565" },
+        ],
+      }),
+    );
+  });
+
+  test("of which only one is left is an address of one place", () => {
+    expect(parseAddress("a:1|A:1")).toEqual(ok({ host: "a", port: 1, text: "A:1" }));
+  });
+
+  for (const { text, reason } of [
+    { text: "a:1|", reason: "is empty, expected host:port (part 2 of 2)" },
+    {
+      text: "a:1|b:0|c",
+      reason: "has no valid port, expected a number from 1 to 65535 (part 2 of 3)",
+    },
+    {
+      text: Array.from({ length: 17 }, (_, i) => `a:${i + 1}`).join("|"),
+      reason: "has more than 16 places",
+    },
+  ]) {
+    test(`is refused for "${text.slice(0, 20)}"`, () =>
+      expect(parseAddress(text)).toEqual(err(reason)));
+  }
+
+  test("can be dialled only if each of them can", () => {
+    expect(addressFault("10.0.0.5|lobby.example.org")).toBeNull();
+    expect(addressFault("10.0.0.5|10.0.0.256")).toContain("is no IPv4 address");
+  });
+
+  test("is the same as one with the same places in the same order", () => {
+    const [a, b, c] = ["a:1|b:1", "A:1|b:1", "b:1|a:1"].map((text) => parseAddress(text));
+    if (!a?.ok || !b?.ok || !c?.ok) throw new Error("no address");
+    expect([sameAddress(a.value, b.value), sameAddress(a.value, c.value)]).toEqual([true, false]);
+  });
 });
 
 describe("an address is refused", () => {

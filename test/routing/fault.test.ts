@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { addressFault, addressRemark, parseAddress } from "../../src/routing/address.ts";
+import { addressFault, parseAddress, placeRemark } from "../../src/routing/address.ts";
 import { parsePatterns, patternFault } from "../../src/routing/pattern.ts";
 
 describe("a hostname that clients can send is in order", () => {
@@ -95,7 +95,7 @@ describe("an address that can never be dialled is told", () => {
 test("an address where programs listen is dialled as this machine, and told so", () => {
   const remarkOf = (text: string): string | null => {
     const address = parseAddress(text);
-    return address.ok ? addressRemark(address.value) : address.error;
+    return address.ok ? placeRemark(address.value) : address.error;
   };
   expect(remarkOf("0.0.0.0:25566")).toBe(
     "means every address of this machine; it is dialled as 127.0.0.1",
