@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes a file tree of Debian 13 with its Docker (26.1, API 1.45) for the test against an engine that is newer than Debian 12's, in a
-# cache folder (DEBIAN_13_CACHE), and prints the tree. Needs root, 400 MB of disk and, with a mirror near by, half a minute. Whoever
-# comes second waits for the first; a tree that is there is left as it is.
+# Makes a file tree of Debian 13 with systemd and Docker (26.1, API 1.45), for tests on a system newer than Debian 12, in
+# a cache folder (DEBIAN_13_CACHE), and prints the tree. Needs root, 450 MB of disk and, with a mirror near by, half a
+# minute. A second caller waits for the first; a finished tree is left as it is.
 set -euo pipefail
 
 out=${DEBIAN_13_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/automc-router/debian-13}
@@ -10,7 +10,8 @@ out=$(cd "$out" && pwd)
 exec 9>"$out/.lock"
 flock 9
 echo "$out/tree"
-[[ -d $out/tree ]] && exit 0
+[[ -x $out/tree/usr/lib/systemd/systemd && -x $out/tree/usr/bin/dbus-daemon ]] && exit 0
+rm -rf "$out/tree"
 renice -n 19 $$ >/dev/null
 
 # One that was left unfinished by a kill is begun anew.
@@ -23,7 +24,7 @@ mirror=$(awk '/^URIs:/{print $2; exit}' /etc/apt/sources.list.d/debian.sources)
 
 # What it mounts and starts goes with it, however it ends.
 unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
-  debootstrap --variant=minbase --include=docker.io,iptables --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
+  debootstrap --variant=minbase --include=docker.io,iptables,systemd-sysv,dbus --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
   trixie "$unfinished" "$mirror" >&2
 rm -rf "$unfinished"/var/{cache/apt,lib/apt/lists}/*
 mv -T "$unfinished" "$out/tree"

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Netns } from "../net/netns.ts";
@@ -11,18 +11,33 @@ import { requireProgram } from "./debian.ts";
 export interface Machine extends AsyncDisposable {
   /** Runs a command to its end and gives what it printed. Throws when it fails. */
   run(...command: readonly string[]): string;
+  /** The same while our own loop goes on, on which backends and players live. */
+  runBeside(...command: readonly string[]): Promise<string>;
   /** Writes a file there, with its directories; then systemd reads its units again. */
   write(path: string, text: string): void;
+  /** Copies a file of this machine there. */
+  copy(from: string, to: string): void;
   /** What systemd says about a property of a unit. */
   property(unit: string, name: string): string;
   /** Everything that a unit has logged. */
   journal(unit: string): string;
 }
 
+/** What a machine may have other than the defaults. */
+export interface MachineOptions {
+  /** The file tree below its root; this machine's own by default. */
+  readonly tree?: string;
+  /** Whether it has the router's binary, in /usr/local/bin; true by default. */
+  readonly hasBinary?: boolean;
+}
+
 const binary = join(import.meta.dir, "../../../dist/automc-router");
 
-/** Boots a machine in that namespace, with an overlay of our root as its own. Resolves when its systemd answers. */
-export async function bootMachine(netns: Netns): Promise<Machine> {
+/** Boots a machine in that namespace, with an overlay of the tree as its root. Resolves when its systemd answers. */
+export async function bootMachine(
+  netns: Netns,
+  { tree = "/", hasBinary = true }: MachineOptions = {},
+): Promise<Machine> {
   const nspawn = requireProgram("systemd-nspawn", "systemd-container");
   requireProgram("dbus-daemon", "dbus");
   const directory = mkdtempSync(join(tmpdir(), "automc-machine-"));
@@ -30,7 +45,7 @@ export async function bootMachine(netns: Netns): Promise<Machine> {
   // The layer above is in memory, as it cannot be part of another overlay.
   execute(["mount", "-t", "tmpfs", "tmpfs", directory]);
   for (const name of ["upper", "work", "root"]) mkdirSync(join(directory, name));
-  const layers = `lowerdir=/,upperdir=${directory}/upper,workdir=${directory}/work`;
+  const layers = `lowerdir=${tree},upperdir=${directory}/upper,workdir=${directory}/work`;
   execute(["mount", "-t", "overlay", "overlay", "-o", layers, root]);
   // Nothing of this machine's own is started in it.
   const target = "[Unit]\nRequires=sysinit.target dbus.socket\nAfter=sysinit.target dbus.socket\n";
@@ -45,10 +60,12 @@ export async function bootMachine(netns: Netns): Promise<Machine> {
       "--register=no",
       "--keep-unit",
       `--network-namespace-path=/run/netns/${netns.name}`,
-      `--bind-ro=${binary}:/usr/local/bin/automc-router`,
+      ...(hasBinary ? [`--bind-ro=${binary}:/usr/local/bin/automc-router`] : []),
       "--console=pipe",
       "--boot",
       "systemd.unit=bare.target",
+      // systemd 256 and newer run on a machine with cgroups of version 1 only when told so.
+      "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",
     ],
     { stdin: "ignore", stdout: "ignore", stderr: "ignore" },
   );
@@ -80,13 +97,28 @@ export async function bootMachine(netns: Netns): Promise<Machine> {
     throw error;
   }
 
+  async function runBeside(...command: readonly string[]): Promise<string> {
+    const child = Bun.spawn([...enter(), ...command], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const [printed, said, code] = await Promise.all([
+      child.stdout.text(),
+      child.stderr.text(),
+      child.exited,
+    ]);
+    if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}: ${said}`);
+    return printed;
+  }
+
   return {
     run,
+    runBeside,
     write(path, text) {
       mkdirSync(dirname(join(root, path)), { recursive: true });
       writeFileSync(join(root, path), text, { mode: 0o600 });
       run("systemctl", "daemon-reload");
     },
+    copy: (from, to) => copyFileSync(from, join(root, to)),
     property: (unit, name) =>
       run("systemctl", "show", "--value", `--property=${name}`, unit).trim(),
     journal: (unit) => run("journalctl", "--no-pager", `--unit=${unit}`),
