@@ -1,5 +1,6 @@
 import type { Socket } from "bun";
 import type { Deadline, Deadlines } from "../base/deadlines.ts";
+import { codeOf } from "../base/thrown.ts";
 import { setUserTimeout } from "./socket-options.ts";
 
 /** One side of a TCP connection. `ip` is a literal in its plain form: an IPv4 peer of a dual-stack listener reads `192.0.2.1`. */
@@ -11,8 +12,11 @@ export interface Endpoint {
 /** What ended the wait for more bytes: they came, the peer sent FIN, the connection is gone, or the wait was over first. */
 export type Arrival = "data" | "ended" | "closed" | "late";
 
-/** How a connection stopped being readable: by the peer's FIN, by an error such as a reset, or by our own doing. */
-export type Ending = "fin" | "reset" | "aborted";
+/**
+ * How a connection stopped being readable: by the peer's FIN, by a reset, because the other machine acknowledged nothing or
+ * cannot be reached any more, or by our own doing.
+ */
+export type Ending = "fin" | "reset" | "timed-out" | "aborted";
 
 /**
  * One TCP connection, to a client or to a backend.
@@ -33,6 +37,10 @@ export interface Conn {
   inbox: Buffer;
   /** How many bytes can be put behind the inbox where it lies. */
   inboxRoom: number;
+  /** How many bytes of the inbox count towards `spareBytes`. */
+  spareBytes: number;
+  /** Not read from, as the inbox is full. */
+  isPaused: boolean;
   /** Bytes that the kernel has not accepted yet. At most one arrived chunk during the relay. */
   unsent: Buffer | null;
   /** Bytes handed to the kernel so far. */
@@ -88,22 +96,35 @@ export interface Relay {
 }
 
 /**
- * The most that is kept of what arrives before the relay, bytes. Of a client that is a PROXY header (4 KiB), a handshake (16 KiB)
- * and a Login Start (5 KiB), each as long as it may be; one that sends more is cut, as nothing in Minecraft does. A backend may well
- * say more, as one chunk of what follows a login is larger; it is left waiting until the relay reads on.
+ * How full an inbox may be before its socket is paused, bytes: what comes after that waits in the kernel until the relay reads on.
+ * One read may fill it to half a megabyte more. A client's has room for a PROXY header (4 KiB), a handshake (16 KiB) and a Login
+ * Start (5 KiB), each as long as it may be.
  */
 export const inboxLimits = { client: 26 * 1024, backend: 64 * 1024 } as const;
 
+/**
+ * Bytes that all clients together may have in their inboxes beyond the first 8 KiB of each. A client that would exceed it is
+ * reset: otherwise 10,000 waiting clients could have half a megabyte kept for each.
+ */
+const spareLimit = 64 * 1024 * 1024;
+const inboxShare = 8 * 1024;
+let spareBytes = 0;
+
 const nothing = Buffer.alloc(0);
 
-/** After how long without a sign of life the kernel asks for one, or gives up waiting until what was sent is acknowledged, ms. */
-const lifeSignMs = 30_000;
+/** After how long without a packet the kernel asks the other machine whether it is there, ms. */
+const probeMs = 30_000;
+/**
+ * After how long without an acknowledgement the kernel gives the connection up, ms. It counts the time for which a receiver's
+ * window is closed as well, and a game that loads many mods reads nothing for more than a minute.
+ */
+const unacknowledgedMs = 120_000;
 
 /** How long a goodbye may take to be read before the connection is cut, ms; and how much is read meanwhile, bytes. */
 const farewellMs = 2_000;
 const farewellBytes = 64 * 1024;
 
-/** Until whoever dialled says where to. */
+/** The remote end of a backend's Conn until the dialer fills it in. */
 const nowhere: Endpoint = { ip: "", port: 0 };
 
 /** Where the socket's peer is, as the kernel tells it: two system calls. Null when it is gone already. */
@@ -126,6 +147,8 @@ export function createConn(
     relay: null,
     inbox: nothing,
     inboxRoom: 0,
+    spareBytes: 0,
+    isPaused: false,
     unsent: null,
     sent: 0,
     finWhenSent: false,
@@ -151,15 +174,28 @@ export const plainIp = (ip: string): string =>
 /** Bytes that have arrived and were not taken. Valid until the next wait. */
 export const peek = (conn: Conn): Buffer => conn.inbox;
 
-function empty(conn: Conn): void {
-  conn.inbox = nothing;
-  conn.inboxRoom = 0;
+/** Drops the first `count` bytes of what has arrived. A socket that was paused is read again when there is room. */
+export function take(conn: Conn, count: number): void {
+  if (conn.inbox.length > count) {
+    conn.inbox = conn.inbox.subarray(count);
+  } else {
+    conn.inbox = nothing;
+    conn.inboxRoom = 0;
+  }
+  countSpare(conn);
+  if (!conn.isPaused || conn.inbox.length > inboxLimits[conn.side]) return;
+  conn.isPaused = false;
+  if (!conn.closed) conn.socket.resume();
 }
 
-/** Drops the first `count` bytes of what has arrived. */
-export function take(conn: Conn, count: number): void {
-  if (conn.inbox.length > count) conn.inbox = conn.inbox.subarray(count);
-  else empty(conn);
+/** Counts what the inbox holds beyond its share; false when the clients together hold too much. */
+function countSpare(conn: Conn): boolean {
+  if (conn.side === "backend") return true;
+  const now = conn.closed ? 0 : Math.max(0, conn.inbox.length - inboxShare);
+  if (now === conn.spareBytes) return true;
+  spareBytes += now - conn.spareBytes;
+  conn.spareBytes = now;
+  return spareBytes <= spareLimit;
 }
 
 /** Waits for bytes that were not there before, for at most `ms` (Infinity: without limit) and until the signal aborts. One wait at a time. */
@@ -186,25 +222,25 @@ export function more(
   });
 }
 
-/** Tells of everything that arrives from now on, until the next wait or `unwatch`: for whoever waits long and in great numbers. */
+/** Calls back at every arrival from now on, until the next wait or `unwatch`: for waits that are long and many. */
 export function watch(conn: Conn, onArrival: (arrival: Arrival) => void): void {
   conn.waiting = onArrival;
 }
 
-/** Tells of nothing any more. */
+/** Ends `watch`. */
 export function unwatch(conn: Conn): void {
   conn.waiting = null;
 }
 
 /**
- * Has the kernel ask, after 30 s of silence, whether the other machine is still there, and give the connection up when there is no
- * answer, or when what was sent has not been acknowledged for 30 s. Otherwise two machines that vanish together would leave their
- * session behind for ever. It takes five system calls, so it is for those who stay: whoever is gone sooner has a deadline.
+ * Has the kernel ask, after 30 s of silence, whether the other machine is still there, and give the connection up when nothing has
+ * been acknowledged for 120 s. Otherwise a session would last for ever when both its machines vanish. It takes five system calls,
+ * so it is for sessions that stay; shorter ones have a deadline.
  */
 export function probeWhenSilent(conn: Conn): void {
   if (conn.closed) return;
-  conn.socket.setKeepAlive(true, lifeSignMs);
-  setUserTimeout(conn.socket.fd, lifeSignMs);
+  conn.socket.setKeepAlive(true, probeMs);
+  setUserTimeout(conn.socket.fd, unacknowledgedMs);
 }
 
 /** Sends bytes in order. False when the connection cannot be written any more; what the kernel does not take at once is kept. */
@@ -252,7 +288,7 @@ export function close(conn: Conn, deadlines: Deadlines): void {
   if (conn.closed || conn.discarded !== null) return;
   conn.discarded = 0;
   conn.peer = null;
-  empty(conn);
+  take(conn, conn.inbox.length);
   const cut = deadlines.after(farewellMs, () => abort(conn));
   const tell = conn.onClose;
   conn.onClose = () => {
@@ -286,14 +322,34 @@ export function receive(conn: Conn, chunk: Buffer): void {
   }
   if (conn.inbox.length === 0) conn.inbox = chunk;
   else append(conn, chunk);
-  if (conn.inbox.length > inboxLimits.backend && conn.side === "backend") conn.socket.pause();
-  // First, so that what is wrong with it is found before it is gone.
+  if (!countSpare(conn)) {
+    abort(conn);
+    return;
+  }
   conn.waiting?.("data");
-  if (conn.inbox.length > inboxLimits.client && conn.side === "client") abort(conn);
+  if (conn.inbox.length <= inboxLimits[conn.side] || conn.closed) return;
+  conn.isPaused = true;
+  conn.socket.pause();
 }
 
+/** The socket is closed, with this error if with any. Called by the socket handlers only. */
+export function noteClosed(conn: Conn, error: Error | undefined): void {
+  conn.closed = true;
+  conn.ending ??= endingOf(error);
+  countSpare(conn);
+}
+
+/** A FIN that meets our own is reported by the close event alone, without an error. */
+function endingOf(error: Error | undefined): Ending {
+  if (error === undefined) return "fin";
+  return unreachable.has(codeOf(error)) ? "timed-out" : "reset";
+}
+
+/** How the kernel gives up waiting for the other machine. */
+const unreachable: ReadonlySet<string> = new Set(["ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"]);
+
 /**
- * Puts a chunk behind what is in the inbox. Room is made for three times as much each time that there is none: a client that sends its
+ * Puts a chunk behind what is in the inbox. Each time that there is no room, three times as much is made: a client that sends its
  * 16 KiB in pieces of a few bytes would otherwise leave megabytes of copies to the garbage collector.
  */
 function append(conn: Conn, chunk: Buffer): void {
@@ -307,7 +363,7 @@ function append(conn: Conn, chunk: Buffer): void {
     return;
   }
   const capacity = Math.max(length, Math.min(4 * length, inboxLimits[conn.side]));
-  // Memory of its own, not a piece of the pool that others take theirs from.
+  // Memory of its own, not a piece of Node's pool, which it would keep alive.
   const grown = Buffer.allocUnsafeSlow(capacity);
   grown.set(inbox);
   grown.set(chunk, inbox.length);
@@ -315,7 +371,7 @@ function append(conn: Conn, chunk: Buffer): void {
   conn.inboxRoom = capacity - length;
 }
 
-/** Behind the peer's own FIN nothing can come that would turn a plain close into a reset, and it is one system call instead of two. */
+/** Behind the peer's own FIN nothing can come that would turn a plain close into a reset, and that is one system call instead of two. */
 function sendFin(conn: Conn): void {
   conn.finWhenSent = false;
   conn.finSent = true;

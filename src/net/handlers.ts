@@ -1,14 +1,22 @@
 import type { SocketHandler } from "bun";
-import { abort, type Conn, createConn, flush, receive, remoteEndpoint } from "./conn.ts";
+import {
+  abort,
+  type Conn,
+  createConn,
+  flush,
+  noteClosed,
+  receive,
+  remoteEndpoint,
+} from "./conn.ts";
 import { drained, forward, relayClosed, relayEnded } from "./relay/callbacks.ts";
 
-/** What the two kinds of sockets do differently. */
+/** What sockets of clients and of backends do differently. */
 export type SocketHooks = (
   | {
       readonly side: "client";
-      /** A client had come, and is gone before anything could be asked. */
+      /** A client had connected, and is gone before its address could be asked. */
       missed(): void;
-      /** Whether a client with this address may come in. Asked before anything is kept for it. */
+      /** Whether a client with this address may connect. Asked before anything is kept for it. */
       admits(ip: string): boolean;
       /** A client has connected; false refuses it at once. */
       accept(conn: Conn): boolean;
@@ -27,7 +35,7 @@ export function socketHandlers(hooks: SocketHooks): SocketHandler<Conn> {
   return {
     open(socket) {
       if (hooks.side === "backend") {
-        // Where it leads to is known to whoever dialled.
+        // The dialer fills in where it leads to.
         socket.data = createConn(socket, "backend");
         return;
       }
@@ -68,9 +76,7 @@ export function socketHandlers(hooks: SocketHooks): SocketHandler<Conn> {
     close(socket, error) {
       const conn: Conn | undefined = socket.data;
       if (conn === undefined) return;
-      conn.closed = true;
-      // A FIN that meets our own is reported as this event alone, without error.
-      conn.ending ??= error === undefined ? "fin" : "reset";
+      noteClosed(conn, error);
       if (conn.peer === null) conn.waiting?.("closed");
       else relayClosed(conn, conn.peer);
       conn.onClose?.(conn);

@@ -117,6 +117,7 @@ const answerMessages: Readonly<Record<Answer, string>> = {
   "wake-refused": "refused: the server is not started now",
   unproven: "refused: the client did not prove that it is a game",
   mute: "refused: the client did not answer while it waited",
+  "bad-name": "refused: the player's name is too long",
   throttled: "refused: too many joins from the client's address",
   full: "refused: the router is full",
   stopping: "refused: the router is stopping",

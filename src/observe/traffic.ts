@@ -95,6 +95,7 @@ const answerErrors: Readonly<Record<Answer, ErrorType | null>> = {
   "wake-failed": "wakeup_failed",
   "wake-denied": "backend_failed",
   "wake-refused": "wakeup_failed",
+  "bad-name": "read",
   unproven: "wakeup_failed",
   mute: null,
   throttled: null,
@@ -120,11 +121,13 @@ const droppedErrors: Readonly<Record<Dropped, ErrorType | null>> = {
   fault: null,
 };
 
+const relayErrors: ReadonlySet<string> = new Set(["reset", "timed-out"]);
+
 /** What mc-router would have called the way a session ended; null for no error. */
 export function errorType(session: SessionFacts, outcome: Outcome): ErrorType | null {
   switch (outcome.kind) {
     case "relayed":
-      return outcome.end.ending === "reset" ? "relay" : null;
+      return relayErrors.has(outcome.end.ending) ? "relay" : null;
     case "answered":
       return answerErrors[outcome.answer];
     case "dropped":

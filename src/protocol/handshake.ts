@@ -1,12 +1,13 @@
+import { ipBytes, withoutZone } from "../base/ip.ts";
 import { openFrame } from "./frame.ts";
 import type { Parsed } from "./parsed.ts";
+import { isLaterThanKnown } from "./versions.ts";
 
-/** What a client wants, by the numbers that the handshake uses. */
 const intents: Readonly<Record<number, Intent>> = { 1: "status", 2: "login", 3: "transfer" };
 
 const loginIntent = 2;
 
-/** The longest name, up to the first NUL. What mods and proxies append behind it (BungeeCord's a skin, Floodgate's an account) is longer. */
+/** The longest name, up to the first NUL. What mods and proxies append (BungeeCord a skin, Floodgate an account) is longer. */
 const longestName = 255;
 const longestHost = 8_192;
 const maxPayload = 16 * 1024;
@@ -16,7 +17,7 @@ export type Intent = "status" | "login" | "transfer";
 
 /** The first packet of every client since 1.7. */
 export interface Handshake {
-  /** Signed; -1 is what some pingers send. Snapshots since 1.16.4 have bit 30 set: never compare those by size. */
+  /** Signed; some pingers send -1. Snapshots since 1.16.4 have bit 30 set: never compare those by size. */
   readonly protocol: number;
   /** The name the client asks for as it was sent, with whatever mods and proxies have appended to it. */
   readonly rawHost: string;
@@ -25,7 +26,8 @@ export interface Handshake {
 }
 
 /**
- * The handshake that begins at `start`. Bad unless it ends exactly behind its intent.
+ * The handshake that begins at `start`. Of the versions that are known it must end behind its intent; later ones may have added
+ * fields there.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Handshake
  */
 export function readHandshake(bytes: Uint8Array, start: number): Parsed<Handshake> {
@@ -39,7 +41,10 @@ export function readHandshake(bytes: Uint8Array, start: number): Parsed<Handshak
 
   const intent = intents[packet.varInt()];
   if (intent === undefined) return packet.fail("the handshake's intent is unknown");
-  if (packet.remaining > 0) packet.fail("the handshake goes on behind its intent");
+  if (!isLaterThanKnown(protocol) && packet.remaining > 0) {
+    packet.fail("the handshake goes on behind its intent");
+  }
+  packet.skip(packet.remaining);
 
   return packet.finish(() => ({ protocol, rawHost, port, intent }));
 }
@@ -50,6 +55,12 @@ export function isOtherPacket(bytes: Uint8Array): boolean {
   const id = packet.varInt();
   packet.skip(packet.remaining);
   return !packet.isStopped && id !== 0x00;
+}
+
+/** True when a proxy has put the player's address and id behind the hostname, as BungeeCord's ip_forward does. */
+export function carriesProxyData({ rawHost }: Pick<Handshake, "rawHost">): boolean {
+  const [, ip = "", uuid = ""] = rawHost.split("\0");
+  return ipBytes(withoutZone(ip)) !== null && /^[\da-f]{32}$/i.test(uuid.replaceAll("-", ""));
 }
 
 /** A copy of a valid handshake frame that asks for a login instead of a transfer; every other byte stays as it was. */

@@ -73,25 +73,31 @@ export function readLegacyPing(bytes: Uint8Array): Parsed<LegacyPing> | null {
   ping.skip(4); // the port
   ping.skip(ping.remaining);
 
-  return ping.finish(() => ({ kind: "legacy-ping", form: "1.6", protocol, rawHost }));
+  const seen = ping.finish(
+    () => ({ kind: "legacy-ping", form: "1.6", protocol, rawHost }) as const,
+  );
+  // Some pingers send no more than its beginning.
+  return seen.kind === "need-more" ? { kind: "need-more", ifQuiet: ping14 } : seen;
 }
 
 /**
- * The login of a client before 1.7, whose first byte must be 02; no modern frame of two bytes can be a handshake.
+ * The login of a client before 1.7, whose first byte must be 02. A modern frame of two bytes begins like that too; it cannot be a
+ * handshake.
  * Wire format: packet 02 in the protocol's revisions 17 to 78; strings are UTF-16 with a length of two bytes.
  */
 export function readLegacyLogin(bytes: Uint8Array): Parsed<LegacyLogin> {
   const login = createCursor(bytes, 1);
 
   // Up to 1.2 the only field is "name" or "name;host:port", and its length's high byte is 0.
-  // Since 1.3 the protocol's number comes first, which was 39 then.
+  // Since 1.3 the protocol's number comes first: 39 in 1.3, some less in its snapshots, and 78 in 1.6.4.
   const isBefore13 = bytes[1] === 0x00;
   if (isBefore13) {
     if (login.utf16(maxHostUnits) === "") login.fail("the player's name is empty");
     return login.finish(() => ({ kind: "legacy-login" }));
   }
 
-  login.uint8();
+  const protocol = login.uint8();
+  if (protocol < 30 || protocol > 79) login.fail("the first packet is not a handshake");
   if (login.utf16(16) === "") login.fail("the player's name is empty");
   login.utf16(maxHostUnits);
   login.skip(4); // the port

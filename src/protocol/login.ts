@@ -1,21 +1,23 @@
 import { type Cursor, createCursor, encodeString } from "./cursor.ts";
 import { frame, openFrame } from "./frame.ts";
+import { carriesProxyData, type Handshake } from "./handshake.ts";
 import type { Parsed } from "./parsed.ts";
 import { encodeVarInt } from "./varint.ts";
+import { isSnapshot } from "./versions.ts";
 
 /** Who wants to join, as the client claims it: nothing of this is proven. */
 export interface Player {
-  /** 1 to 16 characters, any of them. */
+  /** Not empty; any characters. A game sends 16 at most. */
   readonly name: string;
   /** Dashed lower case; null when the client's version sends none or it cannot be found. */
   readonly uuid: string | null;
 }
 
-/** The client's answer to a login plugin request. */
-export interface LoginPluginResponse {
-  readonly id: number;
-  /** False is every unmodified client's answer. */
-  readonly understood: boolean;
+/** What keeps a waiting login alive, and how often, ms. */
+export interface KeepAlive {
+  readonly kind: "plugin-request" | "empty-frame";
+  readonly firstMs: number;
+  readonly everyMs: number;
 }
 
 /** Reads the fields that follow the name, and gives the UUID if it is among them. */
@@ -44,8 +46,6 @@ interface LoginStartFormat {
   /** The first release that uses it. */
   readonly since: number;
   readonly layout: Layout;
-  /** With a name of 16 characters of four bytes, and keys as long as the game accepts them. */
-  readonly maxPayload: number;
 }
 
 /**
@@ -53,34 +53,41 @@ interface LoginStartFormat {
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Login_Start and its older revisions
  */
 const releases: readonly LoginStartFormat[] = [
-  { since: 764, layout: uuid, maxPayload: 82 }, // 1.20.2
-  { since: 761, layout: optionalUuid, maxPayload: 83 }, // 1.19.3
-  { since: 760, layout: optionalKeyAndUuid, maxPayload: 4700 }, // 1.19.1
-  { since: 759, layout: optionalKey, maxPayload: 4700 }, // 1.19
-  { since: 0, layout: nameOnly, maxPayload: 66 }, // 1.7.2
+  { since: 764, layout: uuid }, // 1.20.2
+  { since: 761, layout: optionalUuid }, // 1.19.3
+  { since: 760, layout: optionalKeyAndUuid }, // 1.19.1
+  { since: 759, layout: optionalKey }, // 1.19
+  { since: 0, layout: nameOnly }, // 1.7.2
 ];
 
-const longestPayload = 4700;
+/**
+ * The longest Login Start, bytes: a name of 16 characters of four bytes, a UUID, and keys as long as the game accepts them. One
+ * limit for all versions, as longer names and fields of later versions are for the backend to judge.
+ */
+const longestPayload = 4_700;
 
-/** Set in the protocol numbers of all snapshots since 1.16.4; lower bits count snapshots, not releases. */
-const snapshotBit = 0x40000000;
+/** The longest name that a game sends. */
+export const longestVanillaName = 16;
 
 /** The first release whose client answers login plugin requests: 1.13. */
 const firstWithPluginRequest = 393;
+
+/** The first release whose client waits 30 s for a byte, and not 20 s: 1.8. */
+const firstWithLongTimeout = 47;
 
 /** Far more than the answer to our own requests takes, which carry no data. */
 const maxPluginResponse = 32 * 1024;
 
 /**
- * The Login Start that begins at `start`, sent by a client of this protocol. Bad without a name of 1 to 16 characters.
- * What follows the name is for the backend to judge: where it is not what the version sends, the UUID is null.
+ * The Login Start that begins at `start`, sent by a client of this protocol. Bad without a name. How long the name is, and what
+ * follows it, is for the backend to judge: where that is not what the version sends, the UUID is null.
  */
 export function readLoginStart(bytes: Uint8Array, start: number, protocol: number): Parsed<Player> {
   const format = releaseFormat(protocol);
-  const packet = openFrame(bytes, start, format?.maxPayload ?? longestPayload);
+  const packet = openFrame(bytes, start, longestPayload);
   if (packet.varInt() !== 0x00) packet.fail("the second packet is not a login start");
 
-  const name = packet.string(16);
+  const name = packet.string(longestPayload);
   if (name === "") packet.fail("the player's name is empty");
 
   const fieldsStart = packet.at;
@@ -97,18 +104,18 @@ export function readLoginStart(bytes: Uint8Array, start: number, protocol: numbe
 
 /** How a release writes its Login Start; null for every number that no release has. */
 function releaseFormat(protocol: number): LoginStartFormat | null {
-  if (protocol >= snapshotBit) return null;
+  if (isSnapshot(protocol)) return null;
   return releases.find(({ since }) => protocol >= since) ?? null;
 }
 
-/** Fields that stop too early give null; bytes behind the last known one are a newer version's and ignored. */
+/** Null where the fields end too early. Bytes behind the last known field are a later version's and ignored. */
 function uuidByLayout(fields: Uint8Array, layout: Layout): string | null {
   const cursor = createCursor(fields, 0, fields.length);
   const found = layout(cursor);
   return cursor.isStopped ? null : found;
 }
 
-/** A snapshot's number does not tell its layout, so it is the one that fits to the last byte. */
+/** A snapshot's number does not tell its layout, so the one that fits to the last byte is taken. */
 function uuidByShape(fields: Uint8Array): string | null {
   for (const { layout } of releases) {
     const cursor = createCursor(fields, 0, fields.length);
@@ -119,20 +126,27 @@ function uuidByShape(fields: Uint8Array): string | null {
   return null;
 }
 
-/** True when a client of this protocol may be kept waiting in the login: negative numbers are no client's. */
-export const canBeHeld = (protocol: number): boolean => protocol >= 0;
-
 /**
- * What keeps a waiting login alive, by the client's protocol. Clients drop a connection after 20 or 30 s without a byte.
- * Before 1.13 there is no packet that could be sent, but an empty frame is read and ignored. Since 26.1 an empty frame
- * is an error that disconnects, so it goes only to numbers that are surely older than 1.13; the login plugin request is
- * answered by all newer clients, snapshots included, without leaving the login.
+ * What keeps a waiting login alive; null for a client that bears nothing. Clients drop a connection after 20 s (before 1.8) or 30 s
+ * without a byte, and proxies may do so after 6 s.
+ *
+ * From 1.13 on, snapshots included, clients answer a login plugin request without leaving the login. Before, there is no packet
+ * that could be sent, but an empty frame is read and ignored by the game. BungeeCord and other strict decoders end the login at
+ * one, so it is sent as late as the game can bear, and never to a client whose host carries a proxy's data. Since 26.1 the game
+ * itself disconnects at an empty frame, so it goes only to numbers that are surely older than 1.13. Negative numbers are no game's.
  */
-export function keepAliveKind(protocol: number): "plugin-request" | "empty-frame" {
-  return protocol >= 0 && protocol < firstWithPluginRequest ? "empty-frame" : "plugin-request";
+export function keepAliveFor(handshake: Pick<Handshake, "protocol" | "rawHost">): KeepAlive | null {
+  const { protocol } = handshake;
+  if (protocol < 0) return null;
+  if (protocol >= firstWithPluginRequest) {
+    return { kind: "plugin-request", firstMs: 2_000, everyMs: 5_000 };
+  }
+  if (carriesProxyData(handshake)) return null;
+  const everyMs = protocol < firstWithLongTimeout ? 13_000 : 22_000;
+  return { kind: "empty-frame", firstMs: everyMs, everyMs };
 }
 
-/** A frame of length 0: see `keepAliveKind` for who may get it. */
+/** A frame of length 0: see `keepAliveFor` for the clients that may get it. */
 export const emptyFrame: Uint8Array = Uint8Array.of(0x00);
 
 /**
@@ -150,19 +164,17 @@ export const loginPluginRequest = (id: number, channel: string): Uint8Array =>
   frame(0x04, encodeVarInt(id), encodeString(channel));
 
 /**
- * The Login Plugin Response that begins at `start`; any other packet is bad. Data that follows it is passed over.
+ * The number of the request that the Login Plugin Response at `start` answers; any other packet is bad. Whether the client knew
+ * the channel, and data that follows, is passed over.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Login_Plugin_Response
  */
-export function readLoginPluginResponse(
-  bytes: Uint8Array,
-  start: number,
-): Parsed<LoginPluginResponse> {
+export function readLoginPluginResponse(bytes: Uint8Array, start: number): Parsed<number> {
   const packet = openFrame(bytes, start, maxPluginResponse);
   if (packet.varInt() !== 0x02) packet.fail("the packet is not a login plugin response");
 
   const id = packet.varInt();
-  const understood = packet.bool();
+  packet.bool();
   packet.skip(packet.remaining);
 
-  return packet.finish(() => ({ id, understood }));
+  return packet.finish(() => id);
 }

@@ -13,24 +13,20 @@ export type Opening =
   | {
       readonly kind: "status";
       readonly handshake: Handshake;
-      /** Offset just behind the handshake, which is where a status opening ends. */
-      readonly handshakeEnd: number;
     }
   | {
       readonly kind: "login";
       /** Its intent tells a login from a transfer. */
       readonly handshake: Handshake;
-      /** Offset just behind the handshake, where the Login Start begins. */
-      readonly handshakeEnd: number;
       readonly player: Player;
     }
   | LegacyPing
   | LegacyLogin;
 
 /**
- * What the bytes that a client has sent so far mean. Meant to be called on every arrival with all of them: nothing is
- * kept between two calls, and nothing that is no Minecraft is waited for, since a wrong length, id or field is bad as
- * soon as it is there. Bytes behind the opening are not looked at.
+ * What the bytes that a client has sent so far mean. Called on every arrival with all of them: nothing is kept between two
+ * calls. A wrong length, id or field is bad as soon as it is there, so that no more is waited for. Bytes behind the opening are
+ * not read.
  */
 export function parseOpening(bytes: Uint8Array): Parsed<Opening> {
   switch (bytes[0]) {
@@ -51,13 +47,12 @@ function readModern(bytes: Uint8Array): Parsed<Opening> {
   if (first.kind === "need-more") return needMore;
 
   const handshake = first.value;
-  const handshakeEnd = first.end;
   if (handshake.intent === "status") {
-    return parsed({ kind: "status", handshake, handshakeEnd }, handshakeEnd);
+    return parsed({ kind: "status", handshake }, first.end);
   }
 
-  const second = readLoginStart(bytes, handshakeEnd, handshake.protocol);
+  const second = readLoginStart(bytes, first.end, handshake.protocol);
   if (second.kind === "bad") return second;
   if (second.kind === "need-more") return needMore;
-  return parsed({ kind: "login", handshake, handshakeEnd, player: second.value }, second.end);
+  return parsed({ kind: "login", handshake, player: second.value }, second.end);
 }

@@ -9,8 +9,8 @@ export interface ProxyEndpoint {
 }
 
 /**
- * What a proxy says, before the first byte of the connection it passes on, about who is behind it: nothing since there is
- * no header, that the connection is the proxy's own or not to be told (the socket's addresses hold), or both real ends.
+ * What a proxy says about the client before the first byte of the connection that it passes on: nothing, as there is no header;
+ * that the connection is its own or the client's address is not known (the socket's addresses hold); or both real ends.
  */
 export type ProxyHeader =
   | { readonly kind: "none" }
@@ -39,14 +39,16 @@ const proxyCommand = 0x21;
 /** The address family in the high half of the byte, the transport (1: stream) in the low one. */
 const tcp4 = 0x11;
 const tcp6 = 0x21;
+/** A family that the proxy does not know or does not support. */
+const unspecified = 0x0;
 
 const space = 0x20;
 const carriageReturn = 0x0d;
 const upperU = 0x55;
 
 /**
- * The PROXY protocol header, version 1 or 2, that a connection begins with. "none" ends at 0 and is told by the first byte
- * that differs from both beginnings; what goes on wrongly behind them is bad. No Minecraft packet begins like a header.
+ * The PROXY protocol header, version 1 or 2, that a connection begins with. The first byte that differs from both beginnings means
+ * "none", which ends at 0; a header that goes on wrongly is bad. No Minecraft packet begins like a header.
  * Wire format: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt sections 2.1 and 2.2
  */
 export function readProxyHeader(bytes: Uint8Array): Parsed<ProxyHeader> {
@@ -142,13 +144,15 @@ function readVersion2(bytes: Uint8Array): Parsed<ProxyHeader> {
   }
 
   const family = header.uint8();
-  // The family of a LOCAL header is to be ignored together with its block, which may be of any kind.
-  const ipSize = command === localCommand ? 0 : ipSizeOf(family);
+  // The family of a LOCAL header is to be ignored together with its block, which may be of any kind. Of an unspecified family
+  // the block is to be ignored as well, and the socket's own addresses hold.
+  const isUnaddressed = command === localCommand || family >> 4 === unspecified;
+  const ipSize = isUnaddressed ? 0 : ipSizeOf(family);
   if (ipSize === null) header.fail("the PROXY header is not for TCP over IPv4 or IPv6");
 
   const length = header.uint16();
   if (length > maxBlock) header.fail("the PROXY header is too long");
-  if (command === localCommand || ipSize === null) {
+  if (isUnaddressed || ipSize === null) {
     header.skip(length);
     return header.finish(() => ({ kind: "local" }));
   }
@@ -169,7 +173,7 @@ function readVersion2(bytes: Uint8Array): Parsed<ProxyHeader> {
   }));
 }
 
-/** Bytes of an address of the family; null for datagrams, Unix sockets and what is not specified: none has a player's address. */
+/** Bytes of an address of the family; null for datagrams and Unix sockets, which carry no player. */
 function ipSizeOf(family: number): 4 | 16 | null {
   switch (family) {
     case tcp4:

@@ -3,7 +3,7 @@ import { encodeString } from "./cursor.ts";
 import { frame, openFrame } from "./frame.ts";
 import type { Parsed } from "./parsed.ts";
 
-/** What a client may send after a handshake with the intent "status": once each, the request first, if at all. */
+/** What a client may send after a handshake with the intent "status": once each, or only one of the two. */
 export type StatusPacket =
   | { readonly kind: "status-request" }
   /** `payload` is a view of the eight bytes to send back. */
@@ -11,36 +11,36 @@ export type StatusPacket =
 
 const pingPayload = 8;
 
+/** The longest status or ping request, bytes; later versions may add fields to them. */
+const maxRequestPayload = 1_024;
+
 /** The longest status that clients read, UTF-16 units. Its frame then takes 128 KiB and four bytes at most. */
 export const longestStatus = 32_767;
 
 /** Id 1, the string's length 3, four bytes for each unit. */
 const maxResponsePayload = 4 + longestStatus * 4;
 
-/** What a client asks for its entry of the server list with. */
+/** A client's request for its entry of the server list. */
 export const statusRequest: Uint8Array = Uint8Array.of(0x01, 0x00);
 
 /**
- * The status packet that begins at `start`; a packet of another id or length is bad.
+ * The status packet that begins at `start`; a packet with another id is bad. Fields behind those that are known are passed over.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Status
  */
 export function readStatusPacket(bytes: Uint8Array, start: number): Parsed<StatusPacket> {
-  const packet = openFrame(bytes, start, 1 + pingPayload);
+  const packet = openFrame(bytes, start, maxRequestPayload);
 
-  // Read as a byte: an id in a longer encoding would not leave the packet its only allowed length.
-  switch (packet.uint8()) {
+  switch (packet.varInt()) {
     case 0x00:
-      if (packet.remaining > 0) packet.fail("the status request has a body");
+      packet.skip(packet.remaining);
       return packet.finish(() => ({ kind: "status-request" }));
 
     case 0x01: {
-      if (packet.remaining !== pingPayload) packet.fail("the ping request is not 9 bytes long");
       const from = packet.at;
       packet.skip(pingPayload);
-      return packet.finish(() => ({
-        kind: "ping-request",
-        payload: bytes.subarray(from, packet.at),
-      }));
+      packet.skip(packet.remaining);
+      const payload = bytes.subarray(from, from + pingPayload);
+      return packet.finish(() => ({ kind: "ping-request", payload }));
     }
 
     default:
@@ -59,7 +59,7 @@ export function readStatusResponse(bytes: Uint8Array, start: number): Parsed<str
   const packet = openFrame(bytes, start, maxResponsePayload);
   if (packet.varInt() !== 0x00) packet.fail("the packet is no status response");
   const json = packet.string(longestStatus);
-  if (packet.remaining > 0) packet.fail("the status response goes on behind its text");
+  packet.skip(packet.remaining);
   return packet.finish(() => json);
 }
 
@@ -67,7 +67,7 @@ export function readStatusResponse(bytes: Uint8Array, start: number): Parsed<str
 export const statusFrame = (json: string): Uint8Array => frame(0x00, encodeString(json));
 
 /**
- * The server list's entry for a backend that cannot answer itself: `text` as its description, nobody of one online.
+ * The server list's entry for a backend that cannot answer itself: `text` as its description, no players of one online.
  * A client whose own protocol is not `protocol` shows it as incompatible. Key order and escapes are mc-router's.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Server_List_Ping#Status_Response
  */

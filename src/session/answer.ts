@@ -7,10 +7,10 @@ import { pong, readStatusPacket, type StatusPacket } from "../protocol/status.ts
 import type { Answer } from "./outcome.ts";
 import { awaitPacket } from "./packet.ts";
 
-/** An answer that keeps somebody out. */
+/** An answer that refuses a login. */
 type Refusal = Exclude<Answer, "running">;
 
-/** What a player reads instead of a world. Plain words: what is the matter, and what to do. */
+/** What a player reads instead of a world: what is the matter, and what to do. */
 const kickTexts: Readonly<Record<Refusal, string>> = {
   asleep: "This server is asleep. Join to start it.",
   waking: "This server is starting. Please join again in a moment.",
@@ -22,6 +22,7 @@ const kickTexts: Readonly<Record<Refusal, string>> = {
   unproven:
     "This server is asleep, and your game did not answer. Please join again, with Minecraft 1.13 or newer.",
   mute: "The server is ready now. Please join again.",
+  "bad-name": "Your player name is too long for this network.",
   throttled:
     "Too many players are joining from your network right now. Please try again in a few seconds.",
   full: "All places are taken right now. Please try again in a few minutes.",
@@ -33,7 +34,7 @@ const kickTexts: Readonly<Record<Refusal, string>> = {
 const requestMs = 3_000;
 const pingMs = 2_000;
 
-/** Ends a waiting login with words, the router's own where `words` is empty. The client is closed when they have been read. */
+/** Ends a login with words, the router's own where `words` is empty. The client is closed when they have been read. */
 export function kick(client: Conn, answer: Refusal, words: string, deadlines: Deadlines): void {
   send(client, loginDisconnect(words || kickTexts[answer]));
   close(client, deadlines);
@@ -68,9 +69,13 @@ export async function answerPing(
 
 async function answerStatus(client: Conn, status: Uint8Array, deadlines: Deadlines): Promise<void> {
   const first = await readStatus(client, requestMs, deadlines);
+  if (first?.kind === "ping-request") {
+    send(client, pong(first.payload));
+    return;
+  }
   // A client that asks for nothing gets its answer all the same, as from mc-router.
   send(client, status);
-  const ping = first?.kind === "ping-request" ? first : await readStatus(client, pingMs, deadlines);
+  const ping = await readStatus(client, pingMs, deadlines);
   if (ping?.kind === "ping-request") send(client, pong(ping.payload));
 }
 

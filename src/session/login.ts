@@ -1,5 +1,7 @@
 import { err, ok, type Result } from "../base/result.ts";
 import { abort, type Conn, more, peek, probeWhenSilent, send } from "../net/conn.ts";
+import type { Handshake } from "../protocol/handshake.ts";
+import { longestVanillaName } from "../protocol/login.ts";
 import type { Address } from "../routing/address.ts";
 import type { WakeableBackend } from "../wake/waker.ts";
 import type { Starter, Wakes } from "../wake/wakes.ts";
@@ -45,7 +47,7 @@ type Refusal = Exclude<Answer, "running" | "asleep" | "waking" | "too-old">;
 /** A login to a backend that may have to be started. */
 interface WaitingLogin {
   readonly session: Session;
-  readonly protocol: number;
+  readonly handshake: Handshake;
   readonly backend: WakeableBackend;
   readonly wakes: Wakes;
   /** False: the player may only join a wake that another player has started. */
@@ -53,6 +55,9 @@ interface WaitingLogin {
   /** What the backend is sent first. */
   readonly bytes: Uint8Array;
 }
+
+/** The longest name that a backend is asked about, UTF-16 units. Servers that allow other names than Mojang's cut them far sooner. */
+const longestName = 255;
 
 /** The hold's limit lies behind the wake's own end, which knows the reason; it is for a backend that never says a word, ms. */
 const graceMs = 1_000;
@@ -97,6 +102,7 @@ function reach(
   const { opening, hostname, route, openingLength } = request;
   const notNow = refusalNow(session, "login", deps);
   if (notNow !== null) return refused(notNow);
+  if (opening.player.name.length > longestName) return refused("bad-name");
 
   const bytes = takeOpening(session, request, openingLength, deps);
   session.visit = visitTo(route, true, deps);
@@ -106,10 +112,13 @@ function reach(
     return reachDirectly(session, address, bytes, deps);
   }
 
-  const isPermitted = mayWake(deps.wakePermissions(), hostname, opening.player);
+  // No game sends a longer name: a backend that runs may judge it, but nothing is started for it.
+  const isPermitted =
+    opening.player.name.length <= longestVanillaName &&
+    mayWake(deps.wakePermissions(), hostname, opening.player);
   const waiting: WaitingLogin = {
     session,
-    protocol: opening.handshake.protocol,
+    handshake: opening.handshake,
     backend: { target, address },
     wakes,
     mayStart: wakes.canStart(target) && isPermitted,
@@ -193,12 +202,12 @@ async function reachByWaking(login: WaitingLogin, deps: LoginDeps): Promise<Logi
 
 /** The session waits from now on. What the event carries is a copy, as more becomes known later. */
 function holdSession(
-  { session, protocol, backend, wakes }: WaitingLogin,
+  { session, handshake, backend, wakes }: WaitingLogin,
   since: number,
   deps: LoginDeps,
 ): Hold {
   const { deadlines, keepAlive, waitingLogins } = deps;
-  const hold = holdLogin(session.client, protocol, {
+  const hold = holdLogin(session.client, handshake, {
     deadlines,
     keepAlive,
     waitingLogins,

@@ -1,42 +1,44 @@
 import type { RelayEnd } from "../net/conn.ts";
 
-/** Why the router spoke to a player itself instead of a backend. */
+/** Why the router answered a client itself instead of a backend. */
 export type Answer =
-  /** A ping of a server that sleeps, or of one that starts. */
+  /** A ping of a backend that sleeps, or of one that is being started. */
   | "asleep"
   | "waking"
-  /** A ping of a running server, answered with what the server said to another. */
+  /** A ping of a running backend, answered with what it last said to another client. */
   | "running"
-  /** A known server that takes no connection. */
+  /** The backend takes no connection. */
   | "unreachable"
-  /** It was to be started and did not come up in time. */
+  /** The backend was to be started and did not come up in time. */
   | "wake-failed"
-  /** It sleeps, and the player may not start it. */
+  /** The backend sleeps, and the player may not start it. */
   | "wake-denied"
-  /** It sleeps, and is not started now: too many have been, or it failed to come up before. */
+  /** The backend sleeps and is not started now: too many have been, or it failed to come up before. */
   | "wake-refused"
-  /** It sleeps, and the client did not prove that it is a game. */
+  /** The backend sleeps, and the client did not prove that it is a game. */
   | "unproven"
-  /** The player's client no longer answered while it waited. */
+  /** The client no longer answered while it waited. */
   | "mute"
-  /** More joins from its address than one may make. */
+  /** The player's name is longer than any backend's limit. */
+  | "bad-name"
+  /** Its address has used up its joins. */
   | "throttled"
-  /** As many sessions as the router may hold, or as many waiting players. */
+  /** The router has as many sessions, or as many waiting players, as it may. */
   | "full"
   /** The router is stopping. */
   | "stopping"
-  /** A client from before Minecraft 1.7, which names no server when it joins. */
+  /** A client from before Minecraft 1.7, which sends no hostname when it joins. */
   | "too-old";
 
-/** Why a connection was closed without a word. */
+/** Why a client was closed without a word. */
 export type Dropped =
   /** Nothing but a TCP connection: a health check or a port scan. */
   | "silent"
   /** Its address may not connect. */
   | "filtered"
-  /** It began like a PROXY protocol header, and was none. */
+  /** It began like a PROXY protocol header, and was malformed. */
   | "bad-proxy-header"
-  /** More pings from its address than one may make, or more connections where a proxy told the address. */
+  /** Its address has used up its pings, or its connections where a proxy told the address. */
   | "throttled"
   /** Not Minecraft, or not within its limits. */
   | "not-minecraft"
@@ -50,9 +52,9 @@ export type Dropped =
   | "unknown-host"
   /** A ping that nothing is configured to answer. */
   | "no-answer"
-  /** Spoke out of turn while it waited. */
+  /** It sent something else than the answer that it owed while it waited. */
   | "out-of-turn"
-  /** An unexpected error of ours. */
+  /** An error in the router's own code. */
   | "fault";
 
 /** How a session ended. Log line, metric label and webhook all derive from it. */

@@ -24,10 +24,11 @@ export function check(bytes: Uint8Array, { parseOpening, readProxyHeader }: Pars
   settle("PROXY header", bytes, readProxyHeader, longestHeader);
   if (opening.kind !== "ok" || !("handshake" in opening.value)) return;
 
-  const { handshake, handshakeEnd } = opening.value;
+  const { handshake } = opening.value;
   const other = readHandshake(Buffer.from(bytes));
   const same =
-    other?.end === handshakeEnd &&
+    other !== null &&
+    (opening.value.kind === "login" || other.end === opening.end) &&
     other.handshake.host === handshake.rawHost &&
     other.handshake.port === handshake.port &&
     other.handshake.protocol === handshake.protocol;

@@ -200,17 +200,54 @@ describe("the inbox", () => {
     expect({ seed: dice.seed, wrong }).toEqual({ seed: dice.seed, wrong: [] });
   });
 
-  test("takes exactly its limit from a client, and cuts one that sends more", async () => {
+  test("lets a client that says more wait, and reads on when there is room: nothing is lost", async () => {
     const { player, client } = await bench.open();
-    await player.send(randomBytes(inboxLimits.client));
-    await until("a full inbox", () => peek(client).length === inboxLimits.client);
-    expect(client.closed).toBe(false);
-    const arrivals = more(client, bench.deadlines, forever);
-    await player.send(Buffer.from("x"));
-    // What is too much can still be looked at, and nothing comes behind it.
-    expect(await arrivals).toBe("data");
-    expect(await more(client, bench.deadlines, forever)).toBe("closed");
-    expect(await player.waitForEnd()).toBe("reset");
+    const sent = settled(player.send(aLot));
+    await until("a full inbox", () => client.isPaused);
+    const kept = peek(client).length;
+    expect(kept).toBeGreaterThan(inboxLimits.client);
+    expect(kept).toBeLessThan(inboxLimits.client + 1_048_576);
+    // Time enough for the kernel to hand over everything, if it were read.
+    await bench.deadlines.sleep(200, never);
+    expect(peek(client).length).toBe(kept);
+    expect(sent()).toBe(false);
+
+    let seen = 0;
+    await until("all of it has come", () => {
+      const part = peek(client);
+      expect(part.equals(aLot.subarray(seen, seen + part.length))).toBe(true);
+      take(client, part.length);
+      seen += part.length;
+      return seen === aLot.length;
+    });
+    expect(client.isPaused).toBe(false);
+  });
+
+  test("clients together keep 64 MiB beyond the first 8 KiB of each; the one that would keep more is reset", async () => {
+    const ends: { readonly player: Peer; readonly client: Conn }[] = [];
+    // As sockets hand it over: many times half a megabyte.
+    const chunk = randomBytes(6 * 1024 * 1024);
+    const fit = Math.floor((64 * 1024 * 1024) / (chunk.length - 8 * 1024));
+    for (let count = 0; count <= fit; count += 1) {
+      const end = await bench.open();
+      receive(end.client, chunk);
+      ends.push(end);
+    }
+    const last = ends.pop();
+    expect(await last?.player.waitForEnd()).toBe("reset");
+    expect(ends.every(({ client }) => !client.closed)).toBe(true);
+
+    // What is taken, and what clients had that are gone, is free for others.
+    const [taken, gone] = ends;
+    if (taken === undefined || gone === undefined) throw new Error("too few clients");
+    take(taken.client, chunk.length);
+    gone.player.reset();
+    await until("it is gone", () => gone.client.closed);
+    for (let count = 0; count < 2; count += 1) {
+      const next = await bench.open();
+      receive(next.client, chunk);
+      expect(next.client.closed).toBe(false);
+    }
   });
 
   test("lets a backend that says more wait instead", async () => {

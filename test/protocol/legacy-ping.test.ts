@@ -26,6 +26,12 @@ function textOf(packet: Uint8Array): string {
   return Buffer.from(packet.subarray(3)).swap16().toString("utf16le");
 }
 
+/** A ping of 1.6 that has not arrived whole: alone, it is answered as that of 1.4. */
+const unfinished = {
+  kind: "need-more",
+  ifQuiet: { kind: "legacy-ping", form: "1.4", protocol: null, rawHost: null },
+} as const;
+
 describe("a legacy ping", () => {
   test("of one byte is beta 1.8 to 1.3, if nothing follows", () => {
     expect(readLegacyPing(hex("fe"))).toEqual({
@@ -41,8 +47,11 @@ describe("a legacy ping", () => {
     });
   });
 
-  test("of three bytes is no earlier one", () => {
-    expect(readLegacyPing(hex("fe01fa"))).toEqual(needMore);
+  test("of 1.6 that ends early is answered as the one before it, when nothing follows", () => {
+    const whole = ping(11, 2, "ab");
+    for (let cut = 3; cut < whole.length; cut += 1) {
+      expect(readLegacyPing(whole.subarray(0, cut))).toEqual(unfinished);
+    }
   });
 
   test.each([{ bytes: "fe00" }, { bytes: "fe02" }, { bytes: "fe0100" }, { bytes: "fe0180" }])(
@@ -61,7 +70,7 @@ describe("a legacy ping", () => {
 
   test("may declare bytes behind its port, which belong to it", () => {
     const bytes = Uint8Array.of(...ping(11, 1, "a"), 0, 0);
-    expect(readLegacyPing(bytes.subarray(0, -1))).toEqual(needMore);
+    expect(readLegacyPing(bytes.subarray(0, -1))).toEqual(unfinished);
     expect(readLegacyPing(bytes)).toMatchObject({ kind: "ok", end: bytes.length });
   });
 
@@ -77,7 +86,7 @@ describe("a legacy ping", () => {
   });
 
   test("is bad by its declared lengths alone", () => {
-    expect(readLegacyPing(hex(`${pingHost} 0205`))).toEqual(needMore);
+    expect(readLegacyPing(hex(`${pingHost} 0205`))).toEqual(unfinished);
     expect(readLegacyPing(hex(`${pingHost} 0206`))?.kind).toBe("bad");
     expect(readLegacyPing(hex(`${pingHost} 0009 4a 0004`))?.kind).toBe("bad");
   });
@@ -89,6 +98,15 @@ describe("a legacy ping", () => {
 });
 
 describe("a legacy login", () => {
+  test("is none where a modern frame of two bytes has another packet", () => {
+    const wrong = { kind: "bad", reason: "the first packet is not a handshake" } as const;
+    expect(readLegacyLogin(hex("020578"))).toEqual(wrong);
+    for (const protocol of [1, 29, 80, 255]) {
+      expect(readLegacyLogin(Uint8Array.of(2, protocol))).toEqual(wrong);
+    }
+    expect(readLegacyLogin(hex("0227"))).toEqual(needMore);
+  });
+
   test.each([
     {
       name: "name and host at their limits",

@@ -150,8 +150,6 @@ describe("a PROXY header of version 2 that begins well is bad", () => {
     { name: "version 1", beginning: "", wrong: "11" },
     { name: "version 3", beginning: "", wrong: "31" },
     { name: "an unknown command", beginning: "", wrong: "22" },
-    { name: "PROXY for nothing specified", beginning: "21", wrong: "00" },
-    { name: "TCP over nothing specified", beginning: "21", wrong: "01" },
     { name: "IPv4 without a transport", beginning: "21", wrong: "10" },
     { name: "UDP over IPv4", beginning: "21", wrong: "12" },
     { name: "IPv6 without a transport", beginning: "21", wrong: "20" },

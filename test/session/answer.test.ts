@@ -108,10 +108,22 @@ describe("a ping of a sleeping server", () => {
     expect(await player.waitForEnd()).toBe("finished");
   });
 
-  test("a client that sends only a ping gets both answers", async () => {
+  test("a client that sends only a ping gets its pong and nothing else", async () => {
     await using town = await sleepingServers();
     const player = await town.player(
       Buffer.concat([statusHandshake("sleepy.example.com"), ping(0x0102030405060708n)]),
+    );
+    await player.waitForEnd();
+    expect(player.received()).toEqual(ping(0x0102030405060708n));
+  });
+
+  test("a client whose requests have fields of a later version gets both answers", async () => {
+    await using town = await sleepingServers();
+    const later = Buffer.from("a field of a later version");
+    const request = frame(0x00, later);
+    const pinging = frame(0x01, Buffer.from("0102030405060708", "hex"), later);
+    const player = await town.player(
+      Buffer.concat([statusHandshake("sleepy.example.com"), request, pinging]),
     );
     await player.waitForEnd();
     expect(player.received()).toEqual(fullAnswer(asleepJson(774)));
@@ -148,6 +160,16 @@ describe("a ping of a sleeping server", () => {
     {
       name: "1.4, which names none",
       bytes: legacyPing.release,
+      fields: ["§1", "127", "1.7+", asleepText, "0", "1"],
+    },
+    {
+      name: "a pinger that sends the beginning of 1.6's",
+      bytes: Buffer.from("fe01fa", "hex"),
+      fields: ["§1", "127", "1.7+", asleepText, "0", "1"],
+    },
+    {
+      name: "a pinger that stops within the hostname",
+      bytes: legacyPing.withHost("Sleepy.example.com", 25565).subarray(0, -9),
       fields: ["§1", "127", "1.7+", asleepText, "0", "1"],
     },
     { name: "beta 1.8", bytes: legacyPing.beta, fields: [asleepText.replace("§6", ""), "0", "1"] },

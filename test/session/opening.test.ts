@@ -40,10 +40,6 @@ describe("what is no Minecraft is closed at once, without a byte", () => {
     },
     { name: "a login without a name", bytes: Buffer.concat([shake(2), loginStart(774, "")]) },
     {
-      name: "a login with a name of 17 characters",
-      bytes: Buffer.concat([shake(2), loginStart(774, "x".repeat(17))]),
-    },
-    {
       name: "a login of another packet",
       bytes: Buffer.concat([shake(2), frame(0x01, Buffer.of(1))]),
     },

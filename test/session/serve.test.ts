@@ -9,6 +9,8 @@ import {
   loginDisconnect,
   loginStart,
   statusRequest,
+  string,
+  varint,
 } from "../support/minecraft/wire.ts";
 import { echo, sending, silent, startBackend } from "../support/net/backend.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
@@ -105,6 +107,46 @@ describe("a login to a server that is there", () => {
       }
     });
   }
+});
+
+test("a login of a later version reaches its backend with fields that are not known yet", async () => {
+  using backend = startBackend(silent);
+  await using world = startSessions({ routes: [route("a.example.com", backend.address)] });
+  const later = Buffer.alloc(300, 7);
+  const shake = frame(
+    0x00,
+    varint(778),
+    string("a.example.com"),
+    Buffer.from([0x63, 0xdd, intents.login]),
+    later,
+  );
+  const start = frame(0x00, string("Steve"), Buffer.from(uuid.replaceAll("-", ""), "hex"), later);
+  const bytes = Buffer.concat([shake, start]);
+  await world.player(bytes);
+  const connection = await backend.waitForConnection(0);
+  await connection.waitForLength(bytes.length);
+  expect(connection.received()).toEqual(bytes);
+  expect(world.events[1]).toMatchObject({ session: { player: { name: "Steve", uuid } } });
+});
+
+test("a proxy that does not say where its client is counts as the client", async () => {
+  using backend = startBackend(silent);
+  await using world = startSessions({
+    routes: [route("a.example.com", backend.address)],
+    behindProxies: true,
+  });
+  const unspecified = Buffer.from(
+    "0d0a0d0a000d0a515549540a 21 00 0003 010203".replaceAll(" ", ""),
+    "hex",
+  );
+  const opening = login({ host: "a.example.com", name: "Steve" });
+  const player = await world.player(Buffer.concat([unspecified, opening]));
+  const connection = await backend.waitForConnection(0);
+  await connection.waitForLength(opening.length);
+  expect(connection.received()).toEqual(opening);
+  expect(world.events.at(-1)).toMatchObject({
+    session: { client: { ip: "127.0.0.1", port: player.localPort } },
+  });
 });
 
 describe("an unknown hostname gets FIN and not one byte", () => {

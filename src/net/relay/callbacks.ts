@@ -1,15 +1,5 @@
 import type { Deadlines } from "../../base/deadlines.ts";
-import {
-  abort,
-  type Conn,
-  drop,
-  finish,
-  flush,
-  inboxLimits,
-  type Relay,
-  type RelayEnd,
-  take,
-} from "../conn.ts";
+import { abort, type Conn, drop, finish, flush, type Relay, type RelayEnd, take } from "../conn.ts";
 import type { CreateLoginRelay } from "./relay.ts";
 
 /** What a relay in the callbacks needs. */
@@ -118,11 +108,9 @@ function cut(side: Conn): void {
 function start(from: Conn, to: Conn): void {
   const waiting = from.inbox;
   if (waiting.length > 0) {
+    // It reads a paused socket again; `forward` pauses it where the other side does not take all of this.
     take(from, waiting.length);
     forward(from, to, waiting);
-    // A backend that said more than the inbox holds was paused.
-    if (waiting.length > inboxLimits.backend && to.unsent === null && !from.closed)
-      from.socket.resume();
   }
   if (from.closed) relayClosed(from, to);
   else if (from.ending !== null) relayEnded(from, to);

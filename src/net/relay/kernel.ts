@@ -5,7 +5,13 @@ import { type LibcOf, openLibc } from "../../system/libc.ts";
 // Values of Linux: errno.h, fcntl.h, socket.h, splice(2), epoll(7). `struct epoll_event` is packed on x86-64 only.
 
 /** Errors that a relay thread tells apart; every other one ends the connection that it happened on. */
-export const errno = { interrupted: 4, again: 11 } as const;
+export const errno = {
+  interrupted: 4,
+  again: 11,
+  networkUnreachable: 101,
+  timedOut: 110,
+  hostUnreachable: 113,
+} as const;
 
 /** What a connection may be ready for, as epoll tells it. */
 export const ready = {
@@ -34,6 +40,8 @@ export interface Kernel {
   openPipe(ends: Int32Array): boolean;
   sendFin(socket: number): void;
   close(descriptor: number): void;
+  /** Takes the error of a socket that epoll reports one for, negated as a failed call gives it; 0 for none. */
+  takeError(socket: number): number;
   /** Closes so that the peer sees a reset, and what it was still owed is lost. */
   closeByReset(socket: number): void;
   /** A new epoll instance. */
@@ -67,6 +75,7 @@ const oNonBlock = 0o4000;
 const oCloseOnExec = 0o2000000;
 const shutWrite = 1;
 const solSocket = 1;
+const soError = 4;
 const soLinger = 13;
 const sigpipe = 13;
 const sigBlock = 0;
@@ -80,6 +89,7 @@ const symbols = {
   epoll_ctl: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   epoll_wait: { args: ["i32", "ptr", "i32", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
+  getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
   pthread_sigmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   recv: { args: ["i32", "ptr", "usize", "i32"], returns: "i32" },
@@ -118,6 +128,8 @@ export function openKernel(): Result<Kernel, string> {
   const eventsAt = ptr(events);
   const watched = new Int32Array(4);
   const resetLinger = new Int32Array([1, 0]);
+  const option = new Int32Array(1);
+  const optionLength = new Uint32Array(1);
 
   return ok({
     buffer,
@@ -140,6 +152,11 @@ export function openKernel(): Result<Kernel, string> {
     },
     sendFin: (socket) => void c.shutdown(socket, shutWrite),
     close: (descriptor) => void c.close(descriptor),
+    takeError(socket) {
+      optionLength[0] = option.byteLength;
+      const code = c.getsockopt(socket, solSocket, soError, option, optionLength);
+      return code < 0 ? 0 : -(option[0] ?? 0);
+    },
     closeByReset(socket) {
       c.setsockopt(socket, solSocket, soLinger, resetLinger, 8);
       c.close(socket);

@@ -22,6 +22,13 @@ export interface Pump {
   cutStill(slot: number): void;
 }
 
+/** How the kernel gives up waiting for the other machine. */
+const unreachable: ReadonlySet<number> = new Set([
+  errno.networkUnreachable,
+  errno.timedOut,
+  errno.hostUnreachable,
+]);
+
 // The bits of a side's state. What is readable or writable stays so until the kernel says that it is not (edge-triggered).
 const readable = 1;
 const writable = 2;
@@ -113,7 +120,7 @@ export function createPump({ kernel, memory, pipes, fault }: PumpDeps): Pump {
     const wasBlocked = !has(side, writable);
     if ((bits & (ready.output | ready.hangUp | ready.error)) !== 0) set(side, writable);
     // Seen at once, also where its input is not read because the other side is slow.
-    if ((bits & ready.error) !== 0) lose(side);
+    if ((bits & ready.error) !== 0) lose(side, kernel.takeError(socket(side)));
     if (has(side, readable)) pump(side);
     if (wasBlocked && has(side, writable)) pump(side ^ 1);
   }
@@ -150,7 +157,7 @@ export function createPump({ kernel, memory, pipes, fault }: PumpDeps): Pump {
       if (sent > 0) release(side, sent);
       else if (sent === -errno.again) clear(other, writable);
       else if (sent === 0) throw new Error("less is held than was read");
-      else if (sent !== -errno.interrupted) lose(other);
+      else if (sent !== -errno.interrupted) lose(other, sent);
     }
   }
 
@@ -219,7 +226,7 @@ export function createPump({ kernel, memory, pipes, fault }: PumpDeps): Pump {
     if (isTaken) bytes[side] = (bytes[side] ?? 0) + sent;
     if (sent === count) return;
     if (!isTaken && sent !== -errno.again && sent !== -errno.interrupted) {
-      lose(other);
+      lose(other, sent);
       return;
     }
     const leftover = kernel.buffer.slice(Math.max(sent, 0), count);
@@ -242,7 +249,7 @@ export function createPump({ kernel, memory, pipes, fault }: PumpDeps): Pump {
         return;
       default:
         set(side, ended);
-        lose(side);
+        lose(side, result);
     }
   }
 
@@ -254,12 +261,12 @@ export function createPump({ kernel, memory, pipes, fault }: PumpDeps): Pump {
     kernel.sendFin(socket(other));
   }
 
-  /** The side has failed. What it has said already still goes to the other one. */
-  function lose(side: number): void {
+  /** The side has failed, as this result of a system call tells. What it has said already still goes to the other one. */
+  function lose(side: number, result: number): void {
     if (has(side, gone)) return;
     set(side, gone | finSent);
     drop(side ^ 1);
-    noteEnd(side, endings.reset);
+    noteEnd(side, unreachable.has(-result) ? endings.timedOut : endings.reset);
     if ((side & 1) === 0) tell(side >> 1, news.clientGone);
   }
 

@@ -70,23 +70,23 @@ export const news = {
 } as const;
 
 /** How a session ended, as `RelayEnd` names it. */
-export const endings = { fin: 0, reset: 1, aborted: 2, failed: 3 } as const;
+export const endings = { fin: 0, reset: 1, aborted: 2, failed: 3, timedOut: 4 } as const;
 
 /** How many words each ring has for each slot: a slot is not used again before all that was said of it is read, and that is not more. */
 const wordsPerSlot = 4;
 
 const controlBytes = 64;
 
-/** The bits of a word of news: two for what is told, one for the side, two for its ending, and the slot. */
+/** The bits of a word of news: two for what is told, one for the side, three for its ending, and the slot. */
 export const newsWord = (slot: number, told: number, isBackend: number, ending: number): number =>
-  (slot << 5) | (ending << 3) | (isBackend << 2) | told;
+  (slot << 6) | (ending << 3) | (isBackend << 2) | told;
 
 /** Takes a word of news apart. */
 export const newsOf = (word: number) => ({
-  slot: word >> 5,
+  slot: word >> 6,
   told: word & 3,
   isBackend: ((word >> 2) & 1) === 1,
-  ending: (word >> 3) & 3,
+  ending: (word >> 3) & 7,
 });
 
 /** The memory of a thread that has no session yet. */

@@ -61,7 +61,7 @@ export interface OwnedThread<Player> extends RelayThread {
 /** How long a thread may take to end, ms. */
 const stopMs = 1_000;
 
-const endingNames = ["fin", "reset", "aborted", "relay-failed"] as const;
+const endingNames = ["fin", "reset", "aborted", "relay-failed", "timed-out"] as const;
 
 /** Starts a relay thread; it has room when it is ready. Null where there is no descriptor left for it. */
 export function startThread<Player>(deps: ThreadDeps<Player>): OwnedThread<Player> | null {
