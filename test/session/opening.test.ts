@@ -72,7 +72,7 @@ describe("an opening has 5 s, however it spreads", () => {
     { name: "half a handshake", bytes: whole.subarray(0, 9), why: "too-slow" },
     {
       name: "a packet that begins like an old login",
-      bytes: Buffer.from([0x02, 0x05, 0x78]),
+      bytes: Buffer.from([0x02, 0x27, 0x78]),
       why: "other-packet",
     },
     { name: "a handshake without a login", bytes: shake(2), why: "too-slow" },
