@@ -1,4 +1,7 @@
-/** Calls `stop` once when the signal aborts, at once if it has already. The function given back takes that back. */
+/**
+ * Calls `stop` once when the signal aborts, at once if it has already. The function given back
+ * takes that back.
+ */
 export function onAbort(signal: AbortSignal, stop: () => void): () => void {
   if (signal.aborted) {
     stop();
@@ -17,7 +20,10 @@ export interface Scope {
   release(): void;
 }
 
-/** A signal that aborts with `parent`, or by itself. `AbortSignal.any` would stay registered for the parent's whole life. */
+/**
+ * A signal that aborts with `parent`, or by itself. `AbortSignal.any` would stay registered for the
+ * parent's whole life.
+ */
 export function createScope(parent: AbortSignal): Scope {
   const control = new AbortController();
   const abort = (): void => control.abort();

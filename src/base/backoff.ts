@@ -7,7 +7,10 @@ export interface BackoffTimings {
 
 /** The pauses between attempts of one kind. */
 export interface Backoff {
-  /** The pause before the next attempt, ms: less up to a half by chance, so that routers do not all come back at once. */
+  /**
+   * The pause before the next attempt, ms: less up to a half by chance, so that routers do not all
+   * come back at once.
+   */
   next(): number;
   /** An attempt has worked: the pauses begin anew. */
   reset(): void;

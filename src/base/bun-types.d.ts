@@ -5,7 +5,10 @@ declare module "bun" {
   interface SocketListener<Data = undefined> {
     /** The listening socket's file descriptor. */
     readonly fd: number;
-    /** Fills in where the socket listens; also for one that was inherited, whose `hostname` and `port` are undefined. */
+    /**
+     * Fills in where the socket listens; also for one that was inherited, whose `hostname` and
+     * `port` are undefined.
+     */
     getsockname(into: { family?: string; address?: string; port?: number }): void;
   }
 

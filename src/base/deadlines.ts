@@ -6,7 +6,10 @@ export interface Deadline {
   cancel(): void;
 }
 
-/** Every timeout of every session, on one monotonic clock and one timer that runs only while something waits. */
+/**
+ * Every timeout of every session, on one monotonic clock and one timer that runs only while
+ * something waits.
+ */
 export interface Deadlines {
   /** Milliseconds on a clock that never jumps. */
   now(): number;
@@ -40,7 +43,10 @@ export function createDeadlines(): Deadlines {
 
   const tickOf = (time: number): number => Math.floor((time - start) / tickMs);
 
-  /** One function for all entries: a session sets several, and a closure for each would be most of what they weigh. */
+  /**
+   * One function for all entries: a session sets several, and a closure for each would be most of
+   * what they weigh.
+   */
   function cancel(this: Entry): void {
     unlink(this);
   }

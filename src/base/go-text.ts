@@ -24,7 +24,10 @@ const unitNanoseconds: ReadonlyMap<string, bigint> = new Map([
 
 const durationGroup = /([0-9]*)(?:\.([0-9]*))?([^0-9.]+)/y;
 
-/** A Go duration (`time.ParseDuration`): `1h30m`, `.5s`, `-300ms`, `0`. In milliseconds, possibly with a fraction; at most about 292 years. */
+/**
+ * A Go duration (`time.ParseDuration`): `1h30m`, `.5s`, `-300ms`, `0`. In milliseconds, possibly
+ * with a fraction; at most about 292 years.
+ */
 export const readDuration: Reader<number> = (text) => {
   const expected = err("a duration such as 90s, 1h30m or 300ms");
   const isNegative = text.startsWith("-");

@@ -20,7 +20,10 @@ const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 export const proxyFor = (url: string): { readonly proxy?: false } =>
   loopback.test(URL.parse(url)?.hostname ?? "") ? { proxy: false } : {};
 
-/** Bun's own words for the commonest failures are advice for a browser's user, and some of the others end with the URL, which may hold secrets. */
+/**
+ * Bun's own words for the commonest failures are advice for a browser's user, and some of the
+ * others end with the URL, which may hold secrets.
+ */
 export function failureText(cause: unknown): string {
   const code = codeOf(cause);
   if (code === "ECONNREFUSED" || code === "ConnectionRefused") return "connection refused";

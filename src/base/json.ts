@@ -19,7 +19,10 @@ const fourHexDigits = /[\da-fA-F]{4}/y;
 /** How deeply values may be nested; Go's limit (encoding/json, `maxNestingDepth`). */
 const deepest = 10_000;
 
-/** The first JSON value of a text, whatever follows it. The runtime's own parser tells neither its end nor where a mistake is. */
+/**
+ * The first JSON value of a text, whatever follows it. The runtime's own parser tells neither its
+ * end nor where a mistake is.
+ */
 export function parseFirstJson(text: string): Result<JsonValue, JsonMistake> {
   const end = endOfValue(text, 0);
   if (!end.ok) return end;
@@ -59,13 +62,16 @@ export function positionText(text: string, at: number): string {
   return `line ${lines.length}, column ${(lines.at(-1) ?? "").length + 1}`;
 }
 
-/** A JSON object's text with its members in the given order: `JSON.stringify` would put keys that read like numbers first. */
+/**
+ * A JSON object's text with its members in the given order: `JSON.stringify` would put keys that
+ * read like numbers first.
+ */
 export const objectText = (members: Iterable<readonly [key: string, valueText: string]>): string =>
   `{${Array.from(members, ([key, valueText]) => `${JSON.stringify(key)}:${valueText}`).join(",")}}`;
 
 /**
- * JSON with those characters escaped that Go's encoder escapes (encoding/json, `HTMLEscape`), byte for byte what mc-router
- * writes. They stand only inside of strings.
+ * JSON with those characters escaped that Go's encoder escapes (encoding/json, `HTMLEscape`), byte
+ * for byte what mc-router writes. They stand only inside of strings.
  */
 export const escapeLikeGo = (json: string): string =>
   json.replace(
@@ -126,7 +132,10 @@ const closes = (
   (mark === "}" && opened === "{" && (expected === "key-or-end" || expected === "comma-or-end")) ||
   (mark === "]" && opened === "[" && (expected === "value-or-end" || expected === "comma-or-end"));
 
-/** Where the string that begins at `start` ends; -1 when it is none. No regular expression takes a string of any length. */
+/**
+ * Where the string that begins at `start` ends; -1 when it is none. No regular expression takes a
+ * string of any length.
+ */
 function endOfString(text: string, start: number): number {
   for (let at = start + 1; at < text.length; at += 1) {
     const code = text.charCodeAt(at);

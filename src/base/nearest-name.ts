@@ -1,6 +1,6 @@
 /**
- * The known name that was most likely meant; null when none is within `mostEdits` letters, by default half of them:
- * more would suggest names that share nothing.
+ * The known name that was most likely meant; null when none is within `mostEdits` letters, by
+ * default half of them: more would suggest names that share nothing.
  */
 export function nearestName(
   name: string,

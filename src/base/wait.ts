@@ -21,7 +21,10 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** The promise's outcome within `ms`. A promise that is left behind stays handled, so it can never become an unhandled rejection. */
+/**
+ * The promise's outcome within `ms`. A promise that is left behind stays handled, so it can never
+ * become an unhandled rejection.
+ */
 export function within<T>(
   ms: number,
   promise: PromiseLike<T>,

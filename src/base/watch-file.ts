@@ -14,13 +14,17 @@ export interface FileWatchDeps {
   changed(): Promise<void>;
 }
 
-/** The link that Kubernetes swaps in a mounted ConfigMap or Secret; the file's own directory entry stays as it is. */
+/**
+ * The link that Kubernetes swaps in a mounted ConfigMap or Secret; the file's own directory entry
+ * stays as it is.
+ */
 const configMapLink = "..data";
 
 /**
- * Watches a file, which need not exist, until the signal aborts. It is the directory that is watched: editors and ConfigMaps replace
- * the file, and a watch on the file itself would stay with the old one. What a directory does not tell (a link's target
- * elsewhere, a network file system, the directory itself replaced) is found by the poll.
+ * Watches a file, which need not exist, until the signal aborts. It is the directory that is
+ * watched: editors and ConfigMaps replace the file, and a watch on the file itself would stay with
+ * the old one. What a directory does not tell (a link's target elsewhere, a network file system,
+ * the directory itself replaced) is found by the poll.
  */
 export async function watchFile(deps: FileWatchDeps, signal: AbortSignal): Promise<void> {
   const { path, debounceMs, pollMs, changed } = deps;

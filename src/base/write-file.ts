@@ -9,7 +9,10 @@ export type FileContent = string | (() => AsyncIterable<string>);
 
 /** How a file is replaced. */
 export interface ReplaceOptions {
-  /** The file's permission bits; left out, those of the old file, or of upstream's new files less the process's mask. */
+  /**
+   * The file's permission bits; left out, those of the old file, or of upstream's new files less
+   * the process's mask.
+   */
   readonly mode?: number;
   /** By default the system's own. */
   readonly move?: Rename;
@@ -18,12 +21,16 @@ export interface ReplaceOptions {
 /** What upstream creates the file with, before the process's mask. */
 const newFileMode = 0o664;
 
-/** Where a file cannot be replaced although it may be written: a single-file bind mount, or a folder of another owner. */
+/**
+ * Where a file cannot be replaced although it may be written: a single-file bind mount, or a folder
+ * of another owner.
+ */
 const cannotReplace = new Set(["EBUSY", "EXDEV", "EACCES", "EPERM", "EROFS"]);
 
 /**
- * Replaces a file's content so that a reader finds the old or the new one whole; links are followed, mode and owner stay.
- * Where the file can only be written in place, it is. Gives null, or why it failed; the old content is then still there.
+ * Replaces a file's content so that a reader finds the old or the new one whole; links are
+ * followed, mode and owner stay. Where the file can only be written in place, it is. Gives null, or
+ * why it failed; the old content is then still there.
  */
 export async function replaceFile(
   path: string,
@@ -70,7 +77,10 @@ async function writeBeside(
   }
 }
 
-/** Mode and owner of the file that will be replaced. A process that may not give the owner away fails here, with EPERM. */
+/**
+ * Mode and owner of the file that will be replaced. A process that may not give the owner away
+ * fails here, with EPERM.
+ */
 async function takeOwnership(file: FileHandle, target: string): Promise<void> {
   const old = await stat(target).catch(() => null); // there is none yet
   if (old === null) return;
@@ -90,7 +100,10 @@ async function writeInPlace(target: string, content: FileContent): Promise<void>
   }
 }
 
-/** Writes from the file's beginning; gives the number of bytes. A full disk may take a part of them and report no error. */
+/**
+ * Writes from the file's beginning; gives the number of bytes. A full disk may take a part of them
+ * and report no error.
+ */
 async function writeAll(file: FileHandle, content: FileContent): Promise<number> {
   const encoder = new TextEncoder();
   let position = 0;

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { type Binding, bindingProblem, parseBinding } from "../admin/binding.ts";
 import type { Tokens } from "../admin/session-cookie.ts";
 import { err, ok, type Result } from "../base/result.ts";
@@ -6,6 +7,7 @@ import type { EgressRules } from "../limits/egress.ts";
 import type { BalancePolicy } from "../net/balance.ts";
 import type { Dsn } from "../providers/postgres/dsn.ts";
 import type { Route } from "../routing/route.ts";
+import { statusPath } from "../session/status-store.ts";
 import type { WakePermissions } from "../session/wake-permission.ts";
 import { parseAllowDeny } from "./allow-deny.ts";
 import { type DockerConfig, readDocker } from "./docker.ts";
@@ -165,6 +167,7 @@ export function parseConfig(
   noteUnsupported(env);
   noteDoubleNames(env);
   if (config.postgres !== null) noteLibpqVariables(env);
+  refuseSharedFiles(env, config);
   const problems = [...env.problems, ...unknownNames(variables)];
   return problems.length > 0 ? err(problems) : ok({ config, warnings: env.warnings });
 }
@@ -225,6 +228,16 @@ function readProxies({ read, warn }: Environment): Config["proxyProtocol"]["rece
     "TRUSTED_PROXIES beside it; without it every client may claim any address",
   );
   return { trusted: null };
+}
+
+/** Two writers of one file would destroy what the other one keeps there. */
+function refuseSharedFiles({ problem }: Environment, { routesFile, postgres }: Config): void {
+  const snapshot = postgres?.snapshot ?? null;
+  if (routesFile.path === null || snapshot === null) return;
+  const path = resolve(routesFile.path);
+  if (path !== resolve(snapshot) && path !== resolve(statusPath(snapshot))) return;
+  const expected = "another file than those that AUTOMC_SNAPSHOT keeps";
+  problem("ROUTES_CONFIG", expected, routesFile.path);
 }
 
 function readLogLevel({ read }: Environment): LogLevel {

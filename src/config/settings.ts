@@ -104,7 +104,11 @@ const listening = {
     "",
     "IP addresses and networks that may connect; all others are refused.",
   ),
-  CLIENTS_TO_DENY: setting(addressRanges, "", "IP addresses and networks that may not connect."),
+  CLIENTS_TO_DENY: setting(
+    addressRanges,
+    "",
+    "IP addresses and networks that may not connect, also if `CLIENTS_TO_ALLOW` has them.",
+  ),
   RECEIVE_PROXY_PROTOCOL: setting(
     readBoolean,
     "false",

@@ -3,8 +3,9 @@ import { err, ok, type Result } from "../base/result.ts";
 import { type IpPrefix, readIpPrefix } from "./ip-prefix.ts";
 
 /**
- * Neighbouring addresses, by their first and last place on one line for both families: IPv6 addresses have their value as
- * their place, IPv4 addresses follow behind the last of them. So `::/0` holds no IPv4 address, as operators expect.
+ * Neighbouring addresses, by their first and last place on one line for both families: IPv6
+ * addresses have their value as their place, IPv4 addresses follow behind the last of them. So
+ * `::/0` holds no IPv4 address, as operators expect.
  */
 export interface AddressRange {
   readonly first: bigint;
@@ -38,8 +39,9 @@ const behindIpv6 = 1n << 128n;
 const mappedHigh = BigInt(`0x${mappedPrefix.toHex()}`);
 
 /**
- * Range from an IP literal, which stands for itself, or from what `parseCidr` takes. A literal may have a zone, which is
- * not compared: a client's address need not come with its own. The error completes "the entry ..." and never holds the input.
+ * Range from an IP literal, which stands for itself, or from what `parseCidr` takes. A literal may
+ * have a zone, which is not compared: a client's address need not come with its own. The error
+ * completes "the entry ..." and never holds the input.
  */
 export function parseAddressRange(text: string): Result<AddressRange, string> {
   if (text.includes("/")) return parseCidr(text);
@@ -49,8 +51,9 @@ export function parseAddressRange(text: string): Result<AddressRange, string> {
 }
 
 /**
- * Range from `address/length`, strictly written, in which bits behind the prefix need not be zero. An IPv4-mapped prefix of
- * at least 96 bits means the IPv4 addresses. The error completes "the entry ..." and never holds the input.
+ * Range from `address/length`, strictly written, in which bits behind the prefix need not be zero.
+ * An IPv4-mapped prefix of at least 96 bits means the IPv4 addresses. The error completes "the
+ * entry ..." and never holds the input.
  */
 export function parseCidr(text: string): Result<AddressRange, string> {
   const slash = text.indexOf("/");
@@ -70,7 +73,10 @@ export function parseCidr(text: string): Result<AddressRange, string> {
   return ok({ first: place & ~hosts, last: place | hosts });
 }
 
-/** A set whose look-up is a binary search, however the ranges overlap. For an IPv4 address it allocates nothing. */
+/**
+ * A set whose look-up is a binary search, however the ranges overlap. For an IPv4 address it
+ * allocates nothing.
+ */
 export function createAddressSet(ranges: readonly AddressRange[]): AddressSet {
   const apart = withoutOverlaps(ranges);
   const ipv4 = apart.filter(({ last }) => last >= behindIpv6);
@@ -90,7 +96,7 @@ export function createAddressSet(ranges: readonly AddressRange[]): AddressSet {
   return { has };
 }
 
-/** Whether one of the ranges, which are in order and share no place, holds the place. */
+/** Binary search in sorted, disjoint ranges. */
 function isWithin<Place extends number | bigint>(
   place: Place,
   firsts: ArrayLike<Place>,
@@ -111,13 +117,13 @@ function isWithin<Place extends number | bigint>(
   return false;
 }
 
-/** The allow list decides alone unless it is empty; then whoever is not on the deny list is admitted. */
+/** Admits what is on the allow list, or every client where that is empty, unless it is on the deny list. */
 export function createClientFilter({ allow, deny }: ClientFilterRanges): ClientFilter {
-  // Nobody's address need be read where none is listed.
+  // Without any range no address need be read.
   if (allow.length === 0 && deny.length === 0) return { admits: () => true };
   const allowed = createAddressSet(allow);
   const denied = createAddressSet(deny);
-  return { admits: (ip) => (allow.length > 0 ? allowed.has(ip) : !denied.has(ip)) };
+  return { admits: (ip) => (allow.length === 0 || allowed.has(ip)) && !denied.has(ip) };
 }
 
 /** The same addresses in ascending ranges of which no two share one. */
@@ -132,7 +138,10 @@ function withoutOverlaps(ranges: readonly AddressRange[]): readonly AddressRange
   return apart;
 }
 
-/** Where an address is on the line, or where a prefix is that leaves so many bits to its hosts; null for what is no IP literal. */
+/**
+ * Where an address is on the line, or where a prefix is that leaves so many bits to its hosts; null
+ * for what is no IP literal.
+ */
 function placeOf(ip: string, hostBits: number): bigint | null {
   const bytes = ipBytes(withoutZone(ip));
   if (bytes === null) return null;

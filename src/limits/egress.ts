@@ -13,9 +13,15 @@ export interface EgressRange {
 
 /** Where the router may connect to. */
 export interface Egress {
-  /** Why nothing is ever sent to this IP literal and port, as a phrase to follow the address; null when it may be dialled. */
+  /**
+   * Why nothing is ever sent to this IP literal and port, as a phrase to follow the address; null
+   * when it may be dialled.
+   */
   refusal(ip: string, port: number): string | null;
-  /** Tells that the router itself listens there, which no route may lead to. A wildcard means every address of this machine. */
+  /**
+   * Tells that the router itself listens there, which no route may lead to. A wildcard means every
+   * address of this machine.
+   */
   listens(bind: string, port: number): void;
   /** How many dials have been refused so far. */
   refused(): number;
@@ -37,10 +43,16 @@ export interface EgressDeps extends EgressRules {
   readonly now?: () => number;
 }
 
-/** For how long this machine's addresses are taken to stay what they are, ms: to ask takes longer than to dial. */
+/**
+ * For how long this machine's addresses are taken to stay what they are, ms: to ask takes longer
+ * than to dial.
+ */
 const ownAddressesMs = 5_000;
 
-/** Where no backend can be, but what gives away secrets to whoever can name an address: RFC 3927, RFC 4291, and the metadata services of clouds. */
+/**
+ * Addresses that no backend has, some of which give secrets away: RFC 3927, RFC 4291, and the
+ * metadata services of clouds.
+ */
 const never: readonly { readonly what: string; readonly ranges: readonly string[] }[] = [
   { what: "is a link-local address", ranges: ["169.254.0.0/16", "fe80::/10"] },
   { what: "is a cloud's metadata service", ranges: ["fd00:ec2::254"] },
@@ -104,7 +116,10 @@ export function createEgress(deps: EgressDeps): Egress {
   };
 }
 
-/** A range from `10.0.0.0/8`, `10.0.0.5:25565`, `10.0.0.0/8:25565-25600` or `[fd00::/8]:25565`. The error completes "the entry ..." and never holds the input. */
+/**
+ * A range from `10.0.0.0/8`, `10.0.0.5:25565`, `10.0.0.0/8:25565-25600` or `[fd00::/8]:25565`. The
+ * error completes "the entry ..." and never holds the input.
+ */
 export function parseEgressRange(text: string): Result<EgressRange, string> {
   const cut = splitPorts(text);
   const addresses = parseAddressRange(cut.addresses);

@@ -1,4 +1,7 @@
-/** The first 64 bits of an IPv6 address, or an IPv4 address. Filled in again and again, so that reading one allocates nothing. */
+/**
+ * The first 64 bits of an IPv6 address, or an IPv4 address. Filled in again and again, so that
+ * reading one allocates nothing.
+ */
 export interface IpPrefix {
   family: 4 | 6;
   /** The IPv4 address, or the first 32 bits of an IPv6 one, as an unsigned integer. */
@@ -15,8 +18,8 @@ const percent = 0x25;
 const groups = new Uint16Array(8);
 
 /**
- * Reads an IP literal as the kernel prints it, an IPv4-mapped one as the IPv4 address that it means (RFC 4291, section 2.5.5.2).
- * False, with nothing of use filled in, for text that is none.
+ * Reads an IP literal as the kernel prints it, an IPv4-mapped one as the IPv4 address that it means
+ * (RFC 4291, section 2.5.5.2). False, with nothing of use filled in, for text that is none.
  */
 export function readIpPrefix(text: string, into: IpPrefix): boolean {
   if (text.indexOf(":") === -1) return readIpv4(text, 0, into);

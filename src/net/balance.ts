@@ -1,7 +1,10 @@
 import { createRecent } from "../base/recent.ts";
 import type { Endpoint } from "./conn.ts";
 
-/** How one of several endpoints is chosen: the first that answers, the one with the fewest sessions, or any. */
+/**
+ * How one of several endpoints is chosen: the first that answers, the one with the fewest sessions,
+ * or any.
+ */
 export const balancePolicies = ["first", "least", "random"] as const;
 
 /** The name of a way to choose. */
@@ -9,13 +12,19 @@ export type BalancePolicy = (typeof balancePolicies)[number];
 
 /** Chooses among the endpoints of a backend, by how they fared lately and by how many sessions each has. */
 export interface Balancer {
-  /** All of them, in the order in which to try them: first those that are not known to be down, by the policy. */
+  /**
+   * All of them, in the order in which to try them: first those that are not known to be down, by
+   * the policy.
+   */
   order(endpoints: readonly Endpoint[]): readonly Endpoint[];
   /** It took no connection, or said nothing: it comes last until it has answered. */
   failed(endpoint: Endpoint): void;
   /** It works. */
   answered(endpoint: Endpoint): void;
-  /** Those that are down and to be probed now. One that has been given out is not given out again for some seconds. */
+  /**
+   * Those that are down and to be probed now. One that has been given out is not given out again
+   * for some seconds.
+   */
   due(endpoints: readonly Endpoint[]): readonly Endpoint[];
   /** A session has chosen it, and counts until the function is called, once. */
   occupy(endpoint: Endpoint): () => void;

@@ -8,8 +8,8 @@ import { createGate, type Gate } from "./gate.ts";
 import { socketHandlers } from "./handlers.ts";
 
 /**
- * Why there is no connection. `message` is one readable phrase; `busy` means that too many dials to it are pending already, and
- * `forbidden` that the router does not connect to where the name leads.
+ * Why there is no connection. `message` is one readable phrase; `busy` means that too many dials to
+ * it are pending already, and `forbidden` that the router does not connect to where the name leads.
  */
 export interface DialFailure {
   readonly kind: "unresolved" | "forbidden" | "refused" | "timeout" | "busy" | "aborted";
@@ -21,7 +21,10 @@ export const isDown = ({ kind }: DialFailure): boolean => kind === "refused" || 
 
 /** The rules for where the router may connect to. */
 export interface EgressCheck {
-  /** Why this IP literal and port may not be dialled, as a phrase to follow the address; null when they may. */
+  /**
+   * Why this IP literal and port may not be dialled, as a phrase to follow the address; null when
+   * they may.
+   */
   refusal(ip: string, port: number): string | null;
 }
 
@@ -44,12 +47,21 @@ export interface ConnectorDeps {
 
 /** How many connection attempts to one address may be under way at once, abandoned ones included. */
 const pendingLimit = 32;
-/** How many abandoned attempts give their place back, so that there are some left to find out when the address answers again. */
+/**
+ * How many abandoned attempts give their place back, so that there are some left to find out when
+ * the address answers again.
+ */
 const parkingLimit = 8;
-/** How many abandoned attempts there may be in all before every dial, wherever to, asks first. Each holds a file descriptor. */
+/**
+ * How many abandoned attempts there may be in all before every dial, wherever to, asks first. Each
+ * holds a file descriptor.
+ */
 const abandonedLimit = 512;
 
-/** How many addresses with nothing under way are kept for the next dial, which is nearly always to one of them. */
+/**
+ * How many addresses with nothing under way are kept for the next dial, which is nearly always to
+ * one of them.
+ */
 const quietLimit = 1_024;
 
 /** The attempts to one address that the kernel has not decided yet. */
@@ -63,11 +75,12 @@ interface Line {
 }
 
 /**
- * A connector that only ever hands IP literals to `Bun.connect`, which resolves names on the pool that file reads need too and
- * connects to every address of a name at once.
+ * A connector that only ever hands IP literals to `Bun.connect`, which resolves names on the pool
+ * that file reads need too and connects to every address of a name at once.
  *
- * `Bun.connect` has neither timeout nor abort. A dial that takes too long is abandoned and cut when it opens after all; as
- * long as an address has abandoned dials, new ones first ask by an abortable `node:net` connect whether anything answers.
+ * `Bun.connect` has neither timeout nor abort. A dial that takes too long is abandoned and cut when
+ * it opens after all; as long as an address has abandoned dials, new ones first ask by an abortable
+ * `node:net` connect whether anything answers.
  */
 export function createConnector(deps: ConnectorDeps): Connector {
   const { deadlines, egress } = deps;
@@ -131,7 +144,10 @@ export function createConnector(deps: ConnectorDeps): Connector {
     return connectTo(line, left, signal);
   }
 
-  /** One `Bun.connect` under a deadline. Its place is held until the kernel has decided, or a parking place is free for it. */
+  /**
+   * One `Bun.connect` under a deadline. Its place is held until the kernel has decided, or a
+   * parking place is free for it.
+   */
   function connectTo(
     line: Line,
     ms: number,

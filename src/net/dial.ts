@@ -24,13 +24,17 @@ export interface DialTarget extends DialPlace {
   readonly others?: readonly DialPlace[];
 }
 
-/** Connects to backends. Of several endpoints, be they places or addresses of one name, the balancer says which comes first. */
+/**
+ * Connects to backends. Of several endpoints, be they places or addresses of one name, the balancer
+ * says which comes first.
+ */
 export interface Dialer {
   /** A connection within the dial timeout (name resolution included), or why not. The caller closes it. */
   dial(target: DialTarget, signal: AbortSignal): Promise<Result<Conn, DialFailure>>;
   /**
-   * A connection that has been sent the opening. Of several endpoints, each gets its share of the dial timeout to connect and to answer; one
-   * that is only slow still wins if no other one answers. The caller closes the connection.
+   * A connection that has been sent the opening. Of several endpoints, each gets its share of the
+   * dial timeout to connect and to answer; one that is only slow still wins if no other one
+   * answers. The caller closes the connection.
    */
   reach(
     target: DialTarget,
@@ -74,7 +78,10 @@ export function createDialer(deps: DialerDeps): Dialer {
   const connector = createConnector(deps);
   const { signal: never } = new AbortController();
 
-  /** The endpoints that the target's names lead to now, at least one; the error is that of the first place. */
+  /**
+   * The endpoints that the target's names lead to now, at least one; the error is that of the first
+   * place.
+   */
   async function endpointsOf(
     { host, port, others = [] }: DialTarget,
     signal: AbortSignal,

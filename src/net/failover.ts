@@ -36,8 +36,9 @@ interface Answered {
 }
 
 /**
- * Asks the endpoints one after the other until one answers; the others are cut. A stopped process still takes connections, so a connection alone
- * proves nothing. An endpoint that is silent for its share of the time stays asked while the next one is: the first byte of any of them wins.
+ * Asks the endpoints one after the other until one answers; the others are cut. A stopped process
+ * still takes connections, so a connection alone proves nothing. An endpoint that is silent for its
+ * share of the time stays asked while the next one is: the first byte of any of them wins.
  */
 export async function firstThatAnswers(
   { endpoints, opening, until }: Answering,
@@ -53,7 +54,10 @@ export async function firstThatAnswers(
     return ok({ conn: winner.conn, chosen: winner.endpoint, leave: winner.leave });
   }
 
-  /** It lost to another one, which does not mean that it is down: that is noted when its share of the time was over. */
+  /**
+   * It lost to another one, which does not mean that it is down: that is noted when its share of
+   * the time was over.
+   */
   function dismiss({ conn, leave }: Asked): void {
     abort(conn);
     leave();
@@ -95,7 +99,10 @@ const closedSilently: DialFailure = { kind: "refused", message: "closes without 
 
 const isOver = ({ conn }: Asked): boolean => conn.closed || conn.ending !== null;
 
-/** The one of which a byte is there first; null after `ms`, when `newest` has ended, or when the signal aborts. */
+/**
+ * The one of which a byte is there first; null after `ms`, when `newest` has ended, or when the
+ * signal aborts.
+ */
 function firstByte(
   asked: readonly Asked[],
   newest: Asked,

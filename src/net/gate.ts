@@ -5,7 +5,10 @@ import type { Deadlines } from "../base/deadlines.ts";
 export interface Gate {
   /** Takes a place if one is free now; false when the caller would have to wait. */
   tryEnter(): boolean;
-  /** Resolves true with a place taken, which `leave` gives back; false when `ms` passed or the signal aborted first. */
+  /**
+   * Resolves true with a place taken, which `leave` gives back; false when `ms` passed or the
+   * signal aborted first.
+   */
   enter(ms: number, signal: AbortSignal): Promise<boolean>;
   /** Gives one place back. */
   leave(): void;

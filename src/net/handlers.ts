@@ -28,8 +28,9 @@ export type SocketHooks = (
 };
 
 /**
- * The callbacks of every socket, client or backend. No handler is async and none lets a throw escape, since either would end
- * the process. Each event is one branch: to the relay's functions when there is a peer, to the inbox when there is none.
+ * The callbacks of every socket, client or backend. No handler is async and none lets a throw
+ * escape, since either would end the process. Each event is one branch: to the relay's functions
+ * when there is a peer, to the inbox when there is none.
  */
 export function socketHandlers(hooks: SocketHooks): SocketHandler<Conn> {
   return {

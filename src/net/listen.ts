@@ -7,9 +7,12 @@ import { backlogOf, raiseBacklog } from "./socket-options.ts";
 
 /** Whom to tell of clients. */
 export interface ListenHooks {
-  /** Whether a client with this IP literal may come in, before anything is kept for it; left out: everybody may. */
+  /**
+   * True when a client with this IP literal may connect, asked before anything is kept for it; left
+   * out: every client may.
+   */
   admits?(ip: string): boolean;
-  /** A client has connected; false refuses it at once. Whoever takes it closes it. */
+  /** A client has connected; false refuses it at once. The callee closes it. */
   accept(client: Conn): boolean;
   /** A socket handler threw; the connection is cut already. */
   fault(error: Error): void;
@@ -21,7 +24,10 @@ export interface ListenOptions extends ListenHooks {
   readonly bind: string;
   /** 0 lets the system choose. */
   readonly port: number;
-  /** Other processes that say so too may listen on the same port; the kernel shares clients out among them. */
+  /**
+   * Other processes that say so too may listen on the same port; the kernel shares clients out
+   * among them.
+   */
   readonly shared?: boolean;
 }
 
@@ -53,7 +59,10 @@ export function listen(options: ListenOptions): Result<Listener, string> {
   );
 }
 
-/** Takes over sockets that listen already, the first of which names the port; or says in one phrase which one is no such thing. */
+/**
+ * Takes over sockets that listen already, the first of which names the port; or says in one phrase
+ * which one is no such thing.
+ */
 export function listenOn(
   sockets: readonly { readonly fd: number; readonly name: string }[],
   hooks: ListenHooks,

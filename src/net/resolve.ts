@@ -15,8 +15,9 @@ export interface ResolveFailure {
 /** Turns names into addresses, and remembers them. */
 export interface Resolver {
   /**
-   * The IP literals of a host, at least one: IPv4 before IPv6, each family in the order of its origin. An IP literal is
-   * its own answer. Settles within a few seconds or as soon as the signal aborts; the look-up itself goes on for others.
+   * The IP literals of a host, at least one: IPv4 before IPv6, each family in the order of its
+   * origin. An IP literal is its own answer. Settles within a few seconds or as soon as the signal
+   * aborts; the look-up itself goes on for others.
    */
   resolve(host: string, signal: AbortSignal): Promise<Result<readonly string[], ResolveFailure>>;
 }
@@ -45,7 +46,10 @@ interface Entry {
 
 type DnsChannel = InstanceType<typeof dns.Resolver>;
 
-/** How long an answer is kept, whatever its time to live. The lower bound also covers the nameservers that send 0. */
+/**
+ * How long an answer is kept, whatever its time to live. The lower bound also covers the
+ * nameservers that send 0.
+ */
 const minTtlMs = 5_000;
 const maxTtlMs = 60_000;
 
@@ -64,7 +68,10 @@ const familyGraceMs = 50;
 /** The whole time for one name, search list and retries included. */
 const lookUpMs = 3_000;
 
-/** How often the host's files are looked at, and how long a look-up waits for the disk before it uses what it knows. */
+/**
+ * How often the host's files are looked at, and how long a look-up waits for the disk before it
+ * uses what it knows.
+ */
 const recheckMs = 1_000;
 const diskPatienceMs = 100;
 
@@ -86,9 +93,10 @@ const busy: ResolveFailure = {
 export const literal = (host: string): string | null => (isIP(host) === 0 ? null : host);
 
 /**
- * A resolver on c-ares. Bun resolves all other names (`Bun.connect`, `fetch`, `dns.lookup`) by a blocking getaddrinfo on
- * the small thread pool that file reads need too, where a few dead names stop everything. c-ares asks nameservers only,
- * so `/etc/hosts` and the search list of `/etc/resolv.conf` are honoured here.
+ * A resolver on c-ares. Bun resolves all other names (`Bun.connect`, `fetch`, `dns.lookup`) by a
+ * blocking getaddrinfo on the small thread pool that file reads need too, where a few dead names
+ * stop everything. c-ares asks nameservers only, so `/etc/hosts` and the search list of
+ * `/etc/resolv.conf` are honoured here.
  */
 export function createResolver(deps: ResolverDeps): Resolver {
   const { now = () => performance.now() } = deps;
@@ -102,7 +110,10 @@ export function createResolver(deps: ResolverDeps): Resolver {
   const entries = createRecent<string, Entry>(entryLimit);
   const pending = new Map<string, Promise<Answer>>();
 
-  /** What to keep of a finding. A name that is gone is gone; any other failure leaves the stale addresses in use. */
+  /**
+   * What to keep of a finding. A name that is gone is gone; any other failure leaves the stale
+   * addresses in use.
+   */
   function toEntry(finding: Finding, stale: Entry | null): Entry {
     const time = now();
     if (finding.ok) {
@@ -184,13 +195,15 @@ function createDnsClient(
   let channelUntil = 0;
 
   /**
-   * c-ares caches answers by itself, for up to an hour and without a switch. A name is asked for again after `failureMs`
-   * at the earliest, so a channel that is used for no longer than that gives no answer from its cache. One channel serves
-   * all names, as each has a socket and some 40 kB outside the heap that the collector does not see.
+   * c-ares caches answers by itself, for up to an hour and without a switch. A name is asked for
+   * again after `failureMs` at the earliest, so a channel that is used for no longer than that
+   * gives no answer from its cache. One channel serves all names, as each has a socket and some 40
+   * kB outside the heap that the collector does not see.
    */
   function currentChannel(): DnsChannel {
     if (channel !== null && now() < channelUntil) return channel;
-    // Bun checks c-ares's timeouts once a second: this asks again after 1 s and once more before `lookUpMs` is over.
+    // Bun checks c-ares's timeouts once a second: this asks again after 1 s and once more before
+    // `lookUpMs` is over.
     channel = new dns.Resolver({ timeout: 900, tries: 3 });
     if (servers !== undefined) channel.setServers(servers);
     channelUntil = now() + failureMs;
@@ -341,7 +354,10 @@ function candidates(name: string, search: readonly string[], dotsEnough: number)
   return dots >= dotsEnough ? [name, ...expanded] : [...expanded, name];
 }
 
-/** The promise's value, or `late()` if it takes longer than `ms`; the promise then goes on unheeded and must not reject. */
+/**
+ * The promise's value, or `late()` if it takes longer than `ms`; the promise then goes on unheeded
+ * and must not reject.
+ */
 async function within<T>(promise: Promise<T>, ms: number, late: () => T): Promise<T> {
   const { promise: timeout, resolve: expire } = Promise.withResolvers<T>();
   const timer = setTimeout(() => expire(late()), ms);

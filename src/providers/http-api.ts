@@ -35,7 +35,10 @@ export interface ApiRequest {
   readonly body?: string | null;
 }
 
-/** Why a request brought nothing. `status` is null when nothing was answered; `message` is one readable phrase. */
+/**
+ * Why a request brought nothing. `status` is null when nothing was answered; `message` is one
+ * readable phrase.
+ */
 export interface ApiFailure {
   readonly status: number | null;
   readonly message: string;
@@ -65,7 +68,10 @@ const refusalLimit = 4096;
 /** How long a stream may take to open, ms. */
 const openMs = 30_000;
 
-/** One request and its JSON answer. Any status but 2xx is a failure, also a redirection: credentials are meant for this API. */
+/**
+ * One request and its JSON answer. Any status but 2xx is a failure, also a redirection: credentials
+ * are meant for this API.
+ */
 export async function callApi(
   endpoint: ApiEndpoint,
   request: ApiRequest,
@@ -89,8 +95,9 @@ export async function callApi(
 }
 
 /**
- * Follows an endless answer of one JSON text for each line. Resolves with null when the other side ended it, and with the failure when it could
- * not be opened or broke off; never while the signal has not aborted and the stream is well.
+ * Follows an endless answer of one JSON text for each line. Resolves with null when the other side
+ * ended it, and with the failure when it could not be opened or broke off; never while the signal
+ * has not aborted and the stream is well.
  */
 export async function streamApi(
   endpoint: ApiEndpoint,

@@ -12,7 +12,10 @@ export interface RouteLabels {
   /** The network to reach it on; null: none in particular. */
   readonly network: string | null;
   readonly scaling: Scaling;
-  /** Server list texts: while it sleeps, while it starts, while it is down for good, and while it will be started again. */
+  /**
+   * Server list texts: while it sleeps, while it starts, while it is down for good, and while it
+   * will be started again.
+   */
   readonly asleep: string;
   readonly loading: string;
   readonly failed: string;
@@ -29,7 +32,10 @@ export interface LabelRules {
   readonly readDefault: Reader<boolean>;
 }
 
-/** The labels as far as they can be used; `complaint` is what is wrong with the others, "" when nothing is. */
+/**
+ * The labels as far as they can be used; `complaint` is what is wrong with the others, "" when
+ * nothing is.
+ */
 export interface LabelsRead {
   /** Null: no hostname is asked for, or a mistake is such that nothing can be routed. */
   readonly labels: RouteLabels | null;
@@ -40,7 +46,7 @@ const prefix = "mc-router.";
 const usualWaitMs = 60_000;
 const dayMs = 86_400_000;
 
-/** Reads mc-router's labels. Who has none of them is no business of the router's, and no reason to complain. */
+/** Reads mc-router's labels. Entries without our host label are skipped silently. */
 export function readLabels(all: ReadonlyMap<string, string>, rules: LabelRules): LabelsRead {
   const textOf = (name: string): string => all.get(prefix + name) ?? "";
   const { patterns, problems } = parsePatterns(textOf("host"), rules.simplifySrv);

@@ -16,11 +16,14 @@ export type WatchEnd =
   /** The platform is away, or does not do its part. `reason` is one readable phrase. */
   | { readonly kind: "lost"; readonly reason: string };
 
-/** Who hears what a watch tells. */
+/** Hears what a watch tells. */
 export interface WatchListener<Listing> {
   /** The watch works: whatever changes from now on will be told. */
   open(): void;
-  /** This is how it is by now; null: something has changed, and everything has to be listed again to know what. */
+  /**
+   * This is how it is by now; null: something has changed, and everything has to be listed again to
+   * know what.
+   */
   changed(now: Listing | null): void;
 }
 
@@ -28,7 +31,10 @@ export interface WatchListener<Listing> {
 export interface ListWatchOrigin<Listing> {
   /** Everything there is. The error is one readable phrase. */
   list(signal: AbortSignal): Promise<Result<Listing, string>>;
-  /** Tells what has changed since that listing, until the signal aborts or it cannot any more. Never rejects. */
+  /**
+   * Tells what has changed since that listing, until the signal aborts or it cannot any more. Never
+   * rejects.
+   */
   watch(since: Listing, listener: WatchListener<Listing>, signal: AbortSignal): Promise<WatchEnd>;
 }
 
@@ -61,8 +67,8 @@ const usualTimings: ListWatchTimings = {
 };
 
 /**
- * Lists, publishes, watches, and begins again whenever the platform was lost, until the signal aborts. What was published last
- * stays meanwhile. It never rejects, but for what `routes` throws.
+ * Lists, publishes, watches, and begins again whenever the platform was lost, until the signal
+ * aborts. What was published last stays meanwhile. It never rejects, but for what `routes` throws.
  */
 export async function runListWatch<Listing>(
   deps: ListWatchDeps<Listing>,

@@ -1,7 +1,10 @@
 import type { SourceName } from "../routing/route.ts";
 import type { SourceEvent } from "./event.ts";
 
-/** Tells whether a source has its origin: an outage once, its further attempts one by one, and its end once. */
+/**
+ * Tells whether a source has its origin: an outage once, its further attempts one by one, and its
+ * end once.
+ */
 export interface Outage {
   /** The origin is there, and `routes` are published. Told at the first time and after an outage. */
   live(routes: number, mode: SourceMode): void;

@@ -7,8 +7,8 @@ import { toAscii } from "./hostname.ts";
 export const defaultPort = 25565;
 
 /**
- * One place to dial. `host` is what is dialled: a name in lower case or an IP literal without brackets. `text`
- * is printed and spells the name as the operator does.
+ * One place to dial. `host` is what is dialled: a name in lower case or an IP literal without
+ * brackets. `text` is printed and spells the name as the operator does.
  */
 interface Place {
   readonly host: string;

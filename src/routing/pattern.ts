@@ -28,7 +28,10 @@ export interface PatternProblem {
  */
 export const longestPattern = 255;
 
-/** How many hostnames one entry may list: so many take some milliseconds to read, in which nothing else happens. */
+/**
+ * How many hostnames one entry may list: so many take some milliseconds to read, in which nothing
+ * else happens.
+ */
 const mostPatterns = 10_000;
 
 /**
@@ -96,7 +99,10 @@ export function parsePatterns(
   return { patterns: [...patterns.values()], problems };
 }
 
-/** What stands between commas and newlines, one part after the other: a long list is not cut up as a whole. */
+/**
+ * What stands between commas and newlines, one part after the other: a long list is not cut up as a
+ * whole.
+ */
 function* parts(list: string): Generator<string, void> {
   let from = 0;
   for (let at = 0; at <= list.length; at += 1) {

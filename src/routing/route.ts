@@ -1,7 +1,10 @@
 import { type Address, sameAddress } from "./address.ts";
 import { type Pattern, patternText } from "./pattern.ts";
 
-/** Every place that routes can come from, in order of precedence: the first source that claims a pattern owns it. */
+/**
+ * Every place that routes can come from, in order of precedence: the first source that claims a
+ * pattern owns it.
+ */
 export const sourceNames = [
   "env",
   "file",
@@ -28,9 +31,15 @@ export interface Scaling {
 /** Who starts a sleeping backend, and what it is called there. */
 export type WakeTarget =
   | { readonly kind: "control-plane"; readonly server: string }
-  /** `serverAddress` is the pattern as written, empty for the default route; `backend` the route's address. */
+  /**
+   * `serverAddress` is the pattern as written, empty for the default route; `backend` the route's
+   * address.
+   */
   | { readonly kind: "webhook"; readonly serverAddress: string; readonly backend: string }
-  /** `container` is its full id; players reach it at `port` on the network that `network` names, or on its only one. */
+  /**
+   * `container` is its full id; players reach it at `port` on the network that `network` names, or
+   * on its only one.
+   */
   | {
       readonly kind: "docker";
       readonly container: string;
@@ -39,7 +48,10 @@ export type WakeTarget =
       readonly network: string | null;
       readonly scaling: Scaling;
     }
-  /** `service` is its id; players reach it at `port` on the network that `network` names, or on its first one. */
+  /**
+   * `service` is its id; players reach it at `port` on the network that `network` names, or on its
+   * first one.
+   */
   | {
       readonly kind: "swarm";
       readonly service: string;
@@ -99,16 +111,25 @@ export interface Motd {
   readonly asleep: string;
   /** For one that is being started; empty: as `asleep`. */
   readonly loading: string;
-  /** When the platform starts it again by itself, ms since the epoch: what `{duration}` counts down to. Null: it does not say. */
+  /**
+   * When the platform starts it again by itself, ms since the epoch: what `{duration}` counts down
+   * to. Null: it does not say.
+   */
   readonly until: number | null;
   /** What a player reads who joins while nobody can start it; left out: the router's own words. */
   readonly refusal?: string;
 }
 
-/** One backend as its source describes it: the patterns it claims, where it lives and how it is woken. Never mutated. */
+/**
+ * One backend as its source describes it: the patterns it claims, where it lives and how it is
+ * woken. Never mutated.
+ */
 export interface Route {
   readonly source: SourceName;
-  /** Unique within the source; among routes of one source that claim the same pattern the smallest wins, by code units. */
+  /**
+   * Unique within the source; among routes of one source that claim the same pattern the smallest
+   * wins, by code units.
+   */
   readonly id: string;
   readonly patterns: readonly Pattern[];
   /** `nowhere` while it sleeps and has none. */

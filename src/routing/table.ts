@@ -17,8 +17,9 @@ export interface Conflict {
 }
 
 /**
- * What a publication did to the effective table, that is, to who owns each pattern. A claim that another one outranks is no part of it.
- * Nothing is listed for a pattern whose owner is the same route with the same target, whatever else that route claims now.
+ * What a publication did to the effective table, that is, to who owns each pattern. A claim that
+ * another one outranks is no part of it. Nothing is listed for a pattern whose owner is the same
+ * route with the same target, whatever else that route claims now.
  */
 export interface Changes {
   readonly added: readonly Claim[];
@@ -40,7 +41,10 @@ export interface TableSize {
   readonly claims: number;
 }
 
-/** Who gets the players of a hostname. Everything happens within the call, so no look-up sees half a change. */
+/**
+ * Who gets the players of a hostname. Everything happens within the call, so no look-up sees half a
+ * change.
+ */
 export interface RouteTable {
   /** Sets the source's routes, all of which name it as theirs; of two with one id the last counts. */
   replace(source: SourceName, routes: readonly Route[]): Changes;
@@ -63,7 +67,10 @@ interface Claims {
   readonly rivals: Map<string, Map<string, Claim>>;
 }
 
-/** What one source has published. Each source has its own, so that a large one never slows the others down. */
+/**
+ * What one source has published. Each source has its own, so that a large one never slows the
+ * others down.
+ */
 interface Holdings extends Readonly<Record<Pattern["kind"], Claims>> {
   readonly source: SourceName;
   readonly routes: Map<string, Route>;
@@ -228,7 +235,10 @@ function keyOf(pattern: Pattern): string {
   }
 }
 
-/** Files a claim. Who owns a key that has rivals is not known again before `settle`, which looks at each key once, however many claims change. */
+/**
+ * Files a claim. Who owns a key that has rivals is not known again before `settle`, which looks at
+ * each key once, however many claims change.
+ */
 function enter(claims: Claims, key: string, claim: Claim): void {
   const owner = claims.owners.get(key);
   const rivals = claims.rivals.get(key);
@@ -242,7 +252,10 @@ function enter(claims: Claims, key: string, claim: Claim): void {
   }
 }
 
-/** Takes back a claim that was filed; twice does no harm, since a route may name a pattern twice. See `enter` for rivals. */
+/**
+ * Takes back a claim that was filed; twice does no harm, since a route may name a pattern twice.
+ * See `enter` for rivals.
+ */
 function withdraw(claims: Claims, key: string, id: string): void {
   const rivals = claims.rivals.get(key);
   if (rivals !== undefined) rivals.delete(id);
@@ -305,7 +318,10 @@ function standingOf(claim: Claim, winner: Claim): Candidate["standing"] {
   return claim.route.source === winner.route.source ? "larger-id" : "later-source";
 }
 
-/** True when players of the claimed pattern notice no difference and the same row of the same source is to thank for it. */
+/**
+ * True when players of the claimed pattern notice no difference and the same row of the same source
+ * is to thank for it.
+ */
 const sameOwnership = (a: Claim, b: Claim): boolean =>
   sameOwner(a.route, b.route) && sameTarget(a.route, b.route);
 
@@ -319,8 +335,8 @@ const rankOf = (source: SourceName): number => sourceNames.indexOf(source);
 const byCodeUnits = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
 
 /**
- * The dot before the longest suffix worth a look-up; -1 when there is none. Longer ones cannot be patterns, and a client's
- * 32,767 dots must not become as many look-ups.
+ * The dot before the longest suffix worth a look-up; -1 when there is none. Longer ones cannot be
+ * patterns, and a client's 32,767 dots must not become as many look-ups.
  */
 const firstDot = (hostname: Hostname): number =>
   hostname.indexOf(".", Math.max(0, hostname.length - longestPattern));

@@ -904,3 +904,18 @@ test("an issue reads as one line, whatever its value holds", () => {
   const issue = { variable: "PORT", value: "1\n2\u001b[31m", expected: "an integer" };
   expect(issueText(issue)).toBe('PORT="1\\n2\\u001b[31m": expected an integer');
 });
+
+for (const path of ["/state/routes.json", "/state/../state/statuses.json"]) {
+  test(`a routes file at ${path}, which the snapshot's folder keeps, is refused`, () => {
+    const variables = { AUTOMC_DSN: "postgres://u@h/d", STATE_DIRECTORY: "/state" };
+    expect(problemsOf({ ...variables, ROUTES_CONFIG: path })).toEqual([
+      {
+        variable: "ROUTES_CONFIG",
+        value: path,
+        expected: "another file than those that AUTOMC_SNAPSHOT keeps",
+      },
+    ]);
+    expect(problemsOf({ ...variables, ROUTES_CONFIG: "/state/own.json" })).toEqual([]);
+    expect(problemsOf({ ...variables, AUTOMC_SNAPSHOT: "off", ROUTES_CONFIG: path })).toEqual([]);
+  });
+}

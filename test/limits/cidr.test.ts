@@ -209,7 +209,19 @@ describe("a client filter", () => {
     { name: "not on it", allow: ["192.168.1.6"], deny: [], ip: "192.168.1.7", admitted: false },
     { name: "on the deny list", allow: [], deny: ["10.0.0.0/8"], ip: "10.1.1.1", admitted: false },
     { name: "not on it either", allow: [], deny: ["10.0.0.0/8"], ip: "11.1.1.1" },
-    { name: "on both", allow: ["192.168.1.6"], deny: ["192.168.1.0/8"], ip: "192.168.1.6" },
+    {
+      name: "on both: the deny list wins",
+      allow: ["10.0.0.0/8"],
+      deny: ["10.0.0.9"],
+      ip: "10.0.0.9",
+      admitted: false,
+    },
+    {
+      name: "allowed beside one that is denied",
+      allow: ["10.0.0.0/8"],
+      deny: ["10.0.0.9"],
+      ip: "10.0.0.8",
+    },
     {
       name: "on neither of both",
       allow: ["192.168.1.6"],

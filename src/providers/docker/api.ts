@@ -17,10 +17,16 @@ export interface DockerApiDeps {
   readonly timeoutMs: number;
 }
 
-/** A Docker engine, or whatever speaks its API. Paths have no version; failures are one readable phrase. */
+/**
+ * A Docker engine, or another program with its API. Paths have no version; failures are one
+ * readable phrase.
+ */
 export interface DockerApi {
   get(path: string, signal: AbortSignal): Promise<Result<ApiAnswer, ApiFailure>>;
-  /** `body` is sent as JSON, undefined sends none. `extraMs`: how much longer than other requests it may take. */
+  /**
+   * `body` is sent as JSON, undefined sends none. `extraMs`: how much longer than other requests it
+   * may take.
+   */
   post(
     path: string,
     body: unknown,
@@ -36,7 +42,10 @@ const newest = "1.51";
 
 /** A client of the engine's. Nothing is sent before the first request. */
 export function createDockerApi({ endpoint, version, timeoutMs }: DockerApiDeps): DockerApi {
-  /** What paths begin with. Null: to be asked for, again after a failure, as another engine may answer by then. */
+  /**
+   * What paths begin with. Null: to be asked for, again after a failure, as another engine may
+   * answer by then.
+   */
   let prefix: string | null = fixedPrefix(version);
 
   async function prefixSpoken(signal: AbortSignal): Promise<Result<string, ApiFailure>> {
@@ -44,12 +53,15 @@ export function createDockerApi({ endpoint, version, timeoutMs }: DockerApiDeps)
     const pinged = await callApi(endpoint, { method: "HEAD", path: "/_ping" }, timeoutMs, signal);
     if (!pinged.ok && pinged.error.status === null) return pinged;
     const told = pinged.ok ? pinged.value.headers.get("api-version") : null;
-    // Whoever does not say, or lets nobody ask, is spoken to in its own version, which paths without one mean.
+    // An engine that does not tell its version gets paths without one, which mean its own.
     prefix = told === null ? "" : `/v${lower(told, newest)}`;
     return ok(prefix);
   }
 
-  /** What a failure says about the version: one without an answer may mean that another engine answers next time. */
+  /**
+   * What a failure says about the version: one without an answer may mean that another engine
+   * answers next time.
+   */
   function noteFailure({ status }: ApiFailure): void {
     if (status === null || status === 400) prefix = fixedPrefix(version);
   }
@@ -79,7 +91,7 @@ export function createDockerApi({ endpoint, version, timeoutMs }: DockerApiDeps)
     if (!known.ok) return known.error;
     const path = `${known.value}/events?${query}`;
     const failed = await streamApi(endpoint, { method: "GET", path }, listener, signal);
-    // Whoever ends a stream of events is about to be replaced, perhaps by a newer one.
+    // An engine that ends a stream of events may be replaced, perhaps by a newer version.
     noteFailure(failed ?? { status: null, message: "" });
     return failed;
   }

@@ -35,7 +35,10 @@ export interface Container {
   readonly exitCode: number | null;
 }
 
-/** All containers with that label, whatever their state, and when that was by the engine's clock, in Unix seconds; null where it does not say. */
+/**
+ * All containers with that label, whatever their state, and when that was by the engine's clock, in
+ * Unix seconds; null where it does not say.
+ */
 export async function listContainers(
   api: DockerApi,
   label: string,
@@ -69,8 +72,8 @@ export async function inspectContainer(
 }
 
 /**
- * The container's network that a label names, by its exact name, its id (12 characters or more of it), or an alias; without a label its only
- * one. The error completes "the container ...".
+ * The container's network that a label names, by its exact name, its id (12 characters or more of
+ * it), or an alias; without a label its only one. The error completes "the container ...".
  */
 export function chooseNetwork(
   { networks }: Pick<Container, "networks">,
@@ -128,7 +131,10 @@ function readContainer(
   };
 }
 
-/** Docker's words: created, running, paused, restarting, removing, exited, dead; Podman has some more for what does not run. */
+/**
+ * Docker's words: created, running, paused, restarting, removing, exited, dead; Podman has some
+ * more for what does not run.
+ */
 const readState = (state: string | null): ContainerState =>
   state === "running" || state === "paused" || state === "restarting" ? state : "stopped";
 

@@ -7,8 +7,9 @@ const plainPort = 2375;
 const tlsPort = 2376;
 
 /**
- * Where a Docker engine answers, from an absolute path, `unix:///path`, `tcp://host:port`, `http://…` or `https://…`. With `tls`, `tcp`
- * means TLS. The error completes "..., but this one" and never holds the text.
+ * Where a Docker engine answers, from an absolute path, `unix:///path`, `tcp://host:port`,
+ * `http://…` or `https://…`. With `tls`, `tcp` means TLS. The error completes "..., but this one"
+ * and never holds the text.
  */
 export function parseDockerEndpoint(text: string, tls: ApiTls | null): Result<ApiEndpoint, string> {
   const path = text.replace(/^unix:(\/\/)?/, "");

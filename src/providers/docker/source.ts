@@ -29,19 +29,28 @@ export interface DockerSourceDeps {
   readonly timings?: Partial<ListWatchTimings>;
 }
 
-/** The containers with a hostname, and when they were listed, in Unix seconds of the engine's clock; null where it does not say. */
+/**
+ * The containers with a hostname, and when they were listed, in Unix seconds of the engine's clock;
+ * null where it does not say.
+ */
 interface Listing {
   readonly containers: readonly Container[];
   readonly at: number | null;
 }
 
 const source = "docker";
-/** A stream of events that has gone dumb without ending is found out by then, ms. */
+/** Everything is listed this often, ms, in case a stream of events is silently dead. */
 const resyncMs = 15_000;
-/** Docker tells of a pause or a death before its own listing knows, by some milliseconds where the machine has nothing else to do. */
+/**
+ * Docker tells of a pause or a death before its own listing knows, by some milliseconds where the
+ * machine has nothing else to do.
+ */
 const usualEchoesMs = [150, 1_500];
 
-/** What changes where a container can be reached, or whether it can. `remove` and `cleanup` are Podman's words for `destroy` and for the end of a `die`. */
+/**
+ * What changes where a container can be reached, or whether it can. `remove` and `cleanup` are
+ * Podman's words for `destroy` and for the end of a `die`.
+ */
 const relevant: ReadonlySet<string> = new Set([
   "create",
   "start",
@@ -58,7 +67,10 @@ const relevant: ReadonlySet<string> = new Set([
   "disconnect",
 ]);
 
-/** The routes that the labels of containers ask for, followed live. While the engine is away, the last ones stay published. */
+/**
+ * The routes that the labels of containers ask for, followed live. While the engine is away, the
+ * last ones stay published.
+ */
 export function createDockerSource(deps: DockerSourceDeps): RouteSource {
   return {
     name: source,
@@ -84,7 +96,10 @@ function dockerOrigin(api: DockerApi, echoesMs: readonly number[]): ListWatchOri
     return ok({ containers, at: listed.value.at });
   }
 
-  /** A listing has no aliases; where a label may mean one, the container is looked at by itself. Null when it is gone by then. */
+  /**
+   * A listing has no aliases; where a label may mean one, the container is looked at by itself.
+   * Null when it is gone by then.
+   */
   async function withAliases(
     container: Container,
     signal: AbortSignal,
@@ -99,7 +114,8 @@ function dockerOrigin(api: DockerApi, echoesMs: readonly number[]): ListWatchOri
   return {
     list,
     async watch({ at }, { open, changed }, signal): Promise<WatchEnd> {
-      // One second more, as the engine's clock is told in whole ones: an event that was heard of already costs one listing.
+      // One second more, as the engine's clock is told in whole ones: an event that was heard of
+      // already costs one listing.
       const since = at === null ? "" : `&since=${at - 1}`;
       const query = dockerFilters({ type: ["container", "network"] }) + since;
       const echoes = createEchoes(echoesMs, () => changed(null));
@@ -129,7 +145,7 @@ function createEchoes(echoesMs: readonly number[], call: () => void) {
   };
 }
 
-/** Whoever sends what is no event has perhaps sent one that mattered. */
+/** True also for a line that is no event: it may have been one that matters. */
 function isRelevant(event: unknown): boolean {
   if (typeof event !== "object" || event === null || !("Action" in event)) return true;
   return typeof event.Action !== "string" || relevant.has(event.Action);
@@ -155,7 +171,10 @@ function routesOf(deps: DockerSourceDeps): (listing: Listing) => readonly Route[
   };
 }
 
-/** Where the container is reached: `nowhere` while it sleeps and can be woken, null while it sleeps and cannot. The error completes "the container ...". */
+/**
+ * Where the container is reached: `nowhere` while it sleeps and can be woken, null while it sleeps
+ * and cannot. The error completes "the container ...".
+ */
 function addressOf(
   container: Container,
   { network: label, port, scaling }: RouteLabels,
@@ -163,7 +182,7 @@ function addressOf(
   const network = chooseNetwork(container, label);
   if (!network.ok) return network;
   const { name, ip } = network.value;
-  // A paused one takes connections and never answers, so whoever can wake it had better do so.
+  // A paused container takes connections and never answers: where it may be woken, it counts as asleep.
   const isUp = container.state === "running" || (container.state === "paused" && !scaling.up);
   if (!isUp) return ok(scaling.up ? nowhere : null);
   return ip === null ? err(`has no address on the network ${name}`) : ok(makeAddress(ip, port));

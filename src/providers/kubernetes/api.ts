@@ -17,7 +17,7 @@ export interface ObjectEvent {
   readonly object: Members;
 }
 
-/** Who hears what a watch tells. */
+/** Hears what a watch tells. */
 export interface ObjectListener {
   /** The API has agreed to the watch. */
   open(): void;
@@ -26,7 +26,10 @@ export interface ObjectListener {
   reached(version: string): void;
 }
 
-/** The API of a cluster. Failures are one readable phrase; the status 410 means that what was to be continued is forgotten. */
+/**
+ * The API of a cluster. Failures are one readable phrase; the status 410 means that what was to be
+ * continued is forgotten.
+ */
 export interface KubernetesApi {
   /** One request and the object that is answered. */
   call(request: ApiRequest, signal: AbortSignal): Promise<Result<Members, ApiFailure>>;
@@ -37,8 +40,8 @@ export interface KubernetesApi {
     signal: AbortSignal,
   ): Promise<Result<string, ApiFailure>>;
   /**
-   * Tells what happens in a collection after that version. Resolves with null when the API ends the watch in good order, as
-   * it does every few minutes.
+   * Tells what happens in a collection after that version. Resolves with null when the API ends the
+   * watch in good order, as it does every few minutes.
    */
   watch(
     collection: string,
@@ -151,7 +154,10 @@ const endpointOf = (access: KubeAccess, tls: ApiEndpoint["tls"]): ApiEndpoint =>
   ...(access.proxy === null ? {} : { proxy: access.proxy }),
 });
 
-/** Tells the listener what a line of a watch says; what it fails with (kubernetes.io, "Efficient detection of changes"). */
+/**
+ * Tells the listener what a line of a watch says; what it fails with (kubernetes.io, "Efficient
+ * detection of changes").
+ */
 function tell(json: unknown, listener: ObjectListener): ApiFailure | null {
   const event = membersOf(json) ?? {};
   const object = membersOf(event["object"]);

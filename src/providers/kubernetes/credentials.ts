@@ -11,7 +11,7 @@ export interface KubeCredentials {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Whoever knows the credentials at the moment. */
+/** The credentials as they are now. */
 export interface CredentialStore {
   /** The credentials for a request that is made now. The error is one readable phrase without secrets. */
   current(signal: AbortSignal): Promise<Result<KubeCredentials, string>>;
@@ -19,7 +19,10 @@ export interface CredentialStore {
   refused(): void;
 }
 
-/** How long a token from a file is used before the file is read again, ms: the kubelet exchanges tokens well before they expire. */
+/**
+ * How long a token from a file is used before the file is read again, ms: the kubelet exchanges
+ * tokens well before they expire.
+ */
 const tokenAgeMs = 60_000;
 /** So long before it expires a plugin's credential is exchanged, ms. */
 const beforeExpiryMs = 10_000;
@@ -30,7 +33,10 @@ interface Remembered {
   readonly until: number;
 }
 
-/** Reads certificates for each request, a token's file every minute, and asks a plugin when what it gave has expired. */
+/**
+ * Reads certificates for each request, a token's file every minute, and asks a plugin when what it
+ * gave has expired.
+ */
 export function createCredentialStore(access: KubeAccess): CredentialStore {
   let remembered: Remembered | null = null;
 

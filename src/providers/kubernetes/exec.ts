@@ -4,7 +4,10 @@ import { err, ok, type Result } from "../../base/result.ts";
 import { messageOf } from "../../base/thrown.ts";
 import type { ExecPlugin, Pem } from "./kubeconfig.ts";
 
-/** What authorizes a request: the value of its header, and the certificate of its connection; null where there is none. */
+/**
+ * What authorizes a request: the value of its header, and the certificate of its connection; null
+ * where there is none.
+ */
 export interface ExecCredential {
   readonly authorization: string | null;
   readonly certificate: { readonly cert: Pem; readonly key: Pem } | null;
@@ -21,7 +24,10 @@ const pluginMs = 30_000;
 /** As much of its complaints as is told, in characters. */
 const longestComplaint = 200;
 
-/** Runs a plugin for credentials to its end (kubernetes.io, "client-go credential plugins"). The error is one readable phrase without secrets. */
+/**
+ * Runs a plugin for credentials to its end (kubernetes.io, "client-go credential plugins"). The
+ * error is one readable phrase without secrets.
+ */
 export async function runExecPlugin(
   { apiVersion, command, env, cluster }: ExecPlugin,
   signal: AbortSignal,

@@ -90,8 +90,8 @@ export function podAccess({
 }
 
 /**
- * The access that the current context of a kubeconfig gives (kubernetes.io, "kubeconfig (v1)"). Relative paths start at the file.
- * The error completes "a kubeconfig (...)" and holds no secret.
+ * The access that the current context of a kubeconfig gives (kubernetes.io, "kubeconfig (v1)").
+ * Relative paths start at the file. The error completes "a kubeconfig (...)" and holds no secret.
  */
 export function parseKubeconfig(
   text: string,
@@ -252,7 +252,7 @@ function readExec(
   return ok({ kind: "exec", plugin });
 }
 
-/** Who the user acts as (kubernetes.io, "User impersonation"). */
+/** The account that the user acts as (kubernetes.io, "User impersonation"). */
 function readActAs(user: Members): Result<Readonly<Record<string, string>>, string> {
   const groups = user["as-groups"] ?? [];
   if (!Array.isArray(groups) || groups.length > 1) {
@@ -271,7 +271,10 @@ function readActAs(user: Members): Result<Readonly<Record<string, string>>, stri
   );
 }
 
-/** `<name>-data` is the text in base64 and wins over `<name>`, which is a path. Null when neither is given. */
+/**
+ * `<name>-data` is the text in base64 and wins over `<name>`, which is a path. Null when neither is
+ * given.
+ */
 function readPem(
   members: Members,
   name: string,

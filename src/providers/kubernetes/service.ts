@@ -13,7 +13,10 @@ export interface KubeServiceRules {
   readonly scaling: { readonly up: boolean; readonly down: boolean };
 }
 
-/** What a service comes to: its route, null when it cannot be used, and what is wrong with it; empty for nothing. */
+/**
+ * What a service comes to: its route, null when it cannot be used, and what is wrong with it; empty
+ * for nothing.
+ */
 export interface ReadService {
   readonly route: Route | null;
   readonly complaint: string;
@@ -26,7 +29,10 @@ const prefix = "mc-router.itzg.me/";
 const usualWaitMs = 60_000;
 const longestWaitMs = 86_400_000;
 
-/** The route of a service, whose key is `namespace:name`; null when it has no annotation that asks for one. */
+/**
+ * The route of a service, whose key is `namespace:name`; null when it has no annotation that asks
+ * for one.
+ */
 export function readKubeService(
   object: Members,
   key: string,

@@ -19,7 +19,10 @@ export interface KubernetesSourceDeps extends KubeScope, KubeServiceRules {
 
 const source = "kubernetes";
 
-/** The routes that the annotations of a cluster's services ask for, followed live. While the API is away, the last ones stay published. */
+/**
+ * The routes that the annotations of a cluster's services ask for, followed live. While the API is
+ * away, the last ones stay published.
+ */
 export function createKubernetesSource(deps: KubernetesSourceDeps): RouteSource {
   return {
     name: source,

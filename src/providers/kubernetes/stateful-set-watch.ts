@@ -21,7 +21,10 @@ const noRoutes: Publish = {
   },
 };
 
-/** Keeps the StatefulSets up to date until the signal aborts. A router without the right to read them is warned once, and tries again. */
+/**
+ * Keeps the StatefulSets up to date until the signal aborts. A router without the right to read
+ * them is warned once, and tries again.
+ */
 export function followStatefulSets(
   deps: FollowStatefulSetsDeps,
   signal: AbortSignal,

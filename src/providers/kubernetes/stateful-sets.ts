@@ -2,7 +2,7 @@ import { type Members, membersOf, numberOf, textOf } from "../../base/members.ts
 import type { Result } from "../../base/result.ts";
 import { err, ok } from "../../base/result.ts";
 
-/** A StatefulSet, as far as it matters to whoever starts and stops it. */
+/** What starting and stopping a StatefulSet needs to know of it. */
 export interface StatefulSet {
   readonly namespace: string;
   readonly name: string;
@@ -16,7 +16,10 @@ export interface StatefulSet {
 
 /** The StatefulSets of a cluster, as they were last heard of. */
 export interface StatefulSets {
-  /** The one that runs the pods of a service, the first by name of several; null when none does. The error: nobody knows yet. */
+  /**
+   * The one that runs the pods of a service, the first by name of several; null when none does. The
+   * error: they have not been read.
+   */
   of(namespace: string, service: string): Result<StatefulSet | null, string>;
   /** These are all there are. */
   replace(sets: Iterable<StatefulSet>): void;

@@ -48,8 +48,9 @@ const fallbackKey = "default-server";
 const mappingsKey = "mappings";
 
 /**
- * The content of a file's bytes. As Go's JSON decoder reads it: keys in any case, `mappings` that come twice are merged, null is nothing
- * given. A byte order mark is dropped. The error is a clause about the file, with line and column where there are any.
+ * The content of a file's bytes. As Go's JSON decoder reads it: keys in any case, `mappings` that
+ * come twice are merged, null is nothing given. A byte order mark is dropped. The error is a clause
+ * about the file, with line and column where there are any.
  */
 export function parseRoutesFile(bytes: Uint8Array): Result<RoutesFile, string> {
   const text = new TextDecoder().decode(bytes);
@@ -82,8 +83,8 @@ export function parseRoutesFile(bytes: Uint8Array): Result<RoutesFile, string> {
 }
 
 /**
- * The text of a routes file, byte for byte as mc-router writes it: compact, sorted, no line feed at the end, and escaped as Go's JSON
- * encoder does it. What mc-router does not know follows.
+ * The text of a routes file, byte for byte as mc-router writes it: compact, sorted, no line feed at
+ * the end, and escaped as Go's JSON encoder does it. What mc-router does not know follows.
  */
 export function routesFileText({ fallback, mappings, others }: RoutesFile): string {
   const sorted = [...mappings].sort(([a], [b]) => (a < b ? -1 : 1));
@@ -171,7 +172,10 @@ function parseMappings(
   return ok(mappings);
 }
 
-/** What is wrong with a member that mc-router does not know; null for one that is only a note, such as `$schema` or `_comment`. */
+/**
+ * What is wrong with a member that mc-router does not know; null for one that is only a note, such
+ * as `$schema` or `_comment`.
+ */
 function unknownKey(key: string, valueText: string): string | null {
   if (/^[$_/]/.test(key)) return null;
   const bare = key.toLowerCase().replace(/[^a-z]/g, "");

@@ -54,22 +54,33 @@ export const defaultFileTimings: FileTimings = {
 };
 
 /**
- * The routes that the operator names in the routes file and through the API. They are two sources over one store, since a route made by
- * the API is saved to the file: from the next reload on the file decides about it, as about all that is written there.
+ * The routes that the operator names in the routes file and through the API. They are two sources
+ * over one store, since a route made by the API is saved to the file: from the next reload on the
+ * file decides about it, as about all that is written there.
  */
 export interface StaticRoutes {
   /** "file", where there is one, and "api". Stopping them saves what is not saved yet. */
   readonly sources: readonly RouteSource[];
-  /** Reads the file before the start; a missing one has no routes. The error is one readable phrase, and nothing has changed. */
+  /**
+   * Reads the file before the start; a missing one has no routes. The error is one readable phrase,
+   * and nothing has changed.
+   */
   load(): Promise<Result<null, string>>;
-  /** Reads the file again. What goes wrong is emitted, and nothing changes; without a file nothing happens. */
+  /**
+   * Reads the file again. What goes wrong is emitted, and nothing changes; without a file nothing
+   * happens.
+   */
   reload(): Promise<void>;
   /**
-   * Routes a pattern at once, in place of what the file or the API said. Resolves when the file has been written, with null, or when that
-   * failed, with why: the route is in force all the same, and saving is tried again.
+   * Routes a pattern at once, in place of what the file or the API said. Resolves when the file has
+   * been written, with null, or when that failed, with why: the route is in force all the same, and
+   * saving is tried again.
    */
   set(pattern: Pattern, address: Address): Promise<string | null>;
-  /** Takes away at once what the file or the API says about a pattern; null when neither says anything. Resolves as `set` does. */
+  /**
+   * Takes away at once what the file or the API says about a pattern; null when neither says
+   * anything. Resolves as `set` does.
+   */
   remove(pattern: Pattern): Promise<string | null> | null;
 }
 
@@ -100,7 +111,10 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
     return done;
   }
 
-  /** The file decides about everything but what it has not been told yet. What it says of an API route unchanged is no change of owner. */
+  /**
+   * The file decides about everything but what it has not been told yet. What it says of an API
+   * route unchanged is no change of owner.
+   */
   function take(file: RoutesFile): void {
     known = file;
     const { routes: written, problems } = readRoutes(file, simplifySrv);
@@ -277,7 +291,7 @@ function createFileReporter({ path, watch, emit }: StaticRoutesDeps) {
       outage = null;
       emit({ kind: "source-live", source, routes, mode, awayMs });
     },
-    /** It cannot be read. Told again only when somebody asked for it, or for another reason. */
+    /** It cannot be read. Told again only at a reload that the operator asked for, or with another reason. */
     lost(reason: string, asked: boolean, routes: number): void {
       if (asked || outage?.reason !== reason) emit({ kind: "source-lost", source, reason, routes });
       outage = { reason, since: outage?.since ?? performance.now() };

@@ -6,8 +6,8 @@ import type { SwarmTask } from "./task.ts";
 const ingress = "ingress";
 
 /**
- * The id of the network on which a service is reached: the one that `wanted` names by id, name or the service's alias, or, with null, its first
- * that is known and not the ingress. Null: none is.
+ * The id of the network on which a service is reached: the one that `wanted` names by id, name or
+ * the service's alias, or, with null, its first that is known and not the ingress. Null: none is.
  */
 export function targetNetwork(
   { networks }: SwarmService,
@@ -27,7 +27,10 @@ export function targetNetwork(
   return named?.target ?? null;
 }
 
-/** A task's address on a network; with null on its first one but the ingress. Null: it has none there, or none yet. */
+/**
+ * A task's address on a network; with null on its first one but the ingress. Null: it has none
+ * there, or none yet.
+ */
 export function taskIp({ attachments }: SwarmTask, network: string | null): string | null {
   const found = attachments.find(
     ({ network: id, networkName, ips }) =>
@@ -47,8 +50,8 @@ export interface ServicePlace {
 }
 
 /**
- * The host at which a running service is reached: its only replica's own address, or else its virtual IP, or its name where it has none by
- * choice. The error is one readable phrase.
+ * The host at which a running service is reached: its only replica's own address, or else its
+ * virtual IP, or its name where it has none by choice. The error is one readable phrase.
  */
 export function serviceHost({
   service,

@@ -22,11 +22,17 @@ export interface SwarmApi {
     services: readonly string[],
     signal: AbortSignal,
   ): Promise<Result<readonly SwarmTask[], string>>;
-  /** Gives a service its one replica if it has none. Fails for one whose replicas are not for anybody to say. */
+  /**
+   * Gives a service its one replica if it has none. Fails for a global service or a job, whose
+   * replicas cannot be set.
+   */
   wake(id: string, signal: AbortSignal): Promise<Result<void, string>>;
   /** Takes all replicas from a service. Fails as `wake` does. */
   putToSleep(id: string, signal: AbortSignal): Promise<Result<void, string>>;
-  /** Tells of every change of a service or a node, but not of tasks; gives why it cannot any more, null when the engine ended it. */
+  /**
+   * Tells of every change of a service or a node, but not of tasks; gives why it cannot any more,
+   * null when the engine ended it.
+   */
   events(listener: StreamListener, signal: AbortSignal): Promise<ApiFailure | null>;
 }
 
@@ -72,7 +78,10 @@ export function createSwarmApi(docker: DockerApi): SwarmApi {
     return ok(all);
   }
 
-  /** Changes the number of replicas in the service as it is, and begins anew when it has become another meanwhile. */
+  /**
+   * Changes the number of replicas in the service as it is, and begins anew when it has become
+   * another meanwhile.
+   */
   async function change(
     id: string,
     wanted: (replicas: number) => number,
@@ -116,7 +125,7 @@ export function createSwarmApi(docker: DockerApi): SwarmApi {
   };
 }
 
-/** Somebody else has changed the service since it was read. Engines say so with a status of their own fault. */
+/** The service was changed since it was read. Engines report that with status 500. */
 const isOutOfSequence = ({ status, message }: ApiFailure): boolean =>
   status === 409 || message.includes("out of sequence");
 
@@ -128,7 +137,10 @@ const withReplicas = (spec: Members, replicas: number): Members => ({
   },
 });
 
-/** False when a number in it is beyond what JavaScript can carry: the service must not come back with another one. */
+/**
+ * False when a number in it is beyond what JavaScript can carry: the service must not come back
+ * with another one.
+ */
 function isExact(value: unknown): boolean {
   if (typeof value === "number") return !Number.isInteger(value) || Number.isSafeInteger(value);
   if (typeof value !== "object" || value === null) return true;

@@ -15,7 +15,10 @@ export interface SwarmListing {
   readonly tasks: readonly SwarmTask[];
 }
 
-/** What services make: their routes, how each service that asks for one is, and what is wrong with some, by their names. */
+/**
+ * What services make: their routes, how each service that asks for one is, and what is wrong with
+ * some, by their names.
+ */
 export interface SwarmRoutes {
   readonly routes: readonly Route[];
   readonly states: ReadonlyMap<string, ServiceState["kind"]>;
@@ -60,7 +63,7 @@ export function swarmRoutes(
 
 const joined = (...parts: readonly string[]): string => parts.filter(Boolean).join("; ");
 
-/** Whose the patterns are that somebody has already. */
+/** Names the services that own the patterns already. */
 const lostTo = (owners: ReadonlyMap<string, string>, patterns: readonly Pattern[]): string =>
   joined(
     ...patterns.map((pattern) => {

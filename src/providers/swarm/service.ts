@@ -9,13 +9,16 @@ import {
   within,
 } from "../../base/members.ts";
 
-/** A network that a service's tasks are attached to, as its specification names it: by id, and what the service is called there. */
+/**
+ * A network that a service's tasks are attached to, as its specification names it: by id, and what
+ * the service is called there.
+ */
 export interface ServiceNetwork {
   readonly target: string;
   readonly aliases: readonly string[];
 }
 
-/** A service of a Swarm, as far as somebody who routes to it needs to know (Docker Engine API, `Service`). */
+/** What routing needs to know of a Swarm's service (Docker Engine API, `Service`). */
 export interface SwarmService {
   readonly id: string;
   readonly name: string;
@@ -23,7 +26,7 @@ export interface SwarmService {
   readonly createdAt: number;
   /** Those of the service, not of its containers. */
   readonly labels: ReadonlyMap<string, string>;
-  /** How many tasks it shall have; null where that is not for anybody to say: one on each node, or jobs. */
+  /** How many tasks it shall have; null for a global service or a job, whose replicas cannot be set. */
   readonly replicas: number | null;
   /** Its tasks are being replaced by others, because it was changed. */
   readonly isUpdating: boolean;
@@ -84,7 +87,10 @@ export const withoutPrefix = (address: string): string | null => address.split("
 export const timeOf = (members: Members, name: string): number =>
   Date.parse(textOf(members, name) ?? "") || 0;
 
-/** The replicas that a service's specification names; null where it has no number of them. The engine leaves a 0 out in some versions. */
+/**
+ * The replicas that a service's specification names; null where it has no number of them. The
+ * engine leaves a 0 out in some versions.
+ */
 export function replicasOf(spec: Members): number | null {
   const replicated = membersOf(within(spec, "Mode")["Replicated"]);
   return replicated === null ? null : (numberOf(replicated, "Replicas") ?? 0);

@@ -21,7 +21,7 @@ export interface SwarmSourceDeps {
   /** The one that look-ups use: SRV prefixes are cut off hostnames. */
   readonly simplifySrv: boolean;
   readonly emit: (event: SourceEvent) => void;
-  /** How often everything is listed, ms: nobody tells what happens to tasks. */
+  /** How often everything is listed, ms: events do not tell what happens to tasks. */
   readonly resyncMs?: number;
   /** The same while a service is on its way up, ms. */
   readonly unsettledMs?: number;
@@ -36,7 +36,10 @@ const usualUnsettledMs = 1_000;
 /** What the Swarm is about to change by itself. */
 const unsettled: ReadonlySet<ServiceState["kind"]> = new Set(["waking", "restart-delay"]);
 
-/** The routes that the labels of Swarm services ask for, followed live. While the manager is away, the last ones stay published. */
+/**
+ * The routes that the labels of Swarm services ask for, followed live. While the manager is away,
+ * the last ones stay published.
+ */
 export function createSwarmSource(deps: SwarmSourceDeps): RouteSource {
   return {
     name: source,
@@ -72,7 +75,7 @@ function swarmOrigin(
       const listener = {
         open() {
           open();
-          // What has happened between the listing and now was told to nobody.
+          // No event told what happened between the listing and now.
           changed(null);
         },
         line: () => changed(null),

@@ -7,7 +7,10 @@ export type ServiceState =
   | { readonly kind: "sleeping" }
   /** The tasks that run, the newest first. */
   | { readonly kind: "running"; readonly tasks: readonly SwarmTask[] }
-  /** Its last task has ended, and the Swarm starts the next one after a pause: at `until`, ms since the epoch. */
+  /**
+   * Its last task has ended, and the Swarm starts the next one after a pause: at `until`, ms since
+   * the epoch.
+   */
   | { readonly kind: "restart-delay"; readonly until: number }
   /** Its last task has ended, and the Swarm does not start another. */
   | { readonly kind: "failed" }
@@ -26,7 +29,10 @@ const livingStates: ReadonlySet<string> = new Set([
   "running",
 ]);
 
-/** The state of a service with these tasks, all that the Swarm still knows. mc-router's table, in its order. */
+/**
+ * The state of a service with these tasks, all that the Swarm still knows. mc-router's table, in
+ * its order.
+ */
 export function serviceState(service: SwarmService, tasks: readonly SwarmTask[]): ServiceState {
   if (service.replicas === 0) return { kind: "sleeping" };
   const ordered = newestFirst(tasks);
