@@ -3,6 +3,7 @@ import { err, ok, type Result } from "../base/result.ts";
 import { defaultPort } from "../routing/address.ts";
 import { type Pattern, parsePatterns } from "../routing/pattern.ts";
 import type { Scaling } from "../routing/route.ts";
+import { type KnownNames, unknownNames } from "./unknown-names.ts";
 
 /** What the labels of a container or of a service ask of the router. Texts are empty where there are none. */
 export interface RouteLabels {
@@ -43,6 +44,26 @@ export interface LabelsRead {
 }
 
 const prefix = "mc-router.";
+
+/** mc-router's labels. */
+const known: KnownNames = {
+  noun: "label",
+  prefix,
+  names: [
+    "host",
+    "port",
+    "default",
+    "network",
+    "auto-scale-up",
+    "auto-scale-down",
+    "auto-scale-wait-timeout",
+    "auto-scale-asleep-motd",
+    "auto-scale-loading-motd",
+    "auto-scale-failed-motd",
+    "auto-scale-restart-delay-motd",
+  ],
+};
+
 const usualWaitMs = 60_000;
 const dayMs = 86_400_000;
 
@@ -53,6 +74,7 @@ export function readLabels(all: ReadonlyMap<string, string>, rules: LabelRules):
   if (patterns.length === 0 && problems.length === 0) return { labels: null, complaint: "" };
 
   const complaints = problems.map(({ text, reason }) => `the hostname ${quoted(text)} ${reason}`);
+  complaints.push(...unknownNames(all.keys(), known));
   let isUsable = patterns.length > 0;
 
   function value<T>(name: string, read: Reader<T>, absent: T): T {

@@ -124,6 +124,15 @@ describe("labels", () => {
     });
   }
 
+  test("that are not known are named, and the others count", () => {
+    const { labels, complaint } = read({ prot: "25570", note: "mine" });
+    expect(labels?.port).toBe(25565);
+    expect(complaint).toBe(
+      'the label "mc-router.prot" is not known; did you mean mc-router.port?; ' +
+        'the label "mc-router.note" is not known',
+    );
+  });
+
   test("may have words of their own for the default route", () => {
     const readDefault = (text: string) => ({ ok: true, value: text === "no" }) as const;
     const { labels } = read({ default: " no " }, { readDefault });

@@ -4,6 +4,7 @@ import { err, ok, type Result } from "../../base/result.ts";
 import { type Address, defaultPort, dialableAddress, makeAddress } from "../../routing/address.ts";
 import { type Pattern, parsePatterns } from "../../routing/pattern.ts";
 import type { Route, Scaling } from "../../routing/route.ts";
+import { type KnownNames, unknownNames } from "../unknown-names.ts";
 
 /** How services become routes. */
 export interface KubeServiceRules {
@@ -25,6 +26,22 @@ export interface ReadService {
 /** What upstream's annotations begin with. */
 const prefix = "mc-router.itzg.me/";
 
+/** Upstream's annotations. */
+const known: KnownNames = {
+  noun: "annotation",
+  prefix,
+  names: [
+    "externalServerName",
+    "defaultServer",
+    "proxyServerName",
+    "autoScaleUp",
+    "autoScaleDown",
+    "autoScaleWaitTimeout",
+    "autoScaleAsleepMOTD",
+    "autoScaleLoadingMOTD",
+  ],
+};
+
 /** How long a start may take where no annotation says so, ms. */
 const usualWaitMs = 60_000;
 const longestWaitMs = 86_400_000;
@@ -44,10 +61,13 @@ export function readKubeService(
     const value = annotations[prefix + name];
     return typeof value === "string" ? value : null;
   };
+  const unknown = unknownNames(Object.keys(annotations), known);
   const claimed = readPatterns(text("externalServerName"), text("defaultServer"), rules);
-  if (claimed === null) return null;
+  if (claimed === null) {
+    return unknown.length === 0 ? null : { route: null, complaint: unknown.join("; ") };
+  }
 
-  const complaints = [...claimed.complaints];
+  const complaints = [...claimed.complaints, ...unknown];
   const proxy = text("proxyServerName")?.trim() || null;
   const address = proxy === null ? readEndpoint(object) : readProxy(proxy);
   if (!address.ok) return { route: null, complaint: [...complaints, address.error].join("; ") };

@@ -57,6 +57,18 @@ describe("the hostnames of a service", () => {
     expect(read({ externalServerName: "b*.com" })).toMatchObject({ route: null });
   });
 
+  test("annotations that are not known are named, also where no other one asks for a route", () => {
+    expect(read({ externalServerNames: "a.com" })).toEqual({
+      route: null,
+      complaint:
+        'the annotation "mc-router.itzg.me/externalServerNames" is not known; ' +
+        "did you mean mc-router.itzg.me/externalServerName?",
+    });
+    const routed = read({ externalServerName: "a.com", owner: "me" });
+    expect(routed?.route).not.toBeNull();
+    expect(routed?.complaint).toBe('the annotation "mc-router.itzg.me/owner" is not known');
+  });
+
   test("SRV prefixes are cut off where look-ups cut them off", () => {
     const route = routeOf(
       { externalServerName: "_minecraft._tcp.a.com" },
