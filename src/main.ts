@@ -1,20 +1,20 @@
 import { readFileSync } from "node:fs";
 import type { RouterView } from "./app/api.ts";
-import { explain } from "./app/explain.ts";
+import { readConfig, refuse } from "./app/cli/configuration.ts";
+import { runCommand } from "./app/cli/run-command.ts";
+import { exitCodes, type Terminal } from "./app/cli/terminal.ts";
 import { openLog, watch } from "./app/observers.ts";
 import { start } from "./app/start.ts";
 import { openService, type Service } from "./app/systemd.ts";
 import { err, ok, type Result } from "./base/result.ts";
 import { messageOf, toError } from "./base/thrown.ts";
 import { build, buildText } from "./base/version.ts";
-import { type Config, parseConfig } from "./config/config.ts";
-import { type Issue, issueText } from "./config/environment.ts";
-import { helpText, variableForFlag } from "./config/help.ts";
+import type { Config } from "./config/config.ts";
+import { issueText } from "./config/environment.ts";
 import { secretVariables } from "./config/settings.ts";
 import { libpqVariables } from "./config/unused.ts";
 import type { Observer } from "./observe/bus.ts";
 import type { Metrics } from "./observe/metrics.ts";
-import schema from "./providers/postgres/schema.sql" with { type: "text" };
 import { inheritedSockets } from "./system/activation.ts";
 import { wipeVariable } from "./system/environment-memory.ts";
 import { createFaultLimit } from "./system/fault-limit.ts";
@@ -22,16 +22,6 @@ import { makeFirstFetch } from "./system/first-fetch.ts";
 import { libc } from "./system/libc.ts";
 import { sessionLimit } from "./system/limits.ts";
 import { handleSignals } from "./system/signals.ts";
-import { unitKinds, unitText } from "./system/unit.ts";
-
-/** What may be asked in the form of a flag. */
-const asked: ReadonlySet<string> = new Set(["--version", "--help", "-h"]);
-
-/** The commands that may be followed by a word. */
-const takesWord: ReadonlySet<string> = new Set(["explain", "unit"]);
-
-/** The process's exit codes. */
-const exitCodes = { fine: 0, failed: 1, configuration: 2, defects: 70 } as const;
 
 const withoutLibrary =
   "the C library cannot be called, so machines that vanish are noticed late and secrets stay in the environment";
@@ -41,44 +31,13 @@ const defectsText =
 
 const journalStream = process.env["JOURNAL_STREAM"] ?? "";
 
-function main(argv: readonly string[]): number | Promise<number> {
-  const [command, ...rest] = argv;
-  const flags = argv.filter((argument) => argument.startsWith("-"));
-  if (flags.length > 0 && !asked.has(argv.join(" "))) return misused(flags);
-  if (rest.length > (takesWord.has(command ?? "") ? 1 : 0)) return misused(rest.slice(-1));
-  switch (command) {
-    case undefined:
-      return run();
-    case "check":
-      return check();
-    case "schema":
-      process.stdout.write(schema);
-      return exitCodes.fine;
-    case "unit":
-      return printUnit(rest[0] ?? "service");
-    case "explain":
-      return explainHost(rest[0]);
-    case "version":
-    case "--version":
-      process.stdout.write(`${buildText}\n`);
-      return exitCodes.fine;
-    case "help":
-    case "--help":
-    case "-h":
-      process.stdout.write(helpText());
-      return exitCodes.fine;
-    default:
-      return misused([command]);
-  }
-}
-
 async function run(): Promise<number> {
-  const parsed = readConfig();
-  if (!parsed.ok) return refuse(parsed.error);
+  const parsed = readConfig(terminal);
+  if (!parsed.ok) return refuse(terminal, parsed.error);
   const { config, warnings } = parsed.value;
   if (config.printVersion) {
     process.stdout.write(buildText);
-    return exitCodes.fine;
+    return exitCodes.yes;
   }
   for (const name of secretVariables) {
     delete process.env[name];
@@ -104,7 +63,7 @@ async function run(): Promise<number> {
   const code = await serve(config, deps, now).catch((thrown: unknown) => {
     // Without this the process would live on, without a port and deaf to signals.
     fault(thrown);
-    return exitCodes.failed;
+    return exitCodes.no;
   });
   await watching.stop(now.signal);
   service.stop();
@@ -164,7 +123,7 @@ async function serve(
   const inherited = inheritedSockets(process.env, process.pid);
   if (!inherited.ok) {
     emit({ kind: "failed", reason: inherited.error });
-    return exitCodes.failed;
+    return exitCodes.no;
   }
   // Before anything else that takes time: until then, SIGHUP would end the process.
   const deps = {
@@ -177,7 +136,7 @@ async function serve(
   };
   const starting = start(config, deps);
   handleSignals({
-    stop: (reason) => ending.resolve({ reason, code: exitCodes.fine }),
+    stop: (reason) => ending.resolve({ reason, code: exitCodes.yes }),
     stopNow: () => now.abort(),
     reload: () => {
       void starting.then((started) => (started.ok ? started.value.reload() : undefined));
@@ -192,55 +151,13 @@ async function serve(
   }
   if (!started.ok) {
     emit({ kind: "failed", reason: started.error });
-    return exitCodes.failed;
+    return exitCodes.no;
   }
   service.ready(started.value);
   const { reason, code } = await ending.promise;
   if (code === exitCodes.defects) emit({ kind: "failed", reason: defectsText });
   await started.value.stop(reason, now.signal);
   return code;
-}
-
-function check(): number {
-  const parsed = readConfig();
-  if (!parsed.ok) return refuse(parsed.error);
-  for (const warning of parsed.value.warnings) {
-    process.stdout.write(`warning: ${issueText(warning)}\n`);
-  }
-  process.stdout.write("the configuration is good\n");
-  return exitCodes.fine;
-}
-
-function printUnit(word: string): number {
-  const kind = unitKinds.find((known) => known === word);
-  if (kind === undefined) return misused([word]);
-  process.stdout.write(unitText(kind));
-  return exitCodes.fine;
-}
-
-async function explainHost(host: string | undefined): Promise<number> {
-  if (host === undefined) {
-    process.stderr.write("explain needs a hostname: automc-router explain play.example.com\n");
-    return exitCodes.configuration;
-  }
-  const parsed = readConfig();
-  if (!parsed.ok) return refuse(parsed.error);
-  const log = openLog(parsed.value.config, journalStream);
-  const explained = await explain(parsed.value.config, host, log.observe);
-  await log.flush();
-  if (explained.ok) {
-    process.stdout.write(explained.value);
-    return exitCodes.fine;
-  }
-  process.stderr.write(`${explained.error}\n`);
-  return exitCodes.failed;
-}
-
-/** postgres.js reads libpq's variables unasked, so they are taken away; the connection string says everything. */
-function readConfig(): ReturnType<typeof parseConfig> {
-  const parsed = parseConfig({ ...process.env }, readFile);
-  for (const name of libpqVariables(process.env)) delete process.env[name];
-  return parsed;
 }
 
 function readFile(path: string): Result<string, string> {
@@ -251,23 +168,15 @@ function readFile(path: string): Result<string, string> {
   }
 }
 
-function refuse(problems: readonly Issue[]): number {
-  for (const problem of problems) process.stderr.write(`${issueText(problem)}\n`);
-  const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-  process.stderr.write(`${count} in the configuration; automc-router help lists every setting\n`);
-  return exitCodes.configuration;
-}
+const terminal: Terminal = {
+  variables: { ...process.env },
+  readFile,
+  isTty: process.stdout.isTTY,
+  print: (text) => void process.stdout.write(text),
+  complain: (text) => void process.stderr.write(text),
+};
+// postgres.js reads libpq's variables unasked, so they are taken away; the connection string says everything.
+for (const name of libpqVariables(process.env)) delete process.env[name];
 
-function misused(given: readonly string[]): number {
-  for (const argument of given) {
-    const variable = variableForFlag(argument);
-    process.stderr.write(
-      variable === null
-        ? `${JSON.stringify(argument)} is no command; automc-router help lists them\n`
-        : `${argument}: automc-router is configured by environment variables only; set ${variable}\n`,
-    );
-  }
-  return exitCodes.configuration;
-}
-
-process.exit(await main(process.argv.slice(2)));
+const argv = process.argv.slice(2);
+process.exit(await (argv.length === 0 ? run() : runCommand(argv, terminal)));

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { createDeadlines } from "../base/deadlines.ts";
+import { flagOf, listOf, type Members, membersOf, textOf, within } from "../base/members.ts";
 import { ok, type Result } from "../base/result.ts";
 import type { Config } from "../config/config.ts";
 import { createEgress } from "../limits/egress.ts";
@@ -11,6 +12,7 @@ import { toHostname } from "../routing/hostname.ts";
 import { patternText } from "../routing/pattern.ts";
 import { type Route, type WakeTarget, wakeName } from "../routing/route.ts";
 import { type Candidate, createRouteTable } from "../routing/table.ts";
+import type { RunningRouter } from "./cli/running-router.ts";
 import { createPlatforms, sourcesOf } from "./providers.ts";
 
 /** How long the sources may take to be read, ms. */
@@ -31,12 +33,63 @@ const wakerNames: Readonly<Record<WakeTarget["kind"], string>> = {
   kubernetes: "Kubernetes API",
 };
 
-/** Reads every source once and tells, for the operator, where a hostname leads and why. The error is one readable phrase. */
+/** Where a hostname leads, in words for the operator. */
+export interface Explanation {
+  readonly hostname: string;
+  /** How one of several addresses is chosen; null for one address, or where that is not known. */
+  readonly balance: string | null;
+  /** What an operator should know besides. */
+  readonly warnings: readonly string[];
+  /** Every claim on the hostname; the first one gets the players. */
+  readonly claims: readonly ExplainedClaim[];
+}
+
+/** One claim on a hostname. */
+export interface ExplainedClaim {
+  readonly pattern: string;
+  /** Empty for a backend that has no address while it sleeps. */
+  readonly backend: string;
+  readonly source: string;
+  readonly row: string;
+  /** How the backend is started: a phrase. */
+  readonly wake: string;
+  readonly standing: string;
+}
+
+/** The explanation for a terminal. */
+export function explanationText({ hostname, balance, warnings, claims }: Explanation): string {
+  const [winner] = claims;
+  const shown = (backend: string): string => backend || "none while it sleeps";
+  const route =
+    winner === undefined
+      ? ["route     none: such a client is disconnected without a word"]
+      : [
+          `route     ${winner.pattern}, from ${winner.source} ${winner.row}`,
+          `backend   ${shown(winner.backend)}`,
+          ...(balance === null ? [] : [`balance   ${balance}`]),
+          `wake      ${winner.wake}`,
+        ];
+  const lines = [
+    `hostname  ${hostname === "" ? "(empty)" : hostname}`,
+    ...route,
+    ...warnings.map((warning) => `warning   ${warning}`),
+    ...claims.map(
+      ({ pattern, backend, source, row, standing }) =>
+        `claim     ${pattern} -> ${shown(backend)} (${source} ${row}): ${standing}`,
+    ),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/**
+ * Reads every source of this configuration once and tells where a hostname leads and why. The error is one
+ * readable phrase.
+ */
 export async function explain(
   config: Config,
   raw: string,
   emit: Observer,
-): Promise<Result<string, string>> {
+): Promise<Result<Explanation, string>> {
   const deadlines = createDeadlines();
   const table = createRouteTable();
   const { simplifySrv } = config;
@@ -64,31 +117,72 @@ export async function explain(
   await supervisor.stop();
 
   const hostname = toHostname(raw, simplifySrv);
-  const lines = [`hostname  ${hostname === "" ? "(empty)" : hostname}`];
-  if (patience.signal.aborted) {
-    lines.push("warning   not every source could be read in time; what follows may be incomplete");
-  }
   const candidates = table.explain(hostname);
+  const warnings: string[] = [];
+  if (patience.signal.aborted) {
+    warnings.push("not every source could be read in time; what is shown may be incomplete");
+  }
   const [winner] = candidates;
-  if (winner === undefined) {
-    lines.push("route     none: such a client is disconnected without a word");
-  } else {
-    lines.push(...routeLines(winner.claim.route, patternText(winner.claim.pattern)));
-    lines.push(...balanceLines(winner.claim.route, config));
-    for (const refusal of refusals(winner.claim.route, config)) {
-      lines.push(`warning   never dialled: ${refusal}`);
-    }
-  }
-  for (const { claim, standing } of candidates) {
-    const { route } = claim;
-    lines.push(
-      `claim     ${patternText(claim.pattern)} -> ${addressText(route)} (${route.source} ${route.id}): ${standings[standing]}`,
-    );
-  }
-  return ok(`${lines.join("\n")}\n`);
+  const forbidden = winner === undefined ? [] : refusals(winner.claim.route, config);
+  warnings.push(...forbidden.map((refusal) => `never dialled: ${refusal}`));
+  return ok({
+    hostname,
+    balance: winner === undefined ? null : balanceText(winner.claim.route, config),
+    warnings,
+    claims: candidates.map(({ claim: { pattern, route }, standing }) => ({
+      pattern: patternText(pattern),
+      backend: route.address.text,
+      source: route.source,
+      row: route.id,
+      wake: wakeText(route),
+      standing: standings[standing],
+    })),
+  });
 }
 
-/** The snapshot belongs to the router that runs: it may be older than the table, and must not be written with another user's rights. */
+/** Asks the running router where a hostname leads. The error is one readable phrase. */
+export async function explainRunning(
+  router: RunningRouter,
+  host: string,
+): Promise<Result<Explanation, string>> {
+  const answer = await router.read(`/explain?host=${encodeURIComponent(host)}`);
+  if (!answer.ok) return answer;
+  const explained = membersOf(answer.value) ?? {};
+  return ok({
+    hostname: textOf(explained, "hostname") ?? "",
+    balance: null,
+    warnings: [],
+    claims: listOf(explained, "claims").map((claim) => ({
+      pattern: textOf(claim, "pattern") ?? "",
+      backend: textOf(claim, "backend") ?? "",
+      source: textOf(claim, "source") ?? "",
+      row: textOf(claim, "row") ?? "",
+      wake: wakeTextOf(claim),
+      standing: standingText(textOf(claim, "standing") ?? ""),
+    })),
+  });
+}
+
+const standingText = (name: string): string =>
+  Object.entries(standings).find(([standing]) => standing === name)?.[1] ?? name;
+
+/** What `wakeText` says, of a claim in the API's words. */
+function wakeTextOf(claim: Members): string {
+  const wake = membersOf(claim["wake"]);
+  const kind = wake === null ? null : textOf(wake, "kind");
+  const waker = Object.entries(wakerNames).find(([known]) => known === kind)?.[1];
+  const isForbidden = wake !== null && "scaling" in wake && !flagOf(within(wake, "scaling"), "up");
+  if (wake === null || waker === undefined || isForbidden) {
+    return neverText(textOf(claim, "backend") === null);
+  }
+  const names = ["server", "name", "backend", "service"].map((name) => textOf(wake, name));
+  return `by the ${waker}, as ${JSON.stringify(names.find((name) => name !== null) ?? "")}`;
+}
+
+/**
+ * The snapshot belongs to the router that runs: it may be older than the table, and must not be written with
+ * another user's rights.
+ */
 const withoutSnapshot = (config: Config): Config =>
   config.postgres === null
     ? config
@@ -108,29 +202,21 @@ const balanceTexts: Readonly<Record<Config["balance"], string>> = {
   random: "any address, by chance",
 };
 
-/** How one of several addresses is chosen; nothing for one address. */
-const balanceLines = ({ address }: Route, { balance }: Config): readonly string[] =>
-  placesOf(address).length > 1
-    ? [`balance   ${balanceTexts[balance]}; those that are down come last`]
-    : [];
-
-const addressText = ({ address }: Route): string => address.text || "none while it sleeps";
-
-function routeLines(route: Route, pattern: string): readonly string[] {
-  return [
-    `route     ${pattern}, from ${route.source} ${route.id}`,
-    `backend   ${addressText(route)}`,
-    `wake      ${wakeText(route)}`,
-  ];
-}
+/** How one of several addresses is chosen; null for one address. */
+const balanceText = ({ address }: Route, { balance }: Config): string | null =>
+  placesOf(address).length > 1 ? `${balanceTexts[balance]}; those that are down come last` : null;
 
 function wakeText({ wake, address }: Route): string {
   if (wake !== null && isWakeable(wake)) {
     return `by the ${wakerNames[wake.kind]}, as ${JSON.stringify(wakeName(wake))}`;
   }
-  if (isNowhere(address)) return "never: nobody gets in until somebody else starts it";
-  return "never: it is dialled as it is";
+  return neverText(isNowhere(address));
 }
+
+const neverText = (isAsleep: boolean): string =>
+  isAsleep
+    ? "never: no player gets in until it is started by other means"
+    : "never: it is dialled as it is";
 
 function isWakeable(target: WakeTarget): boolean {
   switch (target.kind) {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { explain } from "../../src/app/explain.ts";
+import { explain, explanationText } from "../../src/app/explain.ts";
 import { err } from "../../src/base/result.ts";
 import { type ParsedConfig, parseConfig } from "../../src/config/config.ts";
 import { seedSchema } from "../providers/postgres/seed-schema.ts";
@@ -37,7 +37,7 @@ test("the table is explained as it is now, and the snapshot of the router that r
   const config = configOf({ AUTOMC_DSN: database.dsn(), AUTOMC_SNAPSHOT: snapshot });
 
   const explained = await explain(config, "a.lan", () => {});
-  expect(explained.ok && explained.value).toContain("backend   10.0.0.2:25565\n");
+  expect(explained.ok && explanationText(explained.value)).toContain("backend   10.0.0.2:25565\n");
   expect(readFileSync(snapshot, "utf8")).toBe(old);
   expect(readdirSync(home)).toEqual(["routes.json"]);
 });
@@ -58,7 +58,7 @@ test.each([
     "broken",
     "broken.example.org",
     "none while it sleeps",
-    "never: nobody gets in until somebody else starts it",
+    "never: no player gets in until it is started by other means",
   ],
   ["everywhere", "everywhere.example.org", "10.0.1.252:25565", "never: it is dialled as it is"],
 ])("a Swarm service is explained as it is: %s", async (name, hostname, backend, wake) => {
@@ -69,7 +69,7 @@ test.each([
     AUTO_SCALE_UP: "true",
   });
   const explained = await explain(config, hostname, () => {});
-  expect(explained.ok && explained.value.split("\n").slice(0, 4)).toEqual([
+  expect(explained.ok && explanationText(explained.value).split("\n").slice(0, 4)).toEqual([
     `hostname  ${hostname}`,
     `route     ${hostname}, from swarm ${name}`,
     `backend   ${backend}`,
@@ -94,7 +94,7 @@ test("a backend that is never dialled is told of, and why", async () => {
     ["a.lan", "b.lan", "c.lan", "d.lan"].map(async (host) => {
       const explained = await explain(config, host, () => {});
       if (!explained.ok) throw new Error(explained.error);
-      return /^warning +(.*)$/m.exec(explained.value)?.[1] ?? null;
+      return /^warning +(.*)$/m.exec(explanationText(explained.value))?.[1] ?? null;
     }),
   );
   expect(warnings).toEqual([

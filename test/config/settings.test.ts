@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { helpText, settingsTable, variableForFlag } from "../../src/config/help.ts";
+import { settingsHelp, settingsTable, variableForFlag } from "../../src/config/help.ts";
 import { namesOf, settingGroups, settings } from "../../src/config/settings.ts";
 import { upstreamVariables } from "../fixtures/upstream-variables.ts";
 
@@ -116,10 +116,10 @@ describe("the settings table", () => {
 });
 
 test("the help names every supported setting with its meaning, and apart from them those that are not", () => {
-  const [known = "", missing = ""] = helpText().split("Not supported:");
+  const [known = "", missing = ""] = settingsHelp().split("Not supported:");
   for (const setting of supported) {
     for (const name of namesOf(setting)) expect(known).toMatch(new RegExp(`\\b${name}\\b`));
-    expect(known).toContain(setting.meaning.replaceAll("`", ""));
+    expect(known.replace(/\s+/g, " ")).toContain(setting.meaning.replaceAll("`", ""));
   }
   for (const { name } of settings.filter(({ status }) => status === "refused")) {
     expect(missing).toContain(`  ${name}\n`);

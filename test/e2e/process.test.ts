@@ -90,19 +90,19 @@ describe("the configuration", () => {
       expect(stderr).toContain('"nonsense');
       expect(stderr).toContain("run the ngrok agent");
       expect(stderr).toEndWith(
-        "13 problems in the configuration; automc-router help lists every setting\n",
+        "13 problems in the configuration; automc-router help settings lists every setting\n",
       );
       expect(stderr).not.toContain("hunter");
     });
   }
 
   test("a good one ends check with 0", async () => {
-    expect(await runRouter(["check"], { MAPPING: "play.x=h:1" })).toEqual({
+    expect(await runRouter(["check", "--dry"], { MAPPING: "play.x=h:1" })).toEqual({
       exitCode: 0,
       stdout: "the configuration is good\n",
       stderr: "",
     });
-    const odd = await runRouter(["check"], { AUTOMC_WAKER_URL: "http://h:1" });
+    const odd = await runRouter(["check", "--dry"], { AUTOMC_WAKER_URL: "http://h:1" });
     expect(odd).toMatchObject({
       exitCode: 0,
       stdout: expect.stringMatching(/^warning: AUTOMC_WAKER_URL=.*\nthe configuration is good\n$/),
@@ -141,11 +141,16 @@ describe("the configuration", () => {
     const asked = await runRouter([], { VERSION: "true" });
     expect(asked).toMatchObject({ exitCode: 0, stdout: version.stdout.trimEnd() });
 
+    const settings = await runRouter(["help", "settings"]);
+    expect(settings).toMatchObject({ exitCode: 0, stderr: "" });
+    for (const name of ["PORT", "MAPPING", "AUTOMC_DSN", "AUTOMC_WAKER_URL", "AUTOMC_HOLD"]) {
+      expect(settings.stdout).toMatch(new RegExp(`^  ${name}( |$)`, "m"));
+    }
     const help = await runRouter(["help"]);
     expect(help).toMatchObject({ exitCode: 0, stderr: "" });
-    for (const name of ["PORT", "MAPPING", "AUTOMC_DSN", "AUTOMC_WAKER_URL", "AUTOMC_HOLD"]) {
-      expect(help.stdout).toMatch(new RegExp(`^  ${name}( |$)`, "m"));
-    }
+    const lines = help.stdout.trimEnd().split("\n");
+    expect(lines.length).toBeLessThanOrEqual(24);
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
     expect((await runRouter(["--help"])).stdout).toBe(help.stdout);
   });
 
@@ -627,7 +632,7 @@ describe("the log", () => {
       JSON.stringify(await runRouter(["check"], good)),
       JSON.stringify(await runRouter(["check"], { ...good, PORT: "abc", NGROK_TOKEN: "ng-tok" })),
       JSON.stringify(await runRouter(["explain", "a.x"], { ...good, LOG_LEVEL: "trace" })),
-      JSON.stringify(await runRouter(["help"], good)),
+      JSON.stringify(await runRouter(["help", "settings"], good)),
     ].join("\n");
     for (const secret of [...secrets, "ng-tok"]) expect(said).not.toContain(secret);
     // It did speak of what the secrets belong to.

@@ -203,8 +203,8 @@ function openReader(deps: CycleDeps, alarm: Alarm, signal: AbortSignal) {
   return openClient({ ...deps, onEnd: alarm.ring, greet, kindOf }, signal);
 }
 
-/** One statement, which also shows that the server is ready. */
-async function askKind(
+/** What kind of server the client has reached: one statement, which also shows that the server is ready. */
+export async function askKind(
   client: PostgresClient,
   limitMs: number,
 ): Promise<Result<ServerKind, PostgresFailure>> {
