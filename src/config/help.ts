@@ -1,4 +1,5 @@
 import { readBoolean } from "../base/go-text.ts";
+import { nearestName } from "../base/nearest-name.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { commands } from "./commands.ts";
 import {
@@ -10,7 +11,6 @@ import {
   settingGroups,
   settings,
 } from "./settings.ts";
-import { nearestName } from "./suggestion.ts";
 
 /**
  * The variable that does what a command-line flag of upstream does (`--in-docker` gives `IN_DOCKER=true`),
@@ -75,7 +75,7 @@ export function helpText(): string {
     ...lines,
     "",
     "help settings lists every setting, help NAME tells of one.",
-    "status, explain, ping, sessions and log ask the router that runs on this machine.",
+    "status, explain, ping, sessions and log ask the router on this machine.",
     "Exit codes: 0 yes or done, 1 no or failed, 2 configuration, 70 own faults.",
   ].join("\n")}\n`;
 }
