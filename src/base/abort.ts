@@ -32,7 +32,7 @@ export function createScope(parent: AbortSignal): Scope {
 }
 
 /** A piece of work that is given up after a time. */
-export interface TimedScope extends Scope {
+interface TimedScope extends Scope {
   /** True once the time was over before the work. */
   isLate(): boolean;
   /** Lets the work go on without a limit. */

@@ -1,13 +1,13 @@
 import { err, ok, type Result } from "./result.ts";
 
 /** A JSON value, and the offset behind it. */
-export interface JsonValue {
+interface JsonValue {
   readonly value: unknown;
   readonly end: number;
 }
 
 /** What keeps a text from being JSON; `at` is an offset in UTF-16 code units. */
-export interface JsonMistake {
+interface JsonMistake {
   readonly at: number;
   readonly reason: string;
 }

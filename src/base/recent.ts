@@ -1,5 +1,5 @@
 /** A map of limited size: the entry that was set longest ago makes room for a new one. */
-export interface Recent<Key, Value> {
+interface Recent<Key, Value> {
   /** Null when there is none, or none any more. */
   get(key: Key): Value | null;
   /** Sets an entry, which is the newest from now on. */

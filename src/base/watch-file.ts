@@ -4,7 +4,7 @@ import { basename, dirname } from "node:path";
 import { createAlarm, sleep } from "./wait.ts";
 
 /** What watching a file needs. */
-export interface FileWatchDeps {
+interface FileWatchDeps {
   readonly path: string;
   /** How long the file must have been left alone before `changed` is called. */
   readonly debounceMs: number;

@@ -5,10 +5,10 @@ import { codeOf, messageOf } from "./thrown.ts";
 export type Rename = (from: string, to: string) => Promise<void>;
 
 /** What a file shall hold: its text, or what yields the text in chunks, anew at each call. */
-export type FileContent = string | (() => AsyncIterable<string>);
+type FileContent = string | (() => AsyncIterable<string>);
 
 /** How a file is replaced. */
-export interface ReplaceOptions {
+interface ReplaceOptions {
   /**
    * The file's permission bits; left out, those of the old file, or of upstream's new files less
    * the process's mask.

@@ -33,7 +33,7 @@ export interface Balancer {
 }
 
 /** What a balancer needs. */
-export interface BalancerDeps {
+interface BalancerDeps {
   readonly policy: BalancePolicy;
   /** Milliseconds on a clock that never jumps; by default `performance.now`. */
   readonly now?: () => number;

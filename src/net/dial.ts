@@ -13,7 +13,7 @@ import { firstThatAnswers } from "./failover.ts";
 import { literal, type Resolver } from "./resolve.ts";
 
 /** A name or an IP literal, and a port. */
-export interface DialPlace {
+interface DialPlace {
   readonly host: string;
   readonly port: number;
 }
@@ -62,7 +62,7 @@ export interface Reached {
 }
 
 /** What a dialer needs. */
-export interface DialerDeps extends ConnectorDeps {
+interface DialerDeps extends ConnectorDeps {
   readonly resolver: Resolver;
   readonly deadlines: Deadlines;
   /** The whole budget of one dial, ms. */

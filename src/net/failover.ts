@@ -6,7 +6,7 @@ import { abort, type Conn, type Endpoint, peek, send, unwatch, watch } from "./c
 import { aborted, type Connector, type DialFailure, isDown } from "./connect.ts";
 
 /** Endpoints of one backend, and what each is sent. */
-export interface Answering {
+interface Answering {
   readonly endpoints: readonly Endpoint[];
   /** A backend answers it with at least one byte. */
   readonly opening: Uint8Array;
@@ -15,7 +15,7 @@ export interface Answering {
 }
 
 /** What asking endpoints needs. */
-export interface AnsweringDeps {
+interface AnsweringDeps {
   readonly connector: Connector;
   readonly balancer: Balancer;
   readonly deadlines: Deadlines;

@@ -7,7 +7,7 @@ import { err, ok, type Result } from "../base/result.ts";
 import { codeOf, messageOf } from "../base/thrown.ts";
 
 /** Why a name has no address now. `message` is one readable phrase, without the name. */
-export interface ResolveFailure {
+interface ResolveFailure {
   readonly kind: "not-found" | "timeout" | "nameserver-error" | "busy" | "aborted";
   readonly message: string;
 }
@@ -23,7 +23,7 @@ export interface Resolver {
 }
 
 /** What a resolver may be told; by default it does what the host's own files say. */
-export interface ResolverDeps {
+interface ResolverDeps {
   /** Milliseconds on a clock that never jumps; by default `performance.now`. */
   readonly now?: () => number;
   /** Nameservers as `ip`, `ip:port` or `[ip]:port`; by default those of the host. */

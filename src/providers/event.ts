@@ -1,7 +1,7 @@
 import type { SourceName } from "../routing/route.ts";
 
 /** How a service of a container platform is. */
-export type ServiceStateKind = "sleeping" | "running" | "restart-delay" | "failed" | "waking";
+type ServiceStateKind = "sleeping" | "running" | "restart-delay" | "failed" | "waking";
 
 /** What happens to a source of routes, as the operator needs to know it. */
 export type SourceEvent =

@@ -37,7 +37,7 @@ export interface LabelRules {
  * The labels as far as they can be used; `complaint` is what is wrong with the others, "" when
  * nothing is.
  */
-export interface LabelsRead {
+interface LabelsRead {
   /** Null: no hostname is asked for, or a mistake is such that nothing can be routed. */
   readonly labels: RouteLabels | null;
   readonly complaint: string;

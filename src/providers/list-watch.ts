@@ -47,7 +47,7 @@ export interface ListWatchTimings extends BackoffTimings {
 }
 
 /** What following a platform needs. */
-export interface ListWatchDeps<Listing> {
+interface ListWatchDeps<Listing> {
   readonly source: SourceName;
   readonly origin: ListWatchOrigin<Listing>;
   /** The routes that a listing makes, each with the source's name and an id of its own. */

@@ -5,7 +5,7 @@ import type { SourceEvent } from "./event.ts";
  * Tells whether a source has its origin: an outage once, its further attempts one by one, and its
  * end once.
  */
-export interface Outage {
+interface Outage {
   /** The origin is there, and `routes` are published. Told at the first time and after an outage. */
   live(routes: number, mode: SourceMode): void;
   /** The origin is away, and the last `routes` stay; the next attempt comes after `nextMs`. */
@@ -13,7 +13,7 @@ export interface Outage {
 }
 
 /** How changes of a source's origin arrive. */
-export type SourceMode = Extract<SourceEvent, { kind: "source-live" }>["mode"];
+type SourceMode = Extract<SourceEvent, { kind: "source-live" }>["mode"];
 
 /** A source that has not found its origin yet, and has told nothing. */
 export function createOutage(source: SourceName, emit: (event: SourceEvent) => void): Outage {

@@ -19,7 +19,7 @@ export interface Supervisor {
 }
 
 /** What supervising sources needs. */
-export interface SupervisorDeps {
+interface SupervisorDeps {
   readonly table: RouteTable;
   /** A publication has changed the table, or brought claims that lost. */
   changed(source: SourceName, changes: Changes): void;

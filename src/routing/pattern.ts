@@ -17,7 +17,7 @@ export type Pattern =
   | { readonly kind: "default" };
 
 /** A part of a list that is no pattern; `reason` completes "the hostname ...". */
-export interface PatternProblem {
+interface PatternProblem {
   readonly text: string;
   readonly reason: string;
 }

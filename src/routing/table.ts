@@ -36,7 +36,7 @@ export interface Candidate {
 }
 
 /** How many routes each source has published, and how many patterns have an owner. */
-export interface TableSize {
+interface TableSize {
   readonly routes: ReadonlyMap<SourceName, number>;
   readonly claims: number;
 }

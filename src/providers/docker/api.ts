@@ -9,7 +9,7 @@ import {
 } from "../http-api.ts";
 
 /** What reaching a Docker engine needs. */
-export interface DockerApiDeps {
+interface DockerApiDeps {
   readonly endpoint: ApiEndpoint;
   /** Without a `v` in front; null: the highest that both know. */
   readonly version: string | null;

@@ -12,7 +12,7 @@ import type { ApiFailure } from "../http-api.ts";
 import { type DockerApi, dockerFilters } from "./api.ts";
 
 /** A network that a container is on. */
-export interface ContainerNetwork {
+interface ContainerNetwork {
   readonly name: string;
   readonly id: string;
   /** IPv4 where there is one, else IPv6; null while the container does not run. */

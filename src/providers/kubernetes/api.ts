@@ -18,7 +18,7 @@ export interface ObjectEvent {
 }
 
 /** Hears what a watch tells. */
-export interface ObjectListener {
+interface ObjectListener {
   /** The API has agreed to the watch. */
   open(): void;
   event(event: ObjectEvent): void;

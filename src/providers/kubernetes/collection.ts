@@ -22,7 +22,7 @@ export interface KubeScope {
 }
 
 /** One kind of objects. */
-export interface KubeKind<Item> {
+interface KubeKind<Item> {
   /** Such as `/api/v1`. */
   readonly group: string;
   /** Such as `services`. */

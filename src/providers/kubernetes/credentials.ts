@@ -6,13 +6,13 @@ import { type ExecCredential, runExecPlugin } from "./exec.ts";
 import type { Bearer, KubeAccess, Pem } from "./kubeconfig.ts";
 
 /** What a connection to the API is made with. It holds secrets. */
-export interface KubeCredentials {
+interface KubeCredentials {
   readonly tls: ApiTls;
   readonly headers: Readonly<Record<string, string>>;
 }
 
 /** The credentials as they are now. */
-export interface CredentialStore {
+interface CredentialStore {
   /** The credentials for a request that is made now. The error is one readable phrase without secrets. */
   current(signal: AbortSignal): Promise<Result<KubeCredentials, string>>;
   /** The API has refused the last ones: what is remembered is given up. */

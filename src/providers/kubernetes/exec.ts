@@ -14,7 +14,7 @@ export interface ExecCredential {
 }
 
 /** What a plugin has given, and when that expires, on the clock of `Date.now`; null: never. */
-export interface GivenCredential {
+interface GivenCredential {
   readonly credential: ExecCredential;
   readonly expiresAt: number | null;
 }

@@ -51,7 +51,7 @@ export interface KubeAccess {
 }
 
 /** Where a kubeconfig's words come from. */
-export interface KubeconfigOrigin {
+interface KubeconfigOrigin {
   readonly path: string;
   /** The variables of the process, for the programs that give credentials. */
   readonly variables: Readonly<Record<string, string | undefined>>;

@@ -5,7 +5,7 @@ import { createKubeCollection, type KubeCollection, type KubeScope } from "./col
 import { readStatefulSet, type StatefulSet, type StatefulSets } from "./stateful-sets.ts";
 
 /** What following a cluster's StatefulSets needs. */
-export interface FollowStatefulSetsDeps extends KubeScope {
+interface FollowStatefulSetsDeps extends KubeScope {
   readonly statefulSets: StatefulSets;
   readonly emit: (event: SourceEvent) => void;
   readonly timings?: Partial<ListWatchTimings>;

@@ -32,7 +32,7 @@ export interface RouteEdit {
 }
 
 /** The routes of a file by their patterns' texts, and by entry what keeps others from being routed. */
-export interface FileRoutes {
+interface FileRoutes {
   readonly routes: ReadonlyMap<string, Route>;
   readonly problems: ReadonlyMap<string, string>;
 }

@@ -37,7 +37,7 @@ export interface StaticRoutesDeps {
 }
 
 /** The waits around the routes file, in milliseconds. */
-export interface FileTimings {
+interface FileTimings {
   /** How long the file must be left alone before it is read. */
   readonly debounceMs: number;
   /** Between two looks at the file beside the notifications. */
@@ -47,7 +47,7 @@ export interface FileTimings {
 }
 
 /** The waits a router runs with. Tests scale them down. */
-export const defaultFileTimings: FileTimings = {
+const defaultFileTimings: FileTimings = {
   debounceMs: 4_000,
   pollMs: 1_000,
   retryMs: 30_000,

@@ -40,7 +40,7 @@ export function taskIp({ attachments }: SwarmTask, network: string | null): stri
 }
 
 /** What to find a running service by. */
-export interface ServicePlace {
+interface ServicePlace {
   readonly service: SwarmService;
   /** The tasks that run, the newest first. */
   readonly running: readonly SwarmTask[];

@@ -19,7 +19,7 @@ export interface SwarmListing {
  * What services make: their routes, how each service that asks for one is, and what is wrong with
  * some, by their names.
  */
-export interface SwarmRoutes {
+interface SwarmRoutes {
   readonly routes: readonly Route[];
   readonly states: ReadonlyMap<string, ServiceState["kind"]>;
   readonly complaints: ReadonlyMap<string, string>;

@@ -13,7 +13,7 @@ import {
  * A network that a service's tasks are attached to, as its specification names it: by id, and what
  * the service is called there.
  */
-export interface ServiceNetwork {
+interface ServiceNetwork {
   readonly target: string;
   readonly aliases: readonly string[];
 }

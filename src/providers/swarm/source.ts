@@ -14,7 +14,7 @@ import { type SwarmListing, swarmRoutes } from "./routes.ts";
 import type { ServiceState } from "./state.ts";
 
 /** What finding backends among Swarm services needs. */
-export interface SwarmSourceDeps {
+interface SwarmSourceDeps {
   readonly api: SwarmApi;
   /** Whether services whose labels do not say may be started and stopped. */
   readonly scaling: { readonly up: boolean; readonly down: boolean };

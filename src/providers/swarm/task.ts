@@ -18,7 +18,7 @@ export interface SwarmTask {
 }
 
 /** A task on a network. */
-export interface Attachment {
+interface Attachment {
   readonly network: string;
   readonly networkName: string;
   /** Without a prefix length. */
