@@ -1,4 +1,3 @@
-import type { Deadlines } from "../base/deadlines.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { type Balancer, createBalancer } from "./balance.ts";
 import { type Conn, type Endpoint, send } from "./conn.ts";
@@ -9,20 +8,8 @@ import {
   type DialFailure,
   isDown,
 } from "./connect.ts";
+import { type DialTarget, type EndpointsDeps, endpointsOf } from "./endpoints.ts";
 import { firstThatAnswers } from "./failover.ts";
-import { literal, type Resolver } from "./resolve.ts";
-
-/** A name or an IP literal, and a port. */
-interface DialPlace {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** Where to dial: one place, or several of which any will do. */
-export interface DialTarget extends DialPlace {
-  /** The further ones; left out, there is none. */
-  readonly others?: readonly DialPlace[];
-}
 
 /**
  * Connects to backends. Of several endpoints, be they places or addresses of one name, the balancer
@@ -61,53 +48,18 @@ export interface Reached {
   readonly leave: () => void;
 }
 
-/** What a dialer needs. */
-interface DialerDeps extends ConnectorDeps {
-  readonly resolver: Resolver;
-  readonly deadlines: Deadlines;
-  /** The whole budget of one dial, ms. */
-  readonly timeoutMs: number;
+/** What a dialer needs. `timeoutMs` is the whole budget of one dial. */
+interface DialerDeps extends ConnectorDeps, EndpointsDeps {
   /** Chooses among several endpoints; by default one that takes the first that answers. */
   readonly balancer?: Balancer;
 }
 
 /** A dialer with a connector of its own. */
 export function createDialer(deps: DialerDeps): Dialer {
-  const { deadlines, resolver, timeoutMs } = deps;
+  const { deadlines, timeoutMs } = deps;
   const balancer = deps.balancer ?? createBalancer({ policy: "first" });
   const connector = createConnector(deps);
   const { signal: never } = new AbortController();
-
-  /**
-   * The endpoints that the target's names lead to now, at least one; the error is that of the first
-   * place.
-   */
-  async function endpointsOf(
-    { host, port, others = [] }: DialTarget,
-    signal: AbortSignal,
-  ): Promise<Result<readonly Endpoint[], DialFailure>> {
-    const places = [{ host, port }, ...others];
-    const found = await Promise.all(places.map((place) => endpointsAt(place, signal)));
-    const endpoints = found.flatMap((each) => (each.ok ? each.value : []));
-    if (endpoints.length > 0) return ok(distinct(endpoints));
-    return found.find((each) => !each.ok) ?? err(addressless);
-  }
-
-  async function endpointsAt(
-    { host, port }: DialPlace,
-    signal: AbortSignal,
-  ): Promise<Result<readonly Endpoint[], DialFailure>> {
-    if (host === "") return err(homeless);
-    if (literal(host) !== null) return ok([{ ip: host, port }]);
-    const late = Promise.withResolvers<null>();
-    const deadline = deadlines.after(timeoutMs, () => late.resolve(null));
-    const resolved = await Promise.race([resolver.resolve(host, signal), late.promise]);
-    deadline.cancel();
-    if (signal.aborted) return err(aborted);
-    if (resolved === null) return err(unknownInTime);
-    if (!resolved.ok) return err({ kind: "unresolved", message: resolved.error.message });
-    return ok(resolved.value.map((ip) => ({ ip, port })));
-  }
 
   /** Those that were down are probed beside the session, which waits for none of them. */
   function inOrder(endpoints: readonly Endpoint[]): readonly Endpoint[] {
@@ -122,7 +74,7 @@ export function createDialer(deps: DialerDeps): Dialer {
 
   async function dial(target: DialTarget, signal: AbortSignal): Promise<Result<Conn, DialFailure>> {
     const until = deadlines.now() + timeoutMs;
-    const found = await endpointsOf(target, signal);
+    const found = await endpointsOf(target, deps, signal);
     return found.ok ? connectInTurn(inOrder(found.value), until, signal) : found;
   }
 
@@ -154,7 +106,7 @@ export function createDialer(deps: DialerDeps): Dialer {
     signal: AbortSignal,
   ): Promise<Result<Reached, DialFailure>> {
     const until = deadlines.now() + timeoutMs;
-    const found = await endpointsOf(target, signal);
+    const found = await endpointsOf(target, deps, signal);
     if (!found.ok) return found;
     const endpoints = inOrder(found.value);
     const isChoice = endpoints.length > 1;
@@ -171,7 +123,7 @@ export function createDialer(deps: DialerDeps): Dialer {
 
   async function accepts(target: DialTarget, signal: AbortSignal): Promise<boolean> {
     const until = deadlines.now() + timeoutMs;
-    const found = await endpointsOf(target, signal);
+    const found = await endpointsOf(target, deps, signal);
     if (!found.ok) return false;
     const endpoints = balancer.order(found.value);
     for (const [index, endpoint] of endpoints.entries()) {
@@ -184,18 +136,6 @@ export function createDialer(deps: DialerDeps): Dialer {
   return { dial, reach, accepts };
 }
 
-function distinct(endpoints: readonly Endpoint[]): readonly Endpoint[] {
-  const byText = new Map(
-    endpoints.map((endpoint) => [`${endpoint.ip} ${endpoint.port}`, endpoint]),
-  );
-  return [...byText.values()];
-}
-
 const nothing = (): void => undefined;
 
-const homeless: DialFailure = { kind: "unresolved", message: "has no address at the moment" };
 const addressless: DialFailure = { kind: "unresolved", message: "has no address" };
-const unknownInTime: DialFailure = {
-  kind: "unresolved",
-  message: "no nameserver answered in time",
-};

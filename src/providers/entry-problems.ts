@@ -2,7 +2,7 @@ import type { SourceName } from "../routing/route.ts";
 import type { SourceEvent } from "./event.ts";
 
 /** Emits what is wrong with a source's entries, each problem once for as long as it stays the same. */
-interface EntryProblems {
+export interface EntryProblems {
   /** All problems that there are now, by entry. An entry that is not in the map is well, or gone. */
   report(current: ReadonlyMap<string, string>): void;
 }

@@ -1,25 +1,15 @@
-import { readFile } from "node:fs/promises";
 import { err, ok, type Result } from "../../base/result.ts";
-import { codeOf, messageOf } from "../../base/thrown.ts";
 import { untilAborted } from "../../base/wait.ts";
 import { watchFile } from "../../base/watch-file.ts";
-import { type Rename, replaceFile } from "../../base/write-file.ts";
+import type { Rename } from "../../base/write-file.ts";
 import type { Address } from "../../routing/address.ts";
 import { type Pattern, patternText } from "../../routing/pattern.ts";
 import { type Route, sameTarget } from "../../routing/route.ts";
 import type { Publish, RouteSource } from "../../routing/source.ts";
-import { createEntryProblems } from "../entry-problems.ts";
 import type { SourceEvent } from "../event.ts";
-import {
-  emptyRoutesFile,
-  parseRoutesFile,
-  type RouteEdit,
-  type RoutesFile,
-  readRoutes,
-  routesFileText,
-  toRoute,
-  withEdits,
-} from "./routes-file.ts";
+import { createEditSaver } from "./edit-saver.ts";
+import { createFileReporter } from "./file-reporter.ts";
+import { type RouteEdit, type RoutesFile, readRoutes, toRoute } from "./routes-file.ts";
 
 /** What the routes of the file and the API need. */
 export interface StaticRoutesDeps {
@@ -30,7 +20,7 @@ export interface StaticRoutesDeps {
   /** The one that look-ups use: SRV prefixes are cut off hostnames. */
   readonly simplifySrv: boolean;
   readonly emit: (event: SourceEvent) => void;
-  /** Waits that differ from `defaultFileTimings`. */
+  /** Waits that differ from the usual ones. */
   readonly timings?: Partial<FileTimings>;
   /** Puts a finished file in place; the system's own by default. */
   readonly move?: Rename;
@@ -47,7 +37,7 @@ interface FileTimings {
 }
 
 /** The waits a router runs with. Tests scale them down. */
-const defaultFileTimings: FileTimings = {
+const usualTimings: FileTimings = {
   debounceMs: 4_000,
   pollMs: 1_000,
   retryMs: 30_000,
@@ -86,44 +76,33 @@ export interface StaticRoutes {
 
 /** A store without routes. It reads nothing before `load` or the start of its sources. */
 export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
-  const { path, simplifySrv } = deps;
-  const timings = { ...defaultFileTimings, ...deps.timings };
-  const publishers: { file: Publish | null; api: Publish | null } = { file: null, api: null };
+  const { path, simplifySrv, move } = deps;
+  const { debounceMs, pollMs, retryMs } = { ...usualTimings, ...deps.timings };
   const reporter = createFileReporter(deps);
-
-  /** The file's content when it was read or written last, to write it anew should it vanish. */
-  let known = emptyRoutesFile;
+  const { saved } = reporter;
+  const saver = path === null ? null : createEditSaver({ path, simplifySrv, retryMs, move, saved });
+  const publishers: { file: Publish | null; api: Publish | null } = { file: null, api: null };
   let routes: Readonly<Record<"file" | "api", Map<string, Route>>> = {
     file: new Map(),
     api: new Map(),
   };
-  /** The API's changes that the file does not have yet. */
-  const unsaved = new Map<string, RouteEdit>();
   let isLoaded = false;
-  /** Reads and writes of the file, one after the other. */
-  let work: Promise<unknown> = Promise.resolve();
-  let nextSave: Promise<string | null> | null = null;
-  let retry: ReturnType<typeof setTimeout> | null = null;
 
-  function enqueue<T>(step: () => Promise<T>): Promise<T> {
-    const done = work.then(step);
-    work = done;
-    return done;
-  }
+  const isUnsaved = (key: string): boolean => saver?.isUnsaved(key) ?? false;
+  const save = (): Promise<string | null> => saver?.save() ?? Promise.resolve(null);
 
   /**
    * The file decides about everything but what it has not been told yet. What it says of an API
    * route unchanged is no change of owner.
    */
   function take(file: RoutesFile): void {
-    known = file;
     const { routes: written, problems } = readRoutes(file, simplifySrv);
     const kept = [...routes.api].filter(([key, route]) => {
       const inFile = written.get(key);
-      return unsaved.has(key) || (inFile !== undefined && sameTarget(inFile, route));
+      return isUnsaved(key) || (inFile !== undefined && sameTarget(inFile, route));
     });
     const api = new Map(kept);
-    const own = [...written].filter(([key]) => !api.has(key) && !unsaved.has(key));
+    const own = [...written].filter(([key]) => !api.has(key) && !isUnsaved(key));
     routes = { file: new Map(own), api };
     // The one that may lose a pattern to the other goes first: no moment has two claims on it.
     publishers.api?.replace([...routes.api.values()]);
@@ -133,72 +112,26 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
 
   async function load(): Promise<Result<null, string>> {
     isLoaded = true;
-    if (path === null) return ok(null);
-    const read = await readRoutesFile(path);
+    if (saver === null) return ok(null);
+    const read = await saver.read();
     if (!read.ok) return err(`the routes file ${path} cannot be used: ${read.error}`);
     if (read.value === null) reporter.missing();
     else take(read.value);
     return ok(null);
   }
 
-  async function reread(asked: boolean): Promise<void> {
-    if (path === null) return;
-    const read = await readRoutesFile(path);
+  /** Reads the file anew, which may now be fit to take the changes that it does not have. */
+  async function refresh(asked: boolean): Promise<void> {
+    if (saver === null) return;
+    const read = await saver.read();
     if (!read.ok || read.value === null) {
       const reason = read.ok ? "it does not exist" : read.error;
       reporter.lost(`${path}: ${reason}`, asked, routes.file.size);
-      return;
+    } else {
+      take(read.value);
+      reporter.live(routes.file.size);
     }
-    take(read.value);
-    reporter.live(routes.file.size);
-  }
-
-  /** Reads the file anew, which may now be fit to take the changes that it does not have. */
-  async function refresh(asked: boolean): Promise<void> {
-    await enqueue(() => reread(asked));
-    await save();
-  }
-
-  /** Writes all changes that there are when its turn has come; calls before that share it. */
-  function save(): Promise<string | null> {
-    if (path === null) return Promise.resolve(null);
-    nextSave ??= enqueue(() => {
-      nextSave = null;
-      return write(path);
-    });
-    return nextSave;
-  }
-
-  async function write(target: string): Promise<string | null> {
-    if (retry !== null) clearTimeout(retry);
-    retry = null;
-    const edits = [...unsaved];
-    if (edits.length === 0) return null;
-    const failure = await amend(
-      target,
-      edits.map(([, edit]) => edit),
-    );
-    reporter.saved(failure);
-    if (failure !== null) {
-      retry = setTimeout(save, timings.retryMs);
-      return failure;
-    }
-    for (const [key, edit] of edits) if (unsaved.get(key) === edit) unsaved.delete(key);
-    return null;
-  }
-
-  /** Makes the changes to what the file says now, which may be more than has been loaded. */
-  async function amend(target: string, edits: readonly RouteEdit[]): Promise<string | null> {
-    const read = await readRoutesFile(target);
-    if (!read.ok) return read.error;
-    const file = withEdits(read.value ?? known, edits, simplifySrv);
-    const failure = await replaceFile(
-      target,
-      routesFileText(file),
-      deps.move && { move: deps.move },
-    );
-    if (failure === null) known = file;
-    return failure;
+    await saver.save();
   }
 
   /** Takes the pattern from both sources, and gives it to the API unless the edit removes it. */
@@ -213,7 +146,7 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
     } else if (api.delete(key)) {
       publishers.api?.patch({ upsert: [], remove: [key] });
     }
-    if (path !== null) unsaved.set(key, edit);
+    saver?.add(key, edit);
     return save();
   }
 
@@ -223,13 +156,12 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
     publish.replace([...routes.file.values()]);
     if (loaded.ok) reporter.started(routes.file.size);
     else reporter.lost(loaded.error, true, 0);
-    const { debounceMs, pollMs } = timings;
     const changed = (): Promise<void> => refresh(false);
     if (deps.watch) await watchFile({ path: target, debounceMs, pollMs, changed }, signal);
     else await untilAborted(signal);
     publishers.file = null;
     await save();
-    if (retry !== null) clearTimeout(retry);
+    saver?.stop();
   }
 
   async function runApi(publish: Publish, signal: AbortSignal): Promise<void> {
@@ -259,57 +191,6 @@ export function createStaticRoutes(deps: StaticRoutesDeps): StaticRoutes {
       const key = patternText(pattern);
       if (!routes.api.has(key) && !routes.file.has(key)) return null;
       return change(key, { pattern, address: null });
-    },
-  };
-}
-
-/** The file's content; null when there is no file. */
-async function readRoutesFile(path: string): Promise<Result<RoutesFile | null, string>> {
-  try {
-    return parseRoutesFile(await readFile(path));
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return ok(null);
-    return err(messageOf(error));
-  }
-}
-
-/** Tells of the file what an operator needs to know, each thing once. */
-function createFileReporter({ path, watch, emit }: StaticRoutesDeps) {
-  const source = "file";
-  const mode = watch ? "notify" : "reload";
-  let outage: { readonly reason: string; readonly since: number } | null = null;
-  let hasSaveFailed = false;
-
-  return {
-    /** The file has been read, or was not there, before the source started. */
-    started(routes: number): void {
-      if (outage === null) emit({ kind: "source-live", source, routes, mode, awayMs: 0 });
-    },
-    live(routes: number): void {
-      if (outage === null) return;
-      const awayMs = Math.round(performance.now() - outage.since);
-      outage = null;
-      emit({ kind: "source-live", source, routes, mode, awayMs });
-    },
-    /** It cannot be read. Told again only at a reload that the operator asked for, or with another reason. */
-    lost(reason: string, asked: boolean, routes: number): void {
-      if (asked || outage?.reason !== reason) emit({ kind: "source-lost", source, reason, routes });
-      outage = { reason, since: outage?.since ?? performance.now() };
-    },
-    missing(): void {
-      outage = { reason: `${path}: it does not exist`, since: performance.now() };
-      const then = watch ? "as soon as it does" : "at a reload (SIGHUP)";
-      const message = `the routes file ${path} does not exist yet; it is read ${then}`;
-      emit({ kind: "source-warning", source, message });
-    },
-    problems: createEntryProblems(source, emit),
-    /** A save is over; null: it went well. */
-    saved(failure: string | null): void {
-      if (failure !== null && !hasSaveFailed) {
-        const message = `changes by the API are in force but cannot be saved to ${path}: ${failure}`;
-        emit({ kind: "source-warning", source, message });
-      }
-      hasSaveFailed = failure !== null;
     },
   };
 }
