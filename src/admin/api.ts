@@ -12,9 +12,11 @@ import type { ApiRequest } from "./http-server.ts";
 import { explainResponse, sessionsResponse } from "./inspect.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { OperationId } from "./operations.ts";
+import { pageHandlers, signIn, signOut } from "./page.ts";
 import { problem } from "./problem.ts";
 import { createRoutesApi, type RoutesApiDeps } from "./routes-api.ts";
 import { type Server, type ServerView, serversOf, serverViews, type WakeView } from "./servers.ts";
+import { asksToken, type Scope, type Tokens } from "./session-cookie.ts";
 import { statusOf } from "./status.ts";
 
 /** What the operations of the API need. */
@@ -24,6 +26,8 @@ export interface ApiDeps extends RoutesApiDeps {
   readonly overview: Overview;
   readonly events: EventLog;
   readonly logLevel: LogLevel;
+  /** Without any, no token is asked for. */
+  readonly tokens: Tokens;
   readonly servers: ServerActions;
   notReady(): readonly NotReady[];
   sessions(): readonly LiveSession[];
@@ -49,12 +53,14 @@ export interface ServerActions {
 }
 
 /** A request with what its path holds. */
-export interface ApiCall extends ApiRequest {
+interface ApiCall extends ApiRequest {
   readonly parameters: Readonly<Record<string, string>>;
+  /** What the caller may do; null for what is open to all. */
+  readonly scope: Scope | null;
 }
 
 /** Answers one operation. */
-export type Handler = (call: ApiCall) => Response | Promise<Response>;
+type Handler = (call: ApiCall) => Response | Promise<Response>;
 
 /** The handler of each operation. */
 export function createHandlers(deps: ApiDeps): Readonly<Record<OperationId, Handler>> {
@@ -84,6 +90,10 @@ export function createHandlers(deps: ApiDeps): Readonly<Record<OperationId, Hand
     setLogLevel: ({ body }) => setLogLevel(body, deps.logLevel),
     readHealth: healthResponse,
     readReadiness: () => readinessResponse(deps.notReady()),
+    ...pageHandlers,
+    readSignIn: ({ scope }) => Response.json({ scope, asksToken: asksToken(deps.tokens) }),
+    signIn: (call) => signIn(call, deps.tokens),
+    signOut,
     readOpenApi: () => Response.json(openApiDocument(deps.build.version)),
   };
 }

@@ -2,7 +2,7 @@ import type { AuditEvent } from "../observe/events.ts";
 import type { ApiRequest } from "./http-server.ts";
 
 /** Tells the operator what callers of the API change, and who is refused. */
-export interface Audit {
+interface Audit {
   changed(request: ApiRequest, status: number): void;
   refused(request: ApiRequest, status: number): void;
 }

@@ -1,7 +1,13 @@
 import { isIPv4, isIPv6 } from "node:net";
 import type { Access } from "./operations.ts";
 import { problem } from "./problem.ts";
-import { type Scope, scopeOfCookie, scopeOfToken, type Tokens } from "./session-cookie.ts";
+import {
+  asksToken,
+  type Scope,
+  scopeOfCookie,
+  scopeOfToken,
+  type Tokens,
+} from "./session-cookie.ts";
 
 /** Which requests are let in. */
 export interface GuardDeps {
@@ -24,8 +30,6 @@ export type Guard = (headers: Headers, access: Exclude<Access, "open">) => Admis
  * visitor's browser: one whose name resolves to this machine (DNS rebinding) shows by its Host, any other by its Origin.
  */
 export function createGuard({ tokens, names }: GuardDeps): Guard {
-  const asksToken = tokens.change !== null || tokens.read !== null;
-
   function byToken(headers: Headers, access: Access): Admission {
     const [, given] = /^Bearer +(\S.*)$/i.exec(headers.get("authorization") ?? "") ?? [];
     const scope =
@@ -41,7 +45,7 @@ export function createGuard({ tokens, names }: GuardDeps): Guard {
   }
 
   return (headers, access) => {
-    if (asksToken) return byToken(headers, access);
+    if (asksToken(tokens)) return byToken(headers, access);
     const response = names === null ? null : checkHost(headers, names);
     return response === null ? { kind: "admitted", scope: "change" } : refused(response);
   };

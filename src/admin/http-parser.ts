@@ -11,7 +11,7 @@ export interface RequestHead {
 }
 
 /** How the body is delimited: RFC 9112, section 6. */
-export type BodyFraming =
+type BodyFraming =
   | { readonly kind: "length"; readonly length: number }
   | { readonly kind: "chunked" };
 

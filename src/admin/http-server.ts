@@ -45,7 +45,7 @@ const defaultLimits: HttpLimits = {
 };
 
 /** A server that does not listen yet. */
-export interface HttpServer {
+interface HttpServer {
   readonly server: Server;
   /** Closes the listener and every connection; resolves when they are closed. */
   stop(): Promise<void>;

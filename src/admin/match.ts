@@ -1,7 +1,7 @@
 import { type Operation, type OperationId, operations } from "./operations.ts";
 
 /** What a request asks for. */
-export type Match =
+type Match =
   | {
       readonly kind: "operation";
       readonly operation: Operation & { readonly id: OperationId };

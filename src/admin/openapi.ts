@@ -3,7 +3,8 @@ import { type Answer, type Operation, operations } from "./operations.ts";
 /** The OpenAPI 3.1 document of the API: https://spec.openapis.org/oas/v3.1.0 */
 export function openApiDocument(version: string): Readonly<Record<string, unknown>> {
   const paths: Record<string, Record<string, unknown>> = {};
-  for (const operation of operations) {
+  const all: readonly Operation[] = operations;
+  for (const operation of all.filter(({ isPages }) => isPages === undefined)) {
     const path = paths[operation.path] ?? {};
     path[operation.method.toLowerCase()] = operationObject(operation);
     paths[operation.path] = path;

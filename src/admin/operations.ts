@@ -4,7 +4,7 @@ import { levels } from "../observe/line.ts";
 export type Access = "open" | "read" | "change";
 
 /** A JSON Schema (draft 2020-12), as far as this API needs one. */
-export interface Schema {
+interface Schema {
   readonly type?: string | readonly string[];
   readonly description?: string;
   readonly enum?: readonly string[];
@@ -24,6 +24,8 @@ export interface Operation {
   readonly summary: string;
   /** One of mc-router's: it answers no HEAD, as there. */
   readonly isUpstreams?: true;
+  /** A part of the page, which docs/openapi.json leaves out. */
+  readonly isPages?: true;
   /** It answers whatever the method, as mc-router's does. */
   readonly takesAnyMethod?: true;
   readonly query?: Readonly<Record<string, { readonly required: boolean; readonly about: string }>>;
@@ -67,6 +69,7 @@ const serverSchema = record({
   by: { ...textOrNull, description: "What starts and stops it." },
   address: textOrNull,
   hostnames: list(text),
+  routes: list(record({ hostname: text, backend: text, source: text, row: text })),
   source: text,
   row: text,
   players: count,
@@ -309,6 +312,69 @@ export const operations = [
     access: "read",
     summary: "This document.",
     answers: { 200: { about: "OpenAPI 3.1.", schema: { type: "object" } } },
+  },
+  {
+    id: "readPage",
+    method: "GET",
+    path: "/",
+    access: "open",
+    isPages: true,
+    summary: "The page.",
+    answers: { 200: { about: "The page.", media: "text/html" } },
+  },
+  {
+    id: "readPageScript",
+    method: "GET",
+    path: "/page/app.js",
+    access: "open",
+    isPages: true,
+    summary: "The page's script.",
+    answers: { 200: { about: "The script.", media: "text/javascript" } },
+  },
+  {
+    id: "readPageStyle",
+    method: "GET",
+    path: "/page/style.css",
+    access: "open",
+    isPages: true,
+    summary: "The page's style.",
+    answers: { 200: { about: "The style.", media: "text/css" } },
+  },
+  {
+    id: "readPageIcon",
+    method: "GET",
+    path: "/page/icon.svg",
+    access: "open",
+    isPages: true,
+    summary: "The page's icon.",
+    answers: { 200: { about: "The icon.", media: "image/svg+xml" } },
+  },
+  {
+    id: "readSignIn",
+    method: "GET",
+    path: "/sign-in",
+    access: "open",
+    isPages: true,
+    summary: "What the caller may do.",
+    answers: { 200: { about: "The scope: read, change, or null for nothing." } },
+  },
+  {
+    id: "signIn",
+    method: "POST",
+    path: "/sign-in",
+    access: "open",
+    isPages: true,
+    summary: "Gives the page a cookie for a token.",
+    answers: { 200: { about: "The scope: read or change." } },
+  },
+  {
+    id: "signOut",
+    method: "POST",
+    path: "/sign-out",
+    access: "open",
+    isPages: true,
+    summary: "Takes the page's cookie back.",
+    answers: { 200: { about: "The cookie is taken back." } },
   },
 ] as const satisfies readonly Operation[];
 

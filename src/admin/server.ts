@@ -6,18 +6,15 @@ import type { AuditEvent } from "../observe/events.ts";
 import { type ApiDeps, createHandlers } from "./api.ts";
 import { createAudit } from "./audit.ts";
 import { type Binding, bindingText } from "./binding.ts";
-import { createGuard, type Guard } from "./guard.ts";
+import { type Admission, createGuard, type Guard } from "./guard.ts";
 import { type ApiRequest, createHttpServer, type HttpLimits } from "./http-server.ts";
 import { matchOperation } from "./match.ts";
 import type { Access, Operation } from "./operations.ts";
 import { problem } from "./problem.ts";
-import type { Tokens } from "./session-cookie.ts";
 
 /** What the API needs. */
 export interface AdminServerDeps extends ApiDeps {
   readonly binding: Binding;
-  /** Without any, no token is asked for. */
-  readonly tokens: Tokens;
   /** Further names that the API is called by. */
   readonly hosts: readonly string[];
   readonly limits?: Partial<HttpLimits>;
@@ -113,17 +110,23 @@ function createAnswerer(deps: AdminServerDeps): (request: ApiRequest) => Promise
   return async (request) => {
     const match = matchOperation(request.method, request.rawPath);
     const access = match.kind === "operation" ? match.operation.access : "read";
-    const refusal = admit(request, access, guard);
-    if (refusal !== null) {
-      audit.refused(request, refusal.status);
-      return refusal;
+    const admission = admit(request, access, guard);
+    if (admission.kind === "refused") {
+      audit.refused(request, admission.response.status);
+      return admission.response;
     }
     switch (match.kind) {
       case "bad-path":
         return problem("bad-request", "the path has a malformed escape");
       case "operation": {
         const { operation, parameters } = match;
-        const response = await handlers[operation.id]({ ...request, parameters });
+        const response = await handlers[operation.id]({
+          ...request,
+          parameters,
+          scope: admission.scope,
+        });
+        // A wrong token that was typed into the page.
+        if (response.status === 401) audit.refused(request, response.status);
         if (isChange(operation)) {
           audit.changed(request, response.status);
         }
@@ -142,10 +145,15 @@ function createAnswerer(deps: AdminServerDeps): (request: ApiRequest) => Promise
   };
 }
 
-function admit({ headers }: ApiRequest, access: Access, guard: Guard): Response | null {
-  if (access === "open") return null;
-  const admission = guard(headers, access);
-  return admission.kind === "admitted" ? null : admission.response;
+/** What the caller may do, or why not; for an open operation null means nothing else. */
+function admit(
+  { headers }: ApiRequest,
+  access: Access,
+  guard: Guard,
+): Admission | { readonly kind: "admitted"; readonly scope: null } {
+  const admission = guard(headers, access === "open" ? "read" : access);
+  if (access === "open" && admission.kind === "refused") return { kind: "admitted", scope: null };
+  return admission;
 }
 
 const isChange = ({ access }: Operation): boolean => access === "change";

@@ -20,7 +20,16 @@ export interface Server {
   /** Its name where it is started, else its entry's name or its address. Unique. */
   readonly name: string;
   readonly route: Route;
-  readonly hostnames: readonly string[];
+  readonly routes: readonly RouteView[];
+}
+
+/** One hostname that leads to a server. */
+interface RouteView {
+  /** As it is claimed: `play.example.com`, `*.example.com`, or `*` for the default route. */
+  readonly hostname: string;
+  readonly backend: string;
+  readonly source: string;
+  readonly row: string;
 }
 
 /** A server as `GET /servers` shows it. */
@@ -31,6 +40,7 @@ export interface ServerView {
   readonly by: WakeTarget["kind"] | null;
   readonly address: string | null;
   readonly hostnames: readonly string[];
+  readonly routes: readonly RouteView[];
   readonly source: string;
   readonly row: string;
   readonly players: number;
@@ -45,18 +55,20 @@ const keyOf = (route: Route): string =>
 
 /** The servers behind the claims of a table, by name. */
 export function serversOf(claims: readonly Claim[]): readonly Server[] {
-  const servers = new Map<string, { route: Route; hostnames: string[] }>();
+  const servers = new Map<string, { route: Route; routes: RouteView[] }>();
   for (const { pattern, route } of claims) {
     const key = keyOf(route);
+    const { address, source, id: row } = route;
+    const view = { hostname: patternText(pattern), backend: address.text, source, row };
     const known = servers.get(key);
-    if (known === undefined) servers.set(key, { route, hostnames: [patternText(pattern)] });
-    else known.hostnames.push(patternText(pattern));
+    if (known === undefined) servers.set(key, { route, routes: [view] });
+    else known.routes.push(view);
   }
   const names = new Set<string>();
-  return Array.from(servers.values(), ({ route, hostnames }) => {
+  return Array.from(servers.values(), ({ route, routes }) => {
     const name = uniqueName(nameOf(route), names);
     names.add(name);
-    return { name, route, hostnames };
+    return { name, route, routes };
   }).sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
@@ -86,7 +98,8 @@ export function serverViews(
     if (relayed === null) count.waiting += 1;
     else count.players += 1;
   }
-  return servers.map(({ name, route, hostnames }) => {
+  return servers.map(({ name, route, routes }) => {
+    const hostnames = routes.map(({ hostname }) => hostname);
     const counts = hostnames.map((hostname) => byHostname.get(hostname));
     const sum = (of: "players" | "waiting"): number =>
       counts.reduce((total, count) => total + (count?.[of] ?? 0), 0);
@@ -98,6 +111,7 @@ export function serverViews(
       by: route.wake?.kind ?? null,
       address: wake?.address ?? (route.address.text || null),
       hostnames,
+      routes,
       source: route.source,
       row: route.id,
       players: sum("players"),

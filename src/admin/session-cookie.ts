@@ -9,8 +9,11 @@ export interface Tokens {
   readonly read: string | null;
 }
 
+/** False where every caller that reaches the API is let in. */
+export const asksToken = ({ change, read }: Tokens): boolean => change !== null || read !== null;
+
 /** How long a sign-in at the page lasts, s. */
-export const signInSeconds = 12 * 3_600;
+const signInSeconds = 12 * 3_600;
 
 const cookieName = "automc_session";
 

@@ -4,7 +4,7 @@ import type { NotReady } from "./health.ts";
 import type { ServerView } from "./servers.ts";
 
 /** What a status is made of. */
-export interface StatusDeps {
+interface StatusDeps {
   readonly build: { readonly version: string; readonly commit: string };
   readonly overview: Overview;
   readonly logLevel: string;

@@ -3,7 +3,7 @@ import type { SourceName } from "../routing/route.ts";
 import type { Observer } from "./bus.ts";
 
 /** How a source of routes is. */
-export interface SourceStatus {
+interface SourceStatus {
   readonly name: SourceName;
   readonly state: "reading" | "up" | "away" | "snapshot";
   /** How changes arrive: `notify` at once, `poll`, or `reload` at a SIGHUP; null while that is not known. */
@@ -22,7 +22,7 @@ export interface ServiceStatus {
 }
 
 /** Something that an operator should look at. */
-export interface Warning {
+interface Warning {
   /** RFC 3339. */
   readonly at: string;
   readonly message: string;

@@ -3,7 +3,7 @@ import type { Observer } from "./bus.ts";
 import type { SummaryEvent } from "./events.ts";
 
 /** What summaries need. */
-export interface SummariesDeps {
+interface SummariesDeps {
   readonly deadlines: Pick<Deadlines, "now" | "after">;
   emit(event: SummaryEvent): void;
   /** The hostname with a route that a client most likely meant; null when none is near. */

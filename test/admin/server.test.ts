@@ -205,7 +205,7 @@ describe("mc-router's API", () => {
     `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
 
   for (const path of [
-    "/",
+    "/page",
     "/nope",
     "/routes/",
     "/routes/a/b",

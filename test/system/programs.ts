@@ -4,6 +4,7 @@ import { join } from "node:path";
 /** The real components that system tests run against, each with the Debian package that has it. */
 const programs: Readonly<Record<string, string>> = {
   busybox: "busybox-static",
+  chromium: "chromium",
   "dbus-daemon": "dbus",
   debootstrap: "debootstrap",
   dockerd: "docker.io",
