@@ -1,12 +1,22 @@
 import { commands } from "../src/config/commands.ts";
+import { settings } from "../src/config/settings.ts";
 import { unitKinds } from "../src/system/unit.ts";
 
-/** Words that may follow a command. */
-const argumentWords: Readonly<Record<string, readonly string[]>> = { unit: unitKinds };
+/** Words that are the argument of a command. */
+const argumentWords: Readonly<Record<string, readonly string[]>> = {
+  unit: unitKinds,
+  log: ["error", "warn", "info", "debug", "trace"],
+  help: settings.filter(({ status }) => status === "supported").map(({ name }) => name),
+};
+
+/** Each command that something may follow, with the words. */
+const wordsOf: readonly (readonly [string, readonly string[]])[] = commands
+  .map(({ name, flags }) => [name, [...(argumentWords[name] ?? []), ...flags]] as const)
+  .filter(([, words]) => words.length > 0);
 
 /** Completion of commands for bash. */
 export function bashCompletion(): string {
-  const cases = Object.entries(argumentWords).map(
+  const cases = wordsOf.map(
     ([name, words]) => `    ${name}) COMPREPLY=($(compgen -W "${words.join(" ")}" -- "$word")) ;;`,
   );
   return `# bash completion for automc-router
@@ -29,9 +39,7 @@ export function zshCompletion(): string {
   const entries = commands.map(
     ({ name, meaning }) => `    '${name}:${meaning.replaceAll("'", "'\\''")}'`,
   );
-  const cases = Object.entries(argumentWords).map(
-    ([name, words]) => `    ${name}) compadd -- ${words.join(" ")} ;;`,
-  );
+  const cases = wordsOf.map(([name, words]) => `    ${name}) compadd -- ${words.join(" ")} ;;`);
   return `#compdef automc-router
 local -a commands
 if ((CURRENT == 2)); then
@@ -53,7 +61,7 @@ export function fishCompletion(): string {
     ({ name, meaning }) =>
       `complete -c automc-router -n __fish_use_subcommand -a ${name} -d '${meaning.replaceAll("'", "\\'")}'`,
   );
-  const words = Object.entries(argumentWords).map(
+  const words = wordsOf.map(
     ([name, all]) =>
       `complete -c automc-router -n '__fish_seen_subcommand_from ${name}' -a '${all.join(" ")}'`,
   );

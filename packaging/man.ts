@@ -31,9 +31,13 @@ export function manPage({ version, date }: Stamp): string {
     "It is configured by environment variables only; as a service they are in",
     ".IR /etc/automc-router.env .",
     ".SH COMMANDS",
-    ...commands.flatMap(({ name, argument, meaning }) => [
+    ...commands.flatMap(({ name, argument, flags, meaning }) => [
       ".TP",
-      `\\fB${roff(name)}\\fR${argument === "" ? "" : ` \\fI${roff(argument)}\\fR`}`,
+      [
+        `\\fB${roff(name)}\\fR`,
+        ...(argument === "" ? [] : [`\\fI${roff(argument)}\\fR`]),
+        ...flags.map((flag) => `[\\fB${roff(flag)}\\fR]`),
+      ].join(" "),
       `${roff(`${meaning.slice(0, 1).toUpperCase()}${meaning.slice(1)}`)}.`,
     ]),
     ".SH ENVIRONMENT",

@@ -40,7 +40,9 @@ describe("completion", () => {
   test.each([
     { words: ["automc-router", "ex"], offered: "explain" },
     { words: ["automc-router", "unit", "te"], offered: "template" },
-    { words: ["automc-router", "check", ""], offered: "" },
+    { words: ["automc-router", "check", ""], offered: "--dry" },
+    { words: ["automc-router", "help", "AUTOMC_DS"], offered: "AUTOMC_DSN" },
+    { words: ["automc-router", "version", ""], offered: "" },
   ])("by bash of $words offers $offered", ({ words, offered }) => {
     const line = words.map((word) => `'${word}'`).join(" ");
     const script = `${bashCompletion()}\nCOMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}\n_automc_router; echo "\${COMPREPLY[*]}"`;
