@@ -1,7 +1,7 @@
 import { objectText } from "../base/json.ts";
 import type { StaticRoutes } from "../providers/static/static-routes.ts";
-import type { Address } from "../routing/address.ts";
-import { parseAddress } from "../routing/address.ts";
+import { addressFault, parseAddress } from "../routing/address.ts";
+import { hostnameFault } from "../routing/fault.ts";
 import { toHostname } from "../routing/hostname.ts";
 import { type Pattern, parsePattern, patternText } from "../routing/pattern.ts";
 import type { Route } from "../routing/route.ts";
@@ -17,6 +17,8 @@ export interface RoutesApiDeps {
   readonly simplifySrv: boolean;
   /** What scales the route's backend, as mc-router names it; empty for nothing. */
   scalingTarget(route: Route): string;
+  /** Tells the operator of a route that can be of no use. */
+  warn(message: string): void;
 }
 
 /** The API's ways to read and edit routes. Each answers whatever the client sends. */
@@ -47,11 +49,22 @@ export function createRoutesApi(deps: RoutesApiDeps): RoutesApi {
       .map(({ claim }) => claim.route);
   }
 
-  async function put(pattern: Pattern, address: Address, status: number): Promise<Response> {
+  async function put(
+    pattern: Pattern,
+    backend: string,
+    status: number,
+    hostnameWarning: string | null,
+  ): Promise<Response> {
+    const address = parseAddress(backend);
+    if (!address.ok) return problem("bad-request", `the backend ${address.error}`);
     const [owner] = claimants(pattern);
     if (owner !== undefined && !isApis(owner)) return conflict(pattern, owner, "change it there");
-    await routes.set(pattern, address);
-    return new Response(null, { status });
+    const fault = addressFault(backend);
+    const warnings = [hostnameWarning, fault && `the backend ${fault}`].filter(isText);
+    for (const warning of warnings) deps.warn(`API: ${patternText(pattern)}: ${warning}`);
+    const failure = await routes.set(pattern, address.value);
+    if (failure !== null) return notSaved(failure);
+    return new Response(null, { status, headers: warningHeaders(warnings) });
   }
 
   async function withdraw(pattern: Pattern, notFound: () => Response): Promise<Response> {
@@ -60,8 +73,8 @@ export function createRoutesApi(deps: RoutesApiDeps): RoutesApi {
       const [owner] = claimants(pattern);
       return owner === undefined ? notFound() : conflict(pattern, owner, "remove it there");
     }
-    await done;
-    return new Response(null, { status: 200 });
+    const failure = await done;
+    return failure === null ? new Response(null, { status: 200 }) : notSaved(failure);
   }
 
   return {
@@ -76,11 +89,12 @@ export function createRoutesApi(deps: RoutesApiDeps): RoutesApi {
     create(body) {
       const fields = readFields(body, ["serveraddress", "backend"]);
       if (!fields.ok) return problem("bad-request", fields.error);
-      const pattern = parsePattern(fields.value.get("serveraddress") ?? "", simplifySrv);
+      const serverAddress = fields.value.get("serveraddress") ?? "";
+      const pattern = parsePattern(serverAddress, simplifySrv);
       if (!pattern.ok) return problem("bad-request", `the serverAddress ${pattern.error}`);
-      const address = parseAddress(fields.value.get("backend") ?? "");
-      if (!address.ok) return problem("bad-request", `the backend ${address.error}`);
-      return put(pattern.value, address.value, 201);
+      const fault = hostnameFault(serverAddress.trim().replace(/^\*\./, ""));
+      const warning = fault && `the serverAddress ${fault}`;
+      return put(pattern.value, fields.value.get("backend") ?? "", 201, warning);
     },
 
     remove(serverAddress) {
@@ -98,9 +112,7 @@ export function createRoutesApi(deps: RoutesApiDeps): RoutesApi {
     setDefault(body) {
       const fields = readFields(body, ["backend"]);
       if (!fields.ok) return problem("bad-request", fields.error);
-      const address = parseAddress(fields.value.get("backend") ?? "");
-      if (!address.ok) return problem("bad-request", `the backend ${address.error}`);
-      return put(fallback, address.value, 200);
+      return put(fallback, fields.value.get("backend") ?? "", 200, null);
     },
 
     removeDefault: () => withdraw(fallback, noDefault),
@@ -121,6 +133,23 @@ function sampleOf(pattern: Pattern): string {
 
 /** True for a route that the API may change: its own, or one of the routes file that it writes. */
 const isApis = ({ source }: Route): boolean => source === "api" || source === "file";
+
+const isText = (text: string | null): text is string => text !== null && text !== "";
+
+/** The change is in force until the next start; a client may try again, or mend the file. */
+const notSaved = (reason: string): Response =>
+  problem("not-saved", `the change is in force, but not in the routes file: ${reason}`);
+
+/** One header for each warning: RFC 7234, section 5.5, code 299. */
+function warningHeaders(warnings: readonly string[]): Headers {
+  const headers = new Headers();
+  for (const text of warnings) {
+    // Header values are Latin-1, and a quoted string has its own escapes.
+    const quoted = text.replace(/[^\x20-\x7e]/g, "?").replace(/["\\]/g, "\\$&");
+    headers.append("Warning", `299 automc-router "${quoted}"`);
+  }
+  return headers;
+}
 
 const noDefault = (): Response => problem("not-found", "there is no default route");
 

@@ -82,6 +82,7 @@ function depsOf(rooms: ApiRooms): Omit<AdminServerDeps, "binding" | "tokens" | "
     sessions: sessions.list,
     metrics: metrics.prometheusResponse,
     vars: metrics.varsResponse,
+    warn: rooms.warn,
     audit: emit,
     fault: rooms.fault,
   };

@@ -25,6 +25,7 @@ export interface RunningApi extends RunningStaticRoutes {
   readonly origin: string;
   readonly faults: Error[];
   readonly audited: readonly AuditEvent[];
+  readonly warned: readonly string[];
   call(
     method: string,
     path: string,
@@ -49,6 +50,7 @@ export async function runApi(
   if (!binding.ok) throw new Error(binding.error);
   const faults: Error[] = [];
   const audited: AuditEvent[] = [];
+  const warned: string[] = [];
   const started = await startAdminServer({
     binding: binding.value,
     tokens: { change: null, read: null },
@@ -61,6 +63,7 @@ export async function runApi(
       stop: () => Promise.resolve(err("no")),
     },
     audit: (event) => audited.push(event),
+    warn: (message) => warned.push(message),
     table: running.table,
     routes: running.routes,
     simplifySrv: false,
@@ -97,6 +100,7 @@ export async function runApi(
     origin,
     faults,
     audited,
+    warned,
     call,
     async answer(method, path, body) {
       const response = await call(method, path, body);

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { makeAddress } from "../../src/routing/address.ts";
@@ -162,6 +162,40 @@ describe("mc-router's API", () => {
     expect(await api.answer("DELETE", "/routes/a.lan")).toEqual([200, ""]);
     expect(fileOf(api)).toBe('{"default-server":"","mappings":{"b.lan":"x:1"}}');
   });
+
+  test("a change that cannot be saved is in force, and answered with 500", async () => {
+    const api = await start();
+    mkdirSync(api.path);
+    const created = await api.call("POST", "/routes", { serverAddress: "a.lan", backend: "x:1" });
+    expect(created.status).toBe(500);
+    expect(await created.json()).toMatchObject({
+      detail: expect.stringMatching(/^the change is in force, but not in the routes file: /),
+    });
+    expect(api.claims()).toEqual(["api: a.lan x:1"]);
+    expect((await api.answer("DELETE", "/routes/a.lan"))[0]).toBe(500);
+    expect(api.claims()).toEqual([]);
+  });
+
+  const odd: readonly { body: object; warning: string }[] = [
+    {
+      body: { serverAddress: "a..lan", backend: "x:1" },
+      warning:
+        "the serverAddress has an empty label (a dot at an end, or two in a row); did you mean a.lan?",
+    },
+    {
+      body: { serverAddress: "a.lan", backend: "10.0.0.256:1" },
+      warning: "the backend is no IPv4 address, which has four numbers from 0 to 255",
+    },
+  ];
+  for (const { body, warning } of odd) {
+    test(`takes what can be of no use, and warns: ${warning}`, async () => {
+      const api = await start();
+      const response = await api.call("POST", "/routes", body);
+      expect(response.status).toBe(201);
+      expect(response.headers.get("warning")).toBe(`299 automc-router "${warning}"`);
+      expect(api.warned).toEqual([expect.stringContaining(warning)]);
+    });
+  }
 
   test("sets the default route", async () => {
     const api = await start();

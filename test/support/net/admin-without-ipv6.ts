@@ -18,6 +18,7 @@ const started = await startAdminServer({
     stop: () => Promise.resolve(err("no")),
   },
   audit: () => undefined,
+  warn: () => undefined,
   hosts: [],
   table: createRouteTable(),
   routes: { set: () => Promise.resolve(null), remove: () => null },
