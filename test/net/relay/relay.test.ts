@@ -556,6 +556,7 @@ describe.each(planes)("logins relayed by %s", (plane) => {
         clock.advance(29_000);
         await backend.send(Buffer.from("x"));
         await player.waitForLength(round);
+        await until("it is counted", () => session.bytes().toClient === round);
         expect(session.isOver()).toBe(false);
       }
       clock.advance(60_000);
