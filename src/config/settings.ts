@@ -86,7 +86,7 @@ const listening = {
   ),
   AUTOMC_RELAY: setting(
     oneOf("auto", "callbacks"),
-    "callbacks",
+    "auto",
     "How players are relayed: `auto` on threads of their own where Linux allows it, `callbacks` by the main thread.",
   ),
   AUTOMC_RELAY_THREADS: setting(

@@ -66,7 +66,7 @@ const standard: Config = {
   allowDeny: null,
   hold: true,
   transferAsLogin: false,
-  relay: { mode: "callbacks", threads: 1 },
+  relay: { mode: "auto", threads: 1 },
   drainTimeoutMs: 30_000,
   metrics: { backend: { kind: "discard" }, rateLimitPeriodMs: 1_000 },
   recordLogins: false,
@@ -131,9 +131,9 @@ describe("each setting reaches its place", () => {
     },
     {
       name: "AUTOMC_RELAY and AUTOMC_RELAY_THREADS",
-      variables: { AUTOMC_RELAY: "Auto", AUTOMC_RELAY_THREADS: "2" },
+      variables: { AUTOMC_RELAY: "Callbacks", AUTOMC_RELAY_THREADS: "2" },
       pick: (config) => config.relay,
-      expected: { mode: "auto", threads: 2 },
+      expected: { mode: "callbacks", threads: 2 },
     },
     {
       name: "PORT 0",

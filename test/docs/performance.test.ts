@@ -45,7 +45,7 @@ test("a run of the bench puts its table and what it costs into the page, and lea
   const cells = (line: string): string[] => line.split("|").map((cell) => cell.trim());
   const lines = written.split("\n").filter((line) => line.includes("of a test"));
   expect(lines.map((line) => cells(line).slice(3, -1))).toEqual([
-    ["10", "12.5 (0.80)", "≤ 1.0 × HAProxy", "yes"],
+    ["10", "12.5 (0.80)", "≤ 1 × HAProxy", "yes"],
     ["51.4", "", "≤ 50", "**no**"],
     ["51.4", "", "", ""],
   ]);

@@ -112,6 +112,30 @@ test("the service starts behind its seccomp filter, says how it is, and reloads"
   expect(machine.property(unit, "NRestarts")).toBe("0");
 });
 
+test("behind its seccomp filter a relay thread moves bytes through pipes, without copying them", async () => {
+  systemctl("start", unit);
+  const player = await joinGame(place);
+  // The thread is started at the first login, and takes it over when the backend speaks again.
+  const hasThread = (): boolean =>
+    machine.run("sh", "-c", `cat /proc/${mainPid()}/task/*/comm`).includes("Worker");
+  await until("the thread runs", hasThread);
+  await speak(player, "hello");
+  const pipes = (): number =>
+    machine.run("sh", "-c", `ls -l /proc/${mainPid()}/fd`).split("-> pipe:").length - 1;
+  expect(pipes()).toBe(0);
+  player.pause();
+  const words = Buffer.alloc(32 * 1024 * 1024, 0x5a);
+  const sending = backend.connections.at(-1)?.send(words);
+  const before = player.receivedLength;
+  // One that holds what the player has not read.
+  await until("a pipe is open", () => pipes() >= 2);
+  player.resume();
+  await sending;
+  await player.waitForLength(before + words.length);
+  expect(machine.journal(unit)).not.toContain("event=fault");
+  player.close();
+});
+
 test("wrong settings end it for good, and say why", async () => {
   configure({ PORT: "abc" });
   expect(() => systemctl("start", unit)).toThrow();
@@ -136,6 +160,7 @@ test("without the C library it warns, and serves", async () => {
   expect(warnings).toEqual([
     expect.stringContaining("the C library cannot be called"),
     expect.stringContaining("systemd is told nothing"),
+    expect.stringContaining("players are relayed by the main thread"),
   ]);
 });
 
