@@ -5,6 +5,7 @@
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { startPostgres, type TestPostgres } from "../support/postgres/postgres.ts";
+import { latencyRows } from "./latency-rows.ts";
 import { type Load, startLoad } from "./load.ts";
 import { baseRows, idleRows } from "./memory-rows.ts";
 import { isFast, type MicroRow, microRows } from "./micro.ts";
@@ -16,6 +17,7 @@ import type { Row } from "./row.ts";
 import {
   bareBun,
   type Contender,
+  goRelay,
   haproxy,
   minecraftRouter,
   nginx,
@@ -29,6 +31,7 @@ const root = join(import.meta.dir, "../..");
 const sizes = {
   quick: {
     memoryRounds: 1,
+    latencySeconds: 5,
     startRounds: 3,
     relay: { rounds: 3, warmUpPings: 12_000, bulkBytes: 5e8, packetSeconds: 2, pings: 4_000 },
     wake: { rounds: 3, pings: 4_000, holdSeconds: 16 },
@@ -36,6 +39,7 @@ const sizes = {
   },
   full: {
     memoryRounds: 3,
+    latencySeconds: 15,
     startRounds: 5,
     relay: { rounds: 5, warmUpPings: 30_000, bulkBytes: 2e9, packetSeconds: 8, pings: 20_000 },
     wake: { rounds: 5, pings: 10_000, holdSeconds: 32 },
@@ -67,13 +71,14 @@ const peers = values.peer.map((peer) => {
   return { name, path: resolve(path) };
 });
 
-/** The router first, then the two programs that only copy bytes, then other Minecraft routers, which get `routes` routes more than they need. */
+/** The router first, then the programs that only copy bytes, then other Minecraft routers, which get `routes` routes more than they need. */
 const contenders = (routes: number): readonly Contender[] => {
   const more = Array.from({ length: routes }, (_, i) => `more${i}.example.org=127.0.0.1:9`);
   return [
     minecraftRouter("automc-router", binary, {}, more),
     haproxy,
     nginx,
+    goRelay,
     ...peers.map(({ name, path }) => minecraftRouter(name, path, {}, more)),
   ];
 };
@@ -94,6 +99,7 @@ const parts: Readonly<Record<string, (load: Load, size: Size) => Promise<readonl
   relay: compareRelays,
   base: (load, size) => baseRows(contenders(1_000), load, size.startRounds),
   idle: (load, size) => idleRows([...contenders(0), bareBun], load, size.memoryRounds),
+  latency: (load, size) => latencyRows(contenders(0), load, size.latencySeconds),
   wake: (load, size) => withPostgres((postgres) => wakeRows(binary, postgres, load, size.wake)),
   routes: (load, size) =>
     withPostgres((postgres) => routesRows(binary, postgres, load, haproxy, size.routes)),

@@ -31,6 +31,8 @@ const notUnderstood = Buffer.of(0);
 
 /** How many connections are opened at once. */
 const connecting = 64;
+/** How many of `connects` may be under way: more than that the other side cannot take. */
+const connectsAtOnce = 500;
 
 const handlers = {
   data: (socket: Connection, chunk: Buffer) => socket.data.received(chunk),
@@ -232,6 +234,43 @@ async function probe({
   return times;
 }
 
+async function connects({ port, perSecond, seconds }: Jobs["connects"]["input"]): Promise<number> {
+  const startedAt = performance.now();
+  let [begun, open, made] = [0, 0, 0];
+  const left = (): void => {
+    open -= 1;
+  };
+  for (let ms = 0; ms < seconds * 1000; ms = performance.now() - startedAt) {
+    for (const due = (ms / 1000) * perSecond; begun < due && open < connectsAtOnce; begun += 1) {
+      open += 1;
+      connect(port, { received: () => {}, ended: left }).then((socket) => {
+        made += 1;
+        socket.end();
+      }, left);
+    }
+    await Bun.sleep(1);
+  }
+  return made;
+}
+
+async function stall({ port, sessions }: Jobs["stall"]["input"]): Promise<null> {
+  let [stalled, moved] = [0, 0];
+  await inParallel(sessions, connecting, async () => {
+    const player: Player = { received: () => {}, ended: () => {} };
+    const socket = await connect(port, player);
+    player.received = () => {
+      moved += 1;
+      socket.pause();
+      stalled += 1;
+    };
+    socket.write(loginBytes(hostnameOf("bulk"), "stalled"));
+    players.push(socket);
+  });
+  await until(() => stalled >= sessions, 30_000);
+  for (let before = -1; before !== moved; await Bun.sleep(500)) before = moved;
+  return null;
+}
+
 async function until(holds: () => boolean, limitMs: number): Promise<void> {
   const giveUpAt = performance.now() + limitMs;
   while (!holds() && performance.now() < giveUpAt) await Bun.sleep(1);
@@ -255,6 +294,10 @@ function run(order: Order<Jobs>): Promise<unknown> {
       return visible(order.input);
     case "probe":
       return probe(order.input);
+    case "connects":
+      return connects(order.input);
+    case "stall":
+      return stall(order.input);
   }
 }
 

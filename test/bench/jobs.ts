@@ -78,6 +78,16 @@ export interface Jobs {
     };
     readonly result: number;
   };
+  /** Connects so often and leaves at once, as a port scan does; gives how often it did. */
+  readonly connects: {
+    readonly input: { readonly port: number; readonly perSecond: number; readonly seconds: number };
+    readonly result: number;
+  };
+  /** Begins to download from `bulk` in so many sessions that then read no more; resolves when nothing moves. */
+  readonly stall: {
+    readonly input: { readonly port: number; readonly sessions: number };
+    readonly result: null;
+  };
   /** Sends a byte to an echo each millisecond; gives how long each took to come back, ms. */
   readonly probe: {
     readonly input: { readonly port: number; readonly hostname: string; readonly seconds: number };

@@ -18,6 +18,13 @@ export function rssBytes(pid: number): number {
   return Number(line[1]) * 1024;
 }
 
+/** The most that the process has had resident so far, bytes. */
+export function peakBytes(pid: number): number {
+  const line = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+  if (line === null) throw new Error(`process ${pid} has no memory: it has ended`);
+  return Number(line[1]) * 1024;
+}
+
 /** The processes that this one has started, and that still run. */
 export function childrenOf(pid: number): readonly number[] {
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");

@@ -85,7 +85,7 @@ function goalText({ goal }: Row): string {
     case "value":
       return `≤ ${figure(goal.atMost)}`;
     case "ratio":
-      return `≤ ${goal.atMost.toFixed(1)} × ${goal.of.join(", ")}`;
+      return `≤ ${goal.atMost} × ${goal.of.join(", ")}`;
     case "none":
       return "";
   }

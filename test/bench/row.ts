@@ -23,9 +23,13 @@ export type RowId =
   | "held-cpu"
   | "pings-asleep"
   | "woken"
+  | "latency-blocked"
+  | "latency-connects"
+  | "stalled"
   | "rows-load"
   | "rows-change"
   | "rows-reread"
+  | "latency-rows"
   | "rows-notify"
   | "rows-memory"
   | "rows-change-seed";

@@ -59,6 +59,19 @@ export const bareBun: Contender = minecraftRouter("bare Bun", [
   join(import.meta.dir, "floor-process.ts"),
 ]);
 
+/** A relay of 70 lines of Go, built here: the runtime of mc-router, which moves bytes by splice(2), and nothing else of a router. */
+export const goRelay: Contender = {
+  name: "Go relay",
+  async start(backends) {
+    const go = requireProgram("go", "golang-go");
+    const path = join(tmpdir(), `automc-go-relay-${process.pid}`);
+    const source = join(import.meta.dir, "go-relay/main.go");
+    const built = Bun.spawnSync([go, "build", "-o", path, source]);
+    if (built.exitCode !== 0) throw new Error(`go build: ${built.stderr}`);
+    return await minecraftRouter("Go relay", path).start(backends);
+  },
+};
+
 /** HAProxy from Debian in TCP mode with one thread: a port for each backend, as it reads no hostnames. */
 export const haproxy: Contender = {
   name: "HAProxy",
