@@ -29,6 +29,7 @@ export interface SessionSettings
     | "proxyProtocol"
     | "simplifySrv"
     | "statusCacheMs"
+    | "texts"
     | "transferAsLogin"
   > {
   /** How many sessions are served at a time, and how many clients beyond them are told that the router is full. */
@@ -88,6 +89,8 @@ export function openSessions(settings: SessionSettings, rooms: SessionRooms): Op
     simplifySrv: settings.simplifySrv,
     asleepText: motd.asleep,
     loadingText: motd.loading,
+    texts: settings.texts.kicks,
+    unknownTexts: settings.texts.unknown,
     keepAlive: settings.hold,
     wakeProof: limits.wakes.proof,
     waitingLogins: createWaitingLogins(

@@ -8,6 +8,7 @@ import type { BalancePolicy } from "../net/balance.ts";
 import type { Dsn } from "../providers/postgres/dsn.ts";
 import type { Route } from "../routing/route.ts";
 import { statusPath } from "../session/status-store.ts";
+import type { KickTexts } from "../session/texts.ts";
 import type { WakePermissions } from "../session/wake-permission.ts";
 import { parseAllowDeny } from "./allow-deny.ts";
 import { type DockerConfig, readDocker } from "./docker.ts";
@@ -18,6 +19,7 @@ import { type Limits, readLimits } from "./limits.ts";
 import { type MetricsConfig, readMetrics } from "./metrics.ts";
 import type { LogLevel } from "./readers.ts";
 import type { ReadFile, Variables } from "./setting.ts";
+import { readTexts } from "./texts.ts";
 import { noteDoubleNames, noteLibpqVariables, noteUnsupported, unknownNames } from "./unused.ts";
 
 /** Everything the operator decides, as plain data. It holds secrets: never print it whole. */
@@ -61,6 +63,11 @@ export interface Config {
   readonly control: string | null;
   /** Server list texts; empty for none. */
   readonly motd: { readonly asleep: string; readonly loading: string };
+  /** What players read when they are refused, and what clients of unknown hostnames read; empty for nothing. */
+  readonly texts: {
+    readonly kicks: KickTexts;
+    readonly unknown: { readonly motd: string; readonly kick: string };
+  };
   /** How old an answer to a ping may be, ms; 0: the server is asked each time. */
   readonly statusCacheMs: number;
   /** Null: no routes from Postgres, and nothing of the extension is on. */
@@ -198,6 +205,7 @@ function readConfig(env: Environment): Config {
     api: readApi(env),
     control: env.read("AUTOMC_CONTROL"),
     motd: { asleep: read("AUTO_SCALE_ASLEEP_MOTD"), loading: read("AUTO_SCALE_LOADING_MOTD") },
+    texts: readTexts(env),
     statusCacheMs: read("AUTOMC_STATUS_CACHE"),
     postgres,
     waker: readWaker(env, postgres),

@@ -1,5 +1,6 @@
 import { formatDuration, type Reader, readDuration } from "../base/go-text.ts";
 import { err, ok } from "../base/result.ts";
+import { withCodes } from "../session/texts.ts";
 import type { Remark, SettingReader } from "./setting.ts";
 
 /** How much the log says; upstream's `panic` and `fatal` are `error` here, as nothing is logged above it. */
@@ -145,6 +146,9 @@ export const readEntries: Reader<readonly MapEntry[]> = (text) => ok(readMap(tex
 
 /** Any text is a value, down to its whitespace. */
 export const readText: Reader<string> = (text) => ok(text);
+
+/** Words for players: `&a` is a colour code, as `§a` is. */
+export const readWords: Reader<string> = (text) => ok(withCodes(text));
 
 /**
  * Whitespace as Go defines it: NEL counts, the byte order mark does not; in JavaScript it is the other way

@@ -2,6 +2,7 @@ import { readBoolean, readDuration } from "../base/go-text.ts";
 import { parseAddressRange, parseCidr } from "../limits/cidr.ts";
 import { parseEgressRange } from "../limits/egress.ts";
 import { balancePolicies } from "../net/balance.ts";
+import { standardTexts } from "../session/texts.ts";
 import {
   dayMs,
   durationWithin,
@@ -16,6 +17,7 @@ import {
   readLevel,
   readList,
   readText,
+  readWords,
 } from "./readers.ts";
 import { ignored, refused, type Setting, secret, setting } from "./setting.ts";
 import {
@@ -291,6 +293,71 @@ const waking = {
     "",
     "Server list text for a backend that is just starting.",
     { defaultText: "as `AUTO_SCALE_ASLEEP_MOTD`", otherName: "USE_LOADING_MOTD" },
+  ),
+  AUTOMC_UNKNOWN_MOTD: setting(
+    readWords,
+    "",
+    "Server list text for hostnames that no route has, with `{server}` for the hostname; empty answers nothing.",
+  ),
+  AUTOMC_UNKNOWN_KICK: setting(
+    readWords,
+    "",
+    "What a player reads who joins by a hostname that no route has; empty says nothing.",
+  ),
+  AUTOMC_TEXT_UNREACHABLE: setting(
+    readWords,
+    standardTexts.unreachable,
+    "What a player reads whose server takes no connection.",
+  ),
+  AUTOMC_TEXT_START_FAILED: setting(
+    readWords,
+    standardTexts["wake-failed"],
+    "What a player reads whose server did not come up in time.",
+  ),
+  AUTOMC_TEXT_START_DENIED: setting(
+    readWords,
+    standardTexts["wake-denied"],
+    "What a player reads who may not start the sleeping server.",
+  ),
+  AUTOMC_TEXT_START_REFUSED: setting(
+    readWords,
+    standardTexts["wake-refused"],
+    "What a player reads whose server is not started now, as too many were.",
+  ),
+  AUTOMC_TEXT_UNPROVEN: setting(
+    readWords,
+    standardTexts.unproven,
+    "What a player reads whose client did not prove that it is a game.",
+  ),
+  AUTOMC_TEXT_READY: setting(
+    readWords,
+    standardTexts.mute,
+    "What a player reads whose client stopped answering while it waited.",
+  ),
+  AUTOMC_TEXT_BAD_NAME: setting(
+    readWords,
+    standardTexts["bad-name"],
+    "What a player reads whose name is longer than 255 characters.",
+  ),
+  AUTOMC_TEXT_THROTTLED: setting(
+    readWords,
+    standardTexts.throttled,
+    "What a player reads whose address joins too often.",
+  ),
+  AUTOMC_TEXT_FULL: setting(
+    readWords,
+    standardTexts.full,
+    "What a player reads when all places are taken.",
+  ),
+  AUTOMC_TEXT_STOPPING: setting(
+    readWords,
+    standardTexts.stopping,
+    "What a player reads when the router stops.",
+  ),
+  AUTOMC_TEXT_TOO_OLD: setting(
+    readWords,
+    standardTexts["too-old"],
+    "What a player reads whose game is older than Minecraft 1.7.",
   ),
   AUTOMC_STATUS_CACHE: setting(
     durationWithin(0, dayMs),

@@ -94,6 +94,7 @@ function endLevel(session: SessionFacts, outcome: Outcome, recordLogins: boolean
     case "answered":
       // A flood has a line of its own for all of it.
       if (outcome.answer === "throttled") return "debug";
+      if (outcome.answer === "unknown-host") return recordLogins ? "info" : "debug";
       return isOperatorsMatter(outcome.answer) ? "warn" : "info";
     case "dropped":
       // A player who waited and left is a fact about the wake; every other drop is what clients do.
@@ -122,6 +123,7 @@ const answerMessages: Readonly<Record<Answer, string>> = {
   full: "refused: the router is full",
   stopping: "refused: the router is stopping",
   "too-old": "refused: the client is older than Minecraft 1.7",
+  "unknown-host": "refused: no route for the hostname",
 };
 
 const refusalTexts: Readonly<Record<ConnectionRefusal, string>> = {

@@ -41,7 +41,8 @@ export function createSummaries(deps: SummariesDeps): Observer {
     }
     if (event.kind !== "session-ended" || event.outcome.kind === "relayed") return;
     const { session, outcome } = event;
-    if (outcome.kind === "dropped" && outcome.why === "unknown-host") {
+    const end = outcome.kind === "dropped" ? outcome.why : outcome.answer;
+    if (end === "unknown-host") {
       unknown(session.hostname ?? "");
     } else if (isUnreachable(outcome) && session.route !== null) {
       const { route, backend } = session;

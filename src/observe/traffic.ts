@@ -95,6 +95,7 @@ const answerErrors: Readonly<Record<Answer, ErrorType | null>> = {
   "wake-failed": "wakeup_failed",
   "wake-denied": "backend_failed",
   "wake-refused": "wakeup_failed",
+  "unknown-host": "missing_backend",
   "bad-name": "read",
   unproven: "wakeup_failed",
   mute: null,

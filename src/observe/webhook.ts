@@ -247,7 +247,7 @@ function connected(session: SessionFacts, now: Date): Notice {
  * Sessions without a hostname have none.
  */
 function ended(session: SessionFacts, outcome: Outcome, now: Date): readonly Notice[] {
-  const isUnknown = outcome.kind === "dropped" && outcome.why === "unknown-host";
+  const isUnknown = isUnknownHost(outcome);
   if (session.route === null && !isUnknown) return [];
   const notices: Notice[] = [];
   if (outcome.kind === "answered" && outcome.answer === "running") {
@@ -262,6 +262,10 @@ function ended(session: SessionFacts, outcome: Outcome, now: Date): readonly Not
   const over = about("disconnect", "success", session, now);
   return [...notices, { ...over, ...backendOf(session) }];
 }
+
+const isUnknownHost = (outcome: Outcome): boolean =>
+  (outcome.kind === "answered" && outcome.answer === "unknown-host") ||
+  (outcome.kind === "dropped" && outcome.why === "unknown-host");
 
 /** A ping that was answered without dialling the backend. */
 const isUndialled = (session: SessionFacts, outcome: Outcome): boolean =>

@@ -3,6 +3,7 @@ import { abort, type Conn, more, peek, probeWhenSilent, send } from "../net/conn
 import type { Handshake } from "../protocol/handshake.ts";
 import { longestVanillaName } from "../protocol/login.ts";
 import type { Address } from "../routing/address.ts";
+import type { Route } from "../routing/route.ts";
 import type { WakeableBackend } from "../wake/waker.ts";
 import type { Starter, Wakes } from "../wake/wakes.ts";
 import { type AdmissionDeps, refusalNow } from "./admission.ts";
@@ -21,8 +22,9 @@ import {
 } from "./backend.ts";
 import { type Hold, type HoldEnd, holdLogin, proveHold, releaseHold, stopHold } from "./hold.ts";
 import { refusalOf } from "./motd.ts";
-import { type Answer, answered, dropped } from "./outcome.ts";
+import { answered, dropped } from "./outcome.ts";
 import type { Session } from "./session.ts";
+import { fillText, type KickTexts, type Refusal } from "./texts.ts";
 import { mayWake, type WakePermissions } from "./wake-permission.ts";
 
 /** What a login needs. */
@@ -33,6 +35,7 @@ export interface LoginDeps extends AdmissionDeps, BackendDeps {
   readonly wakeProof: boolean;
   /** The players that may start servers, as of now. */
   wakePermissions(): WakePermissions;
+  readonly texts: KickTexts;
 }
 
 /** What came of a login. `answer` is why the player is refused in words; `reason` is for the operator. */
@@ -41,8 +44,6 @@ type LoginEnd =
   | { readonly kind: "refused"; readonly answer: Refusal; readonly reason: string | null }
   /** The client left, or broke the rules: it is closed without a word. */
   | { readonly kind: "gone"; readonly why: "left" | "out-of-turn" };
-
-type Refusal = Exclude<Answer, "running" | "asleep" | "waking" | "too-old">;
 
 /** A login to a backend that may have to be started. */
 interface WaitingLogin {
@@ -85,13 +86,24 @@ export async function login(
       return joined;
     }
     case "refused": {
-      const words = end.answer === "unreachable" ? refusalOf(request.route, Date.now()) : "";
-      kick(session.client, end.answer, words, deps.deadlines);
+      kick(session.client, wordsFor(session, request.route, end, deps), deps.deadlines);
       return answered(end.answer, end.reason);
     }
     case "gone":
       return dropped(end.why);
   }
+}
+
+/** What the player reads: the route's own words where it has any for this, or else the router's. */
+function wordsFor(
+  { facts }: Session,
+  route: Route,
+  { answer, reason }: LoginEnd & { readonly kind: "refused" },
+  { texts }: LoginDeps,
+): string {
+  const own = answer === "unreachable" ? refusalOf(route, Date.now()) : "";
+  const server = facts.row ?? facts.hostname;
+  return own || fillText(texts[answer], { server, reason, etaMs: null, waiting: null });
 }
 
 function reach(

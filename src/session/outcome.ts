@@ -28,7 +28,9 @@ export type Answer =
   /** The router is stopping. */
   | "stopping"
   /** A client from before Minecraft 1.7, which sends no hostname when it joins. */
-  | "too-old";
+  | "too-old"
+  /** No route for the hostname, and the operator has words for that. */
+  | "unknown-host";
 
 /** Why a client was closed without a word. */
 export type Dropped =

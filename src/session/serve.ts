@@ -1,9 +1,10 @@
 import type { Opening } from "../protocol/opening.ts";
+import { statusResponse } from "../protocol/status.ts";
 import { type Hostname, toHostname } from "../routing/hostname.ts";
 import { patternText } from "../routing/pattern.ts";
 import type { Claim, RouteTable } from "../routing/table.ts";
 import { type AdmissionDeps, admit, refusalNow } from "./admission.ts";
-import { kickLegacy } from "./answer.ts";
+import { answerPing, kick, kickLegacy } from "./answer.ts";
 import type { ServeResult } from "./backend.ts";
 import type { SessionFacts } from "./event.ts";
 import { type LoginDeps, login } from "./login.ts";
@@ -11,12 +12,15 @@ import { openingMs, readOpening } from "./opening.ts";
 import { answered, dropped, type Outcome } from "./outcome.ts";
 import { type PingDeps, ping } from "./ping.ts";
 import type { Session } from "./session.ts";
+import { fillText, noValues } from "./texts.ts";
 
 /** What every session needs. */
 export interface SessionDeps extends AdmissionDeps, LoginDeps, PingDeps {
   readonly table: RouteTable;
   /** Cut what follows the first dash in the hostname of an SRV target; mc-router's SIMPLIFY_SRV. */
   readonly simplifySrv: boolean;
+  /** What clients of unknown hostnames read, in the server list and when they join; empty: they are closed without a word. */
+  readonly unknownTexts: { readonly motd: string; readonly kick: string };
 }
 
 /** How long a client may take to say what it wants when all it gets is that the router is full, ms. */
@@ -42,7 +46,7 @@ export async function serve(session: Session, deps: SessionDeps): Promise<ServeR
   if (opening.kind === "legacy-login") return refuseLegacyLogin(session, deps);
 
   const claim = deps.table.resolve(hostname);
-  if (claim === null) return dropped("unknown-host");
+  if (claim === null) return answerUnknown(session, opening, deps);
   noteClaim(session, claim);
 
   const request = { hostname, route: claim.route, openingLength };
@@ -88,9 +92,36 @@ function sharedFields(opening: Opening): {
   }
 }
 
+/** No route claims the hostname: silence, so that scanners learn nothing, or the operator's words. */
+async function answerUnknown(
+  session: Session,
+  opening: Exclude<Opening, { readonly kind: "legacy-login" }>,
+  deps: SessionDeps,
+): Promise<Outcome> {
+  const { client, facts } = session;
+  const { unknownTexts, deadlines } = deps;
+  const isLogin = opening.kind === "login";
+  const words = isLogin ? unknownTexts.kick : unknownTexts.motd;
+  const what = isLogin ? "login" : "status";
+  if (words === "" || refusalNow(session, what, deps) !== null) return dropped("unknown-host");
+  const text = fillText(words, { ...noValues, server: facts.hostname });
+  if (isLogin) {
+    kick(client, text, deadlines);
+  } else {
+    const protocol = facts.protocol ?? 0;
+    await answerPing(
+      client,
+      opening,
+      { text, status: statusResponse({ protocol, text }) },
+      deadlines,
+    );
+  }
+  return answered("unknown-host");
+}
+
 /** A login from before Minecraft 1.7 names no hostname, so no backend can be found for it. */
 function refuseLegacyLogin(session: Session, deps: SessionDeps): Outcome {
   const answer = refusalNow(session, "login", deps) === "throttled" ? "throttled" : "too-old";
-  kickLegacy(session.client, answer, deps.deadlines);
+  kickLegacy(session.client, fillText(deps.texts[answer], noValues), deps.deadlines);
   return answered(answer);
 }

@@ -5,6 +5,7 @@ import { type Issue, issueText } from "../../src/config/environment.ts";
 import type { Variables } from "../../src/config/setting.ts";
 import { findSetting, namesOf, settings } from "../../src/config/settings.ts";
 import { patternText } from "../../src/routing/pattern.ts";
+import { standardTexts } from "../../src/session/texts.ts";
 import { rangeOf } from "../support/net/addresses.ts";
 import { settingsReader } from "../support/settings.ts";
 
@@ -56,6 +57,7 @@ const standard: Config = {
   control: null,
   motd: { asleep: "", loading: "" },
   statusCacheMs: 0,
+  texts: { kicks: standardTexts, unknown: { motd: "", kick: "" } },
   postgres: null,
   waker: null,
   docker: null,

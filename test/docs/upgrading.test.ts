@@ -185,7 +185,7 @@ describe("the page for those who come from mc-router", () => {
   });
 
   test("shows the words that players read", async () => {
-    const answers = await Bun.file(join(import.meta.dir, "../../src/session/answer.ts")).text();
+    const answers = await Bun.file(join(import.meta.dir, "../../src/session/texts.ts")).text();
     const shown = section("Players read why").match(/(?<=\| )[A-Z][^|]*\.(?= \|)/g) ?? [];
     expect(shown).toHaveLength(7);
     for (const text of shown) expect(answers).toContain(JSON.stringify(text));

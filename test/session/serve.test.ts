@@ -8,6 +8,7 @@ import {
   login,
   loginDisconnect,
   loginStart,
+  readLegacyAnswer,
   statusRequest,
   string,
   varint,
@@ -183,7 +184,57 @@ describe("an unknown hostname gets FIN and not one byte", () => {
   }
 });
 
+describe("an unknown hostname that the operator has words for", () => {
+  const host = "Gone.example.org";
+  const unknownTexts = { motd: "§cNo server {server}", kick: "§cThere is no {server} here." };
+  const start = () =>
+    startSessions({ routes: [route("a.example.com", "127.0.0.1:1")], unknownTexts });
+
+  test("lets a login go with them", async () => {
+    await using world = start();
+    const player = await world.player(login({ host, name: "Steve" }));
+    expect(JSON.parse(disconnectText(await player.readFrame()))).toEqual({
+      text: "§cThere is no gone.example.org here.",
+    });
+    expect(await player.waitForEnd()).toBe("finished");
+    expect(await world.ended()).toMatchObject({
+      session: { route: null, hostname: "gone.example.org" },
+      outcome: { kind: "answered", answer: "unknown-host" },
+    });
+  });
+
+  test("shows them in the server list, of every age", async () => {
+    await using world = start();
+    const shake = handshake({ protocol: 774, host, port: 25565, intent: intents.status });
+    const player = await world.player(Buffer.concat([shake, statusRequest]));
+    expect((await player.readFrame()).raw.toString()).toContain("No server gone.example.org");
+    const old = await world.player(legacyPing.withHost(host, 25565));
+    await old.waitForEnd();
+    expect(readLegacyAnswer(old.received())[3]).toBe("§cNo server gone.example.org");
+  });
+
+  test("says nothing where only the other words are set", async () => {
+    await using world = startSessions({ unknownTexts: { motd: "here" } });
+    const player = await world.player(login({ host, name: "Steve" }));
+    expect(await player.waitForEnd()).toBe("finished");
+    expect(player.receivedLength).toBe(0);
+    expect((await world.ended()).outcome).toMatchObject({ kind: "dropped", why: "unknown-host" });
+  });
+});
+
 describe("a known server that cannot be reached", () => {
+  test("lets a login go with the operator's words, and with what stands in the way", async () => {
+    using closed = await reserveClosedPort();
+    await using world = startSessions({
+      routes: [route("a.example.com", `127.0.0.1:${closed.port}`)],
+      texts: { unreachable: "{server} is down ({reason}). {eta}{waiting}{other}" },
+    });
+    const player = await world.player(login({ host: "a.example.com", name: "Steve" }));
+    expect(JSON.parse(disconnectText(await player.readFrame()))).toEqual({
+      text: "a.example.com is down (refuses connections). {other}",
+    });
+  });
+
   test("lets a login go with words", async () => {
     using closed = await reserveClosedPort();
     const address = `127.0.0.1:${closed.port}`;

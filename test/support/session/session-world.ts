@@ -16,6 +16,7 @@ import type { SessionEvent, SessionFacts } from "../../../src/session/event.ts";
 import type { Outcome } from "../../../src/session/outcome.ts";
 import { overflow, type Sessions } from "../../../src/session/sessions.ts";
 import { createStatusMemory } from "../../../src/session/status-memory.ts";
+import { type KickTexts, standardTexts } from "../../../src/session/texts.ts";
 import { everybody, type WakePermissions } from "../../../src/session/wake-permission.ts";
 import type { BackendEvent } from "../../../src/wake/event.ts";
 import type { Idle } from "../../../src/wake/idle.ts";
@@ -134,6 +135,9 @@ export interface SessionWorldOptions {
   readonly wakeProof?: boolean;
   readonly asleepText?: string;
   readonly loadingText?: string;
+  /** The operator's words, where they are not the router's own. */
+  readonly texts?: Partial<KickTexts>;
+  readonly unknownTexts?: { readonly motd?: string; readonly kick?: string };
   /** Pings of running servers are answered from a cache of this age, ms. */
   readonly statusMaxAgeMs?: number;
   readonly transferAsLogin?: boolean;
@@ -193,6 +197,10 @@ function settingsOf(options: SessionWorldOptions): SessionSettings {
     proxyProtocol: { receive: options.behindProxies ? { trusted: null } : null, send: false },
     simplifySrv: false,
     statusCacheMs: options.statusMaxAgeMs ?? 0,
+    texts: {
+      kicks: { ...standardTexts, ...options.texts },
+      unknown: { motd: "", kick: "", ...options.unknownTexts },
+    },
     transferAsLogin: options.transferAsLogin ?? false,
   };
 }
