@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import type { RouterView } from "./app/api.ts";
 import { readConfig, refuse } from "./app/cli/configuration.ts";
 import { runCommand } from "./app/cli/run-command.ts";
@@ -162,15 +162,23 @@ async function serve(
 
 function readFile(path: string): Result<string, string> {
   try {
-    return ok(readFileSync(path, "utf8"));
+    // Editors of other systems put a byte order mark in front, which is no part of the text.
+    return ok(readFileSync(path, "utf8").replace(/^\ufeff/, ""));
   } catch (cause) {
     return err(messageOf(cause));
   }
 }
 
+function isWorldReadable(path: string): boolean {
+  const worldMayRead = 0o004;
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats !== undefined && (stats.mode & worldMayRead) !== 0;
+}
+
 const terminal: Terminal = {
   variables: { ...process.env },
   readFile,
+  isWorldReadable,
   isTty: process.stdout.isTTY,
   print: (text) => void process.stdout.write(text),
   complain: (text) => void process.stderr.write(text),

@@ -24,6 +24,7 @@ import { losesHandshakes } from "../system/port-sharing.ts";
 import { type AllowDenyFile, openAllowDenyFile } from "./allow-deny-file.ts";
 import { openApis, type RouterView } from "./api.ts";
 import { type Backends, createBackends } from "./backends.ts";
+import { noRoutesAdvice } from "./no-routes.ts";
 import { createPlatforms, sourcesOf } from "./providers.ts";
 import { openSessions } from "./sessions.ts";
 
@@ -232,6 +233,8 @@ async function serve(
   if (!opened.ok) return opened;
   const { address, port, endpoints } = opened.value;
   for (const endpoint of endpoints) router.backends.egress.listens(endpoint.ip, endpoint.port);
+  const advice = noRoutesAdvice(config);
+  if (advice !== null) warn(`there is no route, so no player gets in: ${advice}`);
   if (config.listen.connectionsPerSecond === 1) warn(oneAtATime);
   emit({ kind: "listening", address, port, sessionLimit: router.sessionLimit });
   if (config.listen.shared && !isInherited && losesHandshakes()) warn(handshakesAreLost);

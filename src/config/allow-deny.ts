@@ -10,7 +10,7 @@ export function parseAllowDeny(
   text: string,
   simplifySrv: boolean,
 ): Result<WakePermissions, string> {
-  const json = parseJson(text);
+  const json = parseJson(text.replace(/^\ufeff/, ""));
   if (json.ok) return readWakePermissions(json.value, simplifySrv);
   return err(`it is no JSON: ${positionText(text, json.error.at)}: ${json.error.reason}`);
 }

@@ -42,7 +42,7 @@ export const commands: readonly Command[] = [
     name: "unit",
     argument: "[KIND]",
     flags: [],
-    meaning: "prints a unit for systemd: service, template or socket",
+    meaning: "prints a systemd unit: service, template, socket",
   },
   { name: "version", argument: "", flags: [], meaning: "prints the version" },
   { name: "help", argument: "[NAME]", flags: [], meaning: "prints this, or tells of one setting" },

@@ -20,7 +20,14 @@ import { type MetricsConfig, readMetrics } from "./metrics.ts";
 import type { LogLevel } from "./readers.ts";
 import type { ReadFile, Variables } from "./setting.ts";
 import { readTexts } from "./texts.ts";
-import { noteDoubleNames, noteLibpqVariables, noteUnsupported, unknownNames } from "./unused.ts";
+import {
+  noteDoubleNames,
+  noteLibpqVariables,
+  noteNearNames,
+  noteUnsupported,
+  runtimeProblems,
+  unknownNames,
+} from "./unused.ts";
 
 /** Everything the operator decides, as plain data. It holds secrets: never print it whole. */
 export interface Config {
@@ -173,9 +180,10 @@ export function parseConfig(
   const config = readConfig(env);
   noteUnsupported(env);
   noteDoubleNames(env);
+  noteNearNames(env);
   if (config.postgres !== null) noteLibpqVariables(env);
   refuseSharedFiles(env, config);
-  const problems = [...env.problems, ...unknownNames(variables)];
+  const problems = [...env.problems, ...unknownNames(variables), ...runtimeProblems(variables)];
   return problems.length > 0 ? err(problems) : ok({ config, warnings: env.warnings });
 }
 

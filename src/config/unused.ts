@@ -68,6 +68,51 @@ export function unknownNames(variables: Variables): readonly Issue[] {
   });
 }
 
+/**
+ * Notes variables whose names nearly are a setting's, such as `MAPING`. They may belong to another program,
+ * so the router starts all the same.
+ */
+export function noteNearNames(env: Environment): void {
+  const names = settings.flatMap(namesOf);
+  for (const [variable, value = ""] of Object.entries(env.variables)) {
+    if (value === "" || names.includes(variable) || !isNearable(variable)) continue;
+    const meant = settings.find((setting) =>
+      namesOf(setting).some((name) => nearestName(variable, [name], editsIn(name)) !== null),
+    );
+    if (meant === undefined) continue;
+    const fault = `: there is no setting ${shown(variable)}; did you mean ${meant.name}?`;
+    env.warn(meant.name, `the name ${meant.name}`, masked, fault);
+  }
+}
+
+/** Names with our prefix are problems already; kubectl reads `KUBECONFIG`. */
+const isNearable = (variable: string): boolean =>
+  /^[A-Za-z][A-Za-z_]{5,}$/.test(variable) &&
+  !variable.startsWith(prefix) &&
+  variable !== "KUBECONFIG";
+
+/** How many letters of a name may be wrong: names of one word are near to words of other programs. */
+function editsIn(name: string): number {
+  if (name.length < 6) return 0;
+  return name.includes("_") ? 2 : 1;
+}
+
+/** The variables that change what the runtime does before or beside this program, and what they would do. */
+const runtimeVariables = new Map([
+  ["BUN_OPTIONS", "it gives the runtime further arguments"],
+  ["BUN_INSPECT", "it opens a debugger to other programs"],
+  ["BUN_INSPECT_CONNECT_TO", "it connects the program to a debugger"],
+  ["BUN_CONFIG_VERBOSE_FETCH", "it prints tokens of requests"],
+]);
+
+/** Variables of the runtime that the router does not run with. */
+export const runtimeProblems = (variables: Variables): readonly Issue[] =>
+  Array.from(runtimeVariables, ([variable, effect]) => ({
+    variable,
+    value: masked,
+    expected: `it to be unset: ${effect}`,
+  })).filter(({ variable }) => (variables[variable] ?? "") !== "");
+
 const prefix = "AUTOMC_";
 
 const withoutPrefix = (name: string): string =>

@@ -860,6 +860,44 @@ describe("unknown names that begin with ours", () => {
   });
 });
 
+describe("names without our prefix that are nearly a setting's", () => {
+  test.each([
+    ["MAPING", "MAPPING"],
+    ["MAPPPING", "MAPPING"],
+    ["ROUTE_CONFIG", "ROUTES_CONFIG"],
+    ["WEBHOOK_URI", "WEBHOOK_URL"],
+    ["LOG_LEVLE", "LOG_LEVEL"],
+  ])("%s is warned of, and %s suggested", (variable, meant) => {
+    expect(warningsOf({ [variable]: "hunter2" }).map(issueText)).toEqual([
+      `${meant}: "***": there is no setting ${variable}; did you mean ${meant}?`,
+    ]);
+  });
+
+  test("names of other programs are left alone", () => {
+    const foreign = {
+      SESSION: "x",
+      PORTS: "1",
+      KUBECONFIG: "/k",
+      LOGNAME: "root",
+      DOCKER_CONFIG: "/d",
+      KUBERNETES_PORT: "tcp://10.0.0.1:443",
+      XDG_SESSION_ID: "1",
+      INVOCATION_ID: "x",
+      JOURNAL_STREAM: "8:1",
+      MAPING: "",
+    };
+    expect(warningsOf(foreign)).toEqual([]);
+  });
+});
+
+test("variables that rule the runtime are refused in words", () => {
+  const variables = { BUN_OPTIONS: "--smol", BUN_INSPECT: "ws://x", BUN_INSPECT_CONNECT_TO: "" };
+  expect(problemsOf(variables).map(issueText)).toEqual([
+    'BUN_OPTIONS="***": expected it to be unset: it gives the runtime further arguments',
+    'BUN_INSPECT="***": expected it to be unset: it opens a debugger to other programs',
+  ]);
+});
+
 test("all problems are told at once", () => {
   const problems = problemsOf({
     PORT: "x",

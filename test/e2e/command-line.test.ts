@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { seedSchema } from "../providers/postgres/seed-schema.ts";
@@ -224,4 +224,34 @@ test("help NAME tells of one setting or command, and suggests a near name", asyn
     stdout: "",
     stderr: 'there is no setting "MAPING"; did you mean MAPPING?\n',
   });
+});
+
+test("a router without any route says so, once", async () => {
+  await using router = await startRouter();
+  const isAbout = (line: Readonly<Record<string, unknown>>): boolean =>
+    line["level"] === "warn" && JSON.stringify(line).includes("there is no route");
+  expect(JSON.stringify(await router.waitForLine(isAbout))).toContain("set MAPPING, DEFAULT");
+  expect(await router.stop()).toBe(0);
+  expect(router.lines.filter(isAbout)).toHaveLength(1);
+});
+
+test("a secret's file may begin with a byte order mark, and should not be open to every user", async () => {
+  using folder = ownFolder();
+  const file = join(folder.env.RUNTIME_DIRECTORY, "dsn");
+  writeFileSync(file, "\ufeffpostgres://router@127.0.0.1/minecraft\r\n", { mode: 0o600 });
+  const env = { AUTOMC_DSN_FILE: file };
+  expect(await runRouter(["check", "--dry"], env)).toMatchObject({
+    exitCode: 0,
+    stdout: "the configuration is good\n",
+  });
+  chmodSync(file, 0o644);
+  expect((await runRouter(["check", "--dry"], env)).stdout).toStartWith(
+    `warning: AUTOMC_DSN_FILE: ${JSON.stringify(file)}: every user of this machine may read it; chmod o-r ${file}\n`,
+  );
+});
+
+test("a variable that would rule the runtime is refused", async () => {
+  const { exitCode, stderr } = await runRouter([], { BUN_OPTIONS: "--smol", DEFAULT: "h:1" });
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain("BUN_OPTIONS");
 });

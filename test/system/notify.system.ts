@@ -97,8 +97,12 @@ test.each(["path", "abstract"] as const)(
 test("a loop that stands still feeds no watchdog", async () => {
   using socket = openNotifySocket();
   const preload = join(folder, "block.ts");
-  // The binary has no way to stand still; a script that Bun loads before it does that at a signal.
-  writeFileSync(preload, `process.on("SIGUSR2", () => Bun.sleepSync(4_000));`);
+  // The binary has no way to stand still; a script that Bun loads before it does that at a signal. The
+  // router refuses to run with the variable that loads it.
+  writeFileSync(
+    preload,
+    `delete process.env.BUN_OPTIONS; process.on("SIGUSR2", () => Bun.sleepSync(4_000));`,
+  );
   await using router = await start(socket, {
     DEFAULT: "127.0.0.1:1",
     BUN_OPTIONS: `--preload=${preload}`,

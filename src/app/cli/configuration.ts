@@ -1,14 +1,27 @@
-import type { Result } from "../../base/result.ts";
+import { ok, type Result } from "../../base/result.ts";
 import { type ParsedConfig, parseConfig } from "../../config/config.ts";
 import { type Issue, issueText } from "../../config/environment.ts";
-import { namesOf, settings } from "../../config/settings.ts";
+import { fileVariant, namesOf, settings } from "../../config/settings.ts";
 import { exitCodes, type Terminal } from "./terminal.ts";
 
 /** The configuration of this process's environment, or every problem with it. */
-export const readConfig = ({
-  variables,
-  readFile,
-}: Terminal): Result<ParsedConfig, readonly Issue[]> => parseConfig(variables, readFile);
+export function readConfig(terminal: Terminal): Result<ParsedConfig, readonly Issue[]> {
+  const parsed = parseConfig(terminal.variables, terminal.readFile);
+  if (!parsed.ok) return parsed;
+  const { config, warnings } = parsed.value;
+  return ok({ config, warnings: [...warnings, ...openSecrets(terminal)] });
+}
+
+/** The files of secrets that every user of this machine may read. */
+function openSecrets({ variables, isWorldReadable }: Terminal): readonly Issue[] {
+  const files = settings.map(fileVariant).filter((name) => name !== null);
+  return files.flatMap((variable) => {
+    const value = variables[variable] ?? "";
+    if (value === "" || !isWorldReadable(value)) return [];
+    const fault = `: every user of this machine may read it; chmod o-r ${value}`;
+    return [{ variable, value, expected: "a file that only the router may read", fault }];
+  });
+}
 
 /** Prints the problems; gives the exit code. */
 export function refuse(terminal: Terminal, problems: readonly Issue[]): number {

@@ -8,6 +8,7 @@ import { callApi } from "../../providers/http-api.ts";
 import { createKubernetesApi } from "../../providers/kubernetes/api.ts";
 import { parseRoutesFile, readRoutes } from "../../providers/static/routes-file.ts";
 import type { Route } from "../../routing/route.ts";
+import { noRoutesAdvice } from "../no-routes.ts";
 import type { Finding } from "./finding.ts";
 import { reachPostgres } from "./reach-postgres.ts";
 
@@ -159,17 +160,7 @@ async function reachKubernetes({ kubernetes }: Config): Promise<readonly Finding
 }
 
 /** A router without a source of routes lets no player in. */
-function hasRoutes({
-  routes,
-  routesFile,
-  api,
-  postgres,
-  docker,
-  kubernetes,
-}: Config): readonly Finding[] {
-  const sources = [routesFile.path, api, postgres, docker, kubernetes];
-  if (routes.length > 0 || sources.some((each) => each !== null)) return [];
-  const problem =
-    "none is configured; set MAPPING, DEFAULT, ROUTES_CONFIG, AUTOMC_DSN or IN_DOCKER";
-  return [{ what: "routes", problem }];
+function hasRoutes(config: Config): readonly Finding[] {
+  const problem = noRoutesAdvice(config);
+  return problem === null ? [] : [{ what: "routes", problem }];
 }

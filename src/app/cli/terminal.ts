@@ -4,6 +4,8 @@ import type { ReadFile, Variables } from "../../config/setting.ts";
 export interface Terminal {
   readonly variables: Variables;
   readonly readFile: ReadFile;
+  /** True for a file that every user of this machine may read. */
+  isWorldReadable(path: string): boolean;
   /** True when a person reads what is printed. */
   readonly isTty: boolean;
   /** Writes to the standard output. */
