@@ -5,6 +5,7 @@ import type { Overview } from "../observe/overview.ts";
 import type { Route } from "../routing/route.ts";
 import type { RouteTable } from "../routing/table.ts";
 import type { LiveSession } from "../session/sessions.ts";
+import type { WakeView } from "../wake/wakes.ts";
 import { readFields } from "./body.ts";
 import { eventStream } from "./event-stream.ts";
 import { healthResponse, type NotReady, readinessResponse } from "./health.ts";
@@ -15,7 +16,7 @@ import type { OperationId } from "./operations.ts";
 import { pageHandlers, signIn, signOut } from "./page.ts";
 import { problem } from "./problem.ts";
 import { createRoutesApi, type RoutesApiDeps } from "./routes-api.ts";
-import { type Server, type ServerView, serversOf, serverViews, type WakeView } from "./servers.ts";
+import { type Server, type ServerView, serversOf, serverViews } from "./servers.ts";
 import { asksToken, type Scope, type Tokens } from "./session-cookie.ts";
 import { statusOf } from "./status.ts";
 

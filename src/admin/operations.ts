@@ -75,6 +75,7 @@ const serverSchema = record({
   players: count,
   waiting: count,
   usualStartMs: { ...countOrNull, description: "The 75th percentile of the last ten starts." },
+  startedBy: { ...textOrNull, description: "The player whose login started it." },
   lastFailure: { ...textOrNull, description: "Why the last start failed." },
 });
 

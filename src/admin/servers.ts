@@ -2,18 +2,7 @@ import { patternText } from "../routing/pattern.ts";
 import { type Route, type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
 import type { Claim } from "../routing/table.ts";
 import type { LiveSession } from "../session/sessions.ts";
-
-/** What is known of a server's wake. */
-export interface WakeView {
-  readonly state: "unknown" | "looking" | "starting" | "up" | "failed";
-  /** For how long it has been in this state, ms; null where that is not known. */
-  readonly stateMs: number | null;
-  /** Where it was found; null where only its route says. */
-  readonly address: string | null;
-  readonly waiting: number;
-  readonly usualStartMs: number | null;
-  readonly lastFailure: string | null;
-}
+import type { WakeView } from "../wake/wakes.ts";
 
 /** The server behind one or more hostnames. */
 export interface Server {
@@ -45,6 +34,7 @@ export interface ServerView {
   readonly row: string;
   readonly players: number;
   readonly waiting: number;
+  readonly startedBy: string | null;
   readonly usualStartMs: number | null;
   readonly lastFailure: string | null;
 }
@@ -116,6 +106,7 @@ export function serverViews(
       row: route.id,
       players: sum("players"),
       waiting: Math.max(sum("waiting"), wake?.waiting ?? 0),
+      startedBy: wake?.startedBy ?? null,
       usualStartMs: roundOrNull(wake?.usualStartMs),
       lastFailure: wake?.lastFailure ?? null,
     };

@@ -103,16 +103,20 @@ const scalingTarget: ApiDeps["scalingTarget"] = ({ wake }) => (wake === null ? "
 function serverActions({ backends, stopping, fault }: ApiRooms): ServerActions {
   const { wakes } = backends;
   return {
-    wakes: () => new Map(),
+    wakes: wakes.views,
     start({ wake: target, address }: Route, ip: string) {
-      if (target === null || !wakes.canStart(target)) return err("the router cannot start it");
+      if (target === null || !wakes.may(target).start) return err("the router cannot start it");
+      const starter = { ip, player: null, mayStart: true, prove: null };
       wakes
-        .wake({ target, address }, { ip, mayStart: true, prove: null }, stopping.signal)
+        .wake({ target, address }, starter, stopping.signal)
+        .then((woken) => {
+          if (woken.kind === "awake") woken.pass.arrived();
+        })
         .catch((thrown: unknown) => fault(toError(thrown)));
       return ok(null);
     },
     async stop({ wake: target }: Route) {
-      if (target === null || !wakes.canStop(target)) return err("the router cannot stop it");
+      if (target === null || !wakes.may(target).stop) return err("the router cannot stop it");
       const stopped = await wakes.stop(target, stopping.signal);
       return stopped.ok ? ok(null) : stopped;
     },

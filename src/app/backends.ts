@@ -6,7 +6,9 @@ import { createWakeBudget } from "../limits/wake-budget.ts";
 import { createBalancer } from "../net/balance.ts";
 import { createDialer, type Dialer } from "../net/dial.ts";
 import type { Observer } from "../observe/bus.ts";
+import { createStatusProbe, createTcpProbe } from "../session/probe.ts";
 import { createIdle, type Idle } from "../wake/idle.ts";
+import type { StartTimes } from "../wake/start-times.ts";
 import { createWakes, type Wakes } from "../wake/wakes.ts";
 import { type Platforms, wakersOf } from "./providers.ts";
 
@@ -24,6 +26,7 @@ export interface BackendsDeps {
   readonly deadlines: Deadlines;
   readonly emit: Observer;
   readonly fault: (error: Error) => void;
+  readonly startTimes: StartTimes;
 }
 
 /** mc-router's least time for one attempt to connect to a backend that is being woken, ms. */
@@ -36,6 +39,7 @@ export function createBackends(config: Config, platforms: Platforms, deps: Backe
   const egress = createEgress(config.egress);
   const balancer = createBalancer({ policy: balance });
   const dialing = { ...deps, egress, balancer, resolver: platforms.resolver };
+  const dialer = createDialer({ ...dialing, timeoutMs: attemptMs });
   const wakes = createWakes({
     ...deps,
     wakers: wakersOf(config, platforms, { ...deps, attemptMs }),
@@ -44,14 +48,22 @@ export function createBackends(config: Config, platforms: Platforms, deps: Backe
       exempt: createAddressSet(limits.client.exempt),
       now: deps.deadlines.now,
     }),
-    dialer: createDialer({ ...dialing, timeoutMs: attemptMs }),
+    dialer,
+    probe:
+      config.ready === "tcp"
+        ? createTcpProbe({ dialer })
+        : createStatusProbe({
+            dialer,
+            deadlines: deps.deadlines,
+            sendProxyProtocol: config.proxyProtocol.send,
+          }),
+    coolDownMs: limits.wakes.coolDownMs,
   });
   const idle = createIdle({
     ...config.idle,
     ...deps,
-    canStop: wakes.canStop,
+    canStop: (target) => wakes.may(target).stop,
     stop: wakes.stop,
-    orphaned: wakes.forget,
   });
   return { dialer: createDialer({ ...dialing, timeoutMs: dialTimeoutMs }), egress, wakes, idle };
 }

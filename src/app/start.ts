@@ -143,7 +143,12 @@ async function open(config: Config, deps: AppDeps): Promise<Result<Router, strin
 
   const table = createRouteTable();
   const platforms = createPlatforms(config);
-  const backends = createBackends(config, platforms, { deadlines, emit, fault });
+  const snapshot = config.postgres?.snapshot ?? null;
+  const statuses = await openStatusStore(snapshot && statusPath(snapshot), { deadlines, warn });
+  closers.push(statuses.stop);
+
+  const { startTimes } = statuses;
+  const backends = createBackends(config, platforms, { deadlines, emit, fault, startTimes });
   const sources = sourcesOf(config, platforms, staticRoutes, emit);
   const supervisor = supervise(sources, table, backends, reports);
   const names = sources.map(({ name }) => name);
@@ -153,9 +158,6 @@ async function open(config: Config, deps: AppDeps): Promise<Result<Router, strin
   closers.push(backends.idle.stop);
 
   const allowDeny = openAllowDenyFile(config, warn);
-  const snapshot = config.postgres?.snapshot ?? null;
-  const statuses = await openStatusStore(snapshot && statusPath(snapshot), { deadlines, warn });
-  closers.push(statuses.stop);
 
   const stopping = new AbortController();
   const sessionLimit = limitOf(config, deps.sessionLimit, warn);

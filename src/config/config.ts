@@ -81,6 +81,8 @@ export interface Config {
   readonly postgres: PostgresConfig | null;
   /** Null: servers of the table are not woken. */
   readonly waker: WakerConfig | null;
+  /** When a server that was started counts as up: it answers a status request, or takes connections. */
+  readonly ready: "status" | "tcp";
   /** Null: neither containers nor services are looked for. */
   readonly docker: DockerConfig | null;
   /** Null: no cluster is looked at. */
@@ -149,6 +151,8 @@ export interface WakerConfig {
   readonly token: string | null;
   readonly timeoutMs: number;
   readonly pollIntervalMs: number;
+  /** Idle servers are put to sleep through it. */
+  readonly mayStop: boolean;
 }
 
 /** mc-router's webhook scaler. */
@@ -217,6 +221,7 @@ function readConfig(env: Environment): Config {
     statusCacheMs: read("AUTOMC_STATUS_CACHE"),
     postgres,
     waker: readWaker(env, postgres),
+    ready: env.read("AUTOMC_READY"),
     docker: readDocker(env),
     kubernetes: readKubernetes(env),
     scaling: { up: read("AUTO_SCALE_UP"), down: read("AUTO_SCALE_DOWN") },
@@ -305,6 +310,7 @@ function readWaker(
   const token = read("AUTOMC_WAKER_TOKEN");
   const timeoutMs = read("AUTOMC_WAKER_TIMEOUT");
   const pollIntervalMs = read("AUTOMC_WAKER_POLL_INTERVAL");
+  const mayStop = read("AUTOMC_WAKER_STOP");
   if (url === null) {
     if (token !== null)
       warn("AUTOMC_WAKER_TOKEN", "AUTOMC_WAKER_URL beside it; alone it does nothing");
@@ -314,7 +320,7 @@ function readWaker(
     warn("AUTOMC_WAKER_URL", "AUTOMC_DSN beside it; only routes from Postgres are woken");
     return null;
   }
-  return { url, token, timeoutMs, pollIntervalMs };
+  return { url, token, timeoutMs, pollIntervalMs, mayStop };
 }
 
 function readScaler({ read }: Environment): ScalerConfig | null {

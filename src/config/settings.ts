@@ -257,6 +257,16 @@ const waking = {
     "2s",
     "Time between two checks whether the server is up.",
   ),
+  AUTOMC_WAKER_STOP: setting(
+    readBoolean,
+    "false",
+    "Puts idle servers of the control plane to sleep after `AUTO_SCALE_DOWN_AFTER`, by `POST /servers/{name}/stop`.",
+  ),
+  AUTOMC_READY: setting(
+    oneOf("status", "tcp"),
+    "status",
+    "When a server that was started counts as up: it answers a status request (`status`), or takes connections (`tcp`).",
+  ),
   AUTOMC_HOLD: setting(
     readBoolean,
     "true",

@@ -15,7 +15,7 @@ export function wakeEntry(event: BackendEvent): Entry {
         took: seconds(event.tookMs),
       });
     case "wake-failed":
-      return warn("the server did not start in time", {
+      return warn("the server did not start", {
         row,
         reason: event.reason,
         waiters: event.waiters,
@@ -28,17 +28,14 @@ export function wakeEntry(event: BackendEvent): Entry {
         reason: event.reason,
       });
     case "wake-abandoned":
-      return info("the last player who waited for the server left", {
+      return info("the last player who waited for the server left; its start goes on", {
         row,
         took: seconds(event.tookMs),
       });
     case "control-plane-lost":
-      return warn("the control plane failed; the server is dialled at its row's address", {
-        row,
-        reason: event.reason,
-      });
+      return warn(controlPlaneTexts[event.call].lost, { row, reason: event.reason });
     case "control-plane-back":
-      return info("the control plane answers again", { row });
+      return info(controlPlaneTexts[event.call].back, { row });
     case "webhook-lost":
       return warn("the webhook did not start the server; it is dialled as it is", {
         row,
@@ -60,6 +57,24 @@ export function wakeEntry(event: BackendEvent): Entry {
       });
   }
 }
+
+type ControlPlaneCall = (BackendEvent & { readonly kind: "control-plane-lost" })["call"];
+
+/** What is told when a call to the control plane begins to fail for a server, and when it succeeds again. */
+const controlPlaneTexts: Readonly<Record<ControlPlaneCall, { lost: string; back: string }>> = {
+  start: {
+    lost: "the control plane does not start the server",
+    back: "the control plane starts the server again",
+  },
+  status: {
+    lost: "the control plane does not tell the server's state; the server is dialled at its row's address",
+    back: "the control plane tells the server's state again",
+  },
+  stop: {
+    lost: "the control plane does not stop the server",
+    back: "the control plane stops the server again",
+  },
+};
 
 const upWithoutWord =
   "the server accepts connections at its route's address, although nothing reported it up";

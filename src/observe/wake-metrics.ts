@@ -30,7 +30,7 @@ const wakeRefusals: readonly StartRefused["why"][] = ["client", "total", "server
 const secondsMetric: Metric = {
   name: "automc_wake_seconds",
   type: "histogram",
-  help: "Time from the first waiting player to the server's address, in seconds, by result: what reported the server up (control-plane, webhook, docker, swarm, kubernetes, or row: its own address accepted), failed, or abandoned (all players left).",
+  help: "Time from a server's start until it was ready, in seconds, by result: what reported the server up (control-plane, webhook, docker, swarm, kubernetes, or row: its own address answered), failed, or abandoned (all players left, and the start went on without them).",
   labels: ["result"],
 };
 const refusedMetric: Metric = {
@@ -48,8 +48,8 @@ const inProgressMetric: Metric = {
 const controlPlaneMetric: Metric = {
   name: "automc_control_plane_up",
   type: "gauge",
-  help: "1 while the control plane answers as it should, 0 while it does not.",
-  labels: [],
+  help: "1 while the control plane answers as it should, 0 while it does not, by call: start, status or stop.",
+  labels: ["call"],
 };
 
 /** The metrics of servers that are started. */
@@ -61,6 +61,12 @@ export function createWakeMetrics(): MetricsPart {
   for (const why of wakeRefusals) refused.add({ why }, 0);
   const inProgress = createReading(inProgressMetric, () => [{ labels: {}, value: underWay.size }]);
   const controlPlane = createGauge(controlPlaneMetric);
+  /** The servers for which each call failed when it was last made. */
+  const failing = {
+    start: new Set<string>(),
+    status: new Set<string>(),
+    stop: new Set<string>(),
+  };
 
   function over(server: string, result: WakeResult, tookMs: number): void {
     underWay.delete(server);
@@ -74,7 +80,7 @@ export function createWakeMetrics(): MetricsPart {
           underWay.add(event.server);
           return;
         case "wake-done":
-          if (event.by === "control-plane") controlPlane.set({}, 1);
+          if (event.by === "control-plane") controlPlane.set({ call: "status" }, 1);
           return over(event.server, event.by, event.tookMs);
         case "wake-refused":
           return refused.add({ why: event.why });
@@ -83,9 +89,11 @@ export function createWakeMetrics(): MetricsPart {
         case "wake-abandoned":
           return over(event.server, "abandoned", event.tookMs);
         case "control-plane-lost":
-          return controlPlane.set({}, 0);
+          failing[event.call].add(event.server);
+          return controlPlane.set({ call: event.call }, 0);
         case "control-plane-back":
-          return controlPlane.set({}, 1);
+          failing[event.call].delete(event.server);
+          return controlPlane.set({ call: event.call }, failing[event.call].size === 0 ? 1 : 0);
         default:
           return;
       }

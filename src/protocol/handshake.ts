@@ -1,11 +1,16 @@
 import { ipBytes, withoutZone } from "../base/ip.ts";
-import { openFrame } from "./frame.ts";
+import { encodeString } from "./cursor.ts";
+import { frame, openFrame } from "./frame.ts";
 import type { Parsed } from "./parsed.ts";
 import { isLaterThanKnown } from "./versions.ts";
 
 const intents: Readonly<Record<number, Intent>> = { 1: "status", 2: "login", 3: "transfer" };
 
+const statusIntent = 1;
 const loginIntent = 2;
+
+/** Protocol -1, which pingers send that do not know the server's version. */
+const anyVersion = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x0f);
 
 /** The longest name, up to the first NUL. What mods and proxies append (BungeeCord a skin, Floodgate an account) is longer. */
 const longestName = 255;
@@ -80,4 +85,13 @@ export function loginInsteadOfTransfer(handshake: Uint8Array): Uint8Array {
 function nameLength(rawHost: string): number {
   const end = rawHost.indexOf("\0");
   return end < 0 ? rawHost.length : end;
+}
+
+/**
+ * A handshake that asks for the status of a server of any version.
+ * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Handshake
+ */
+export function statusHandshake(host: string, port: number): Uint8Array {
+  const portBytes = Uint8Array.of(port >> 8, port & 0xff);
+  return frame(0x00, anyVersion, encodeString(host), portBytes, Uint8Array.of(statusIntent));
 }

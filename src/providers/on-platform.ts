@@ -1,20 +1,19 @@
 import type { Scaling } from "../routing/route.ts";
 
 /**
- * What the wakers of all platforms have in common: labels or annotations say what may be done with a backend, and where it is reached is
- * told by its route, which its source keeps up to date.
+ * What the wakers of all platforms have in common: labels or annotations say how long a start may take and what the router may do. The
+ * time counts from the first look at the server, as the platform accepts a start at once.
  */
 export const onPlatform = {
-  asking: "until-accepted",
-  askMs: 0,
-  timeoutMs: ({ scaling }: Scaled) => scaling.waitMs,
-  moved: () => null,
-  forget() {
-    // Nothing is kept of where it lives.
-  },
-  canStart: ({ scaling }: Scaled) => scaling.up,
-  canStop: ({ scaling }: Scaled) => scaling.down,
+  may: ({ scaling }: Scaled) => ({ start: scaling.up, stop: scaling.down }),
 } as const;
+
+/** The times of a platform's wakes, with its pause after each look, ms. */
+export const platformTiming = (pauseMs: (round: number) => number) => ({
+  timeoutMs: ({ scaling }: Scaled): number => scaling.waitMs,
+  afterAcceptMs: null,
+  pauseMs,
+});
 
 /** A target that says so itself. */
 interface Scaled {

@@ -51,7 +51,7 @@ export type Connected =
 
 /** True for a backend that may be started, or whose start is under way already. */
 export const isWakeable = (target: WakeTarget, wakes: Wakes): boolean =>
-  wakes.canStart(target) || wakes.isJoinable(target);
+  wakes.may(target).start || wakes.isJoinable(target);
 
 /** The visit of a session, which has not begun; null where the backend is never put to sleep. */
 export const visitTo = (route: Route, isLogin: boolean, { idle }: BackendDeps): Visit | null =>

@@ -3,9 +3,11 @@ import { abort, type Conn, more, peek, probeWhenSilent, send } from "../net/conn
 import type { Handshake } from "../protocol/handshake.ts";
 import { longestVanillaName } from "../protocol/login.ts";
 import type { Address } from "../routing/address.ts";
-import type { Route } from "../routing/route.ts";
+import type { Hostname } from "../routing/hostname.ts";
+import type { Route, WakeTarget } from "../routing/route.ts";
+import type { Starter } from "../wake/waiters.ts";
 import type { WakeableBackend } from "../wake/waker.ts";
-import type { Starter, Wakes } from "../wake/wakes.ts";
+import type { Wakes } from "../wake/wakes.ts";
 import { type AdmissionDeps, refusalNow } from "./admission.ts";
 import { kick } from "./answer.ts";
 import {
@@ -41,7 +43,13 @@ export interface LoginDeps extends AdmissionDeps, BackendDeps {
 /** What came of a login. `answer` is why the player is refused in words; `reason` is for the operator. */
 type LoginEnd =
   | { readonly kind: "reached"; readonly backend: Conn }
-  | { readonly kind: "refused"; readonly answer: Refusal; readonly reason: string | null }
+  | {
+      readonly kind: "refused";
+      readonly answer: Refusal;
+      readonly reason: string | null;
+      /** Instead of the router's own words; empty: those. */
+      readonly words: string;
+    }
   /** The client left, or broke the rules: it is closed without a word. */
   | { readonly kind: "gone"; readonly why: "left" | "out-of-turn" };
 
@@ -63,10 +71,11 @@ const longestName = 255;
 /** The hold's limit lies behind the wake's own end, which knows the reason; it is for a backend that never says a word, ms. */
 const graceMs = 1_000;
 
-const refused = (answer: Refusal, reason: string | null = null): LoginEnd => ({
+const refused = (answer: Refusal, reason: string | null = null, words = ""): LoginEnd => ({
   kind: "refused",
   answer,
   reason,
+  words,
 });
 
 /** Brings a login to its backend, which is started first if need be, or tells the player why not. */
@@ -86,7 +95,8 @@ export async function login(
       return joined;
     }
     case "refused": {
-      kick(session.client, wordsFor(session, request.route, end, deps), deps.deadlines);
+      const words = end.words || wordsFor(session, request.route, end, deps);
+      kick(session.client, words, deps.deadlines);
       return answered(end.answer, end.reason);
     }
     case "gone":
@@ -131,9 +141,9 @@ function reach(
   const waiting: WaitingLogin = {
     session,
     handshake: opening.handshake,
-    backend: { target, address },
+    backend: backendOf(route, target, hostname),
     wakes,
-    mayStart: wakes.canStart(target) && isPermitted,
+    mayStart: wakes.may(target).start && isPermitted,
     bytes,
   };
   if (waitingLogins.waiting.size >= waitingLogins.limit) {
@@ -144,6 +154,13 @@ function reach(
   }
   return reachByWaking(waiting, deps);
 }
+
+const backendOf = (route: Route, target: WakeTarget, hostname: Hostname): WakeableBackend => ({
+  target,
+  address: route.address,
+  ...(hostname === "" ? {} : { hostname }),
+  ...(route.proxyProtocol === undefined ? {} : { proxyProtocol: route.proxyProtocol }),
+});
 
 async function reachDirectly(
   session: Session,
@@ -187,25 +204,31 @@ async function reachByWaking(login: WaitingLogin, deps: LoginDeps): Promise<Logi
   const since = deps.deadlines.now();
   const hold = holdSession(login, since, deps);
   const prove = deps.wakeProof ? () => proveHold(hold) : null;
-  const starter: Starter = { ip: facts.client.ip, mayStart, prove };
+  const player = facts.player?.name ?? null;
+  const starter: Starter = { ip: facts.client.ip, player, mayStart, prove };
+  let woken = await wakes.wake(backend, starter, hold.control.signal);
   for (;;) {
-    const woken = await wakes.wake(backend, starter, hold.control.signal);
     facts.waitedMs = deps.deadlines.now() - since;
     if (woken.kind !== "awake") stopHold(hold);
     switch (woken.kind) {
       case "awake": {
         facts.backend = woken.address.text;
         const spoken = await firstWord(woken.address, bytes, hold, deps);
-        if (spoken.ok) return handOver(login, hold, spoken.value, since, deps);
-        if (!hold.control.signal.aborted) wakes.refused(backend, woken.address, spoken.error);
+        if (spoken.ok) {
+          woken.pass.arrived();
+          return handOver(login, hold, spoken.value, since, deps);
+        }
+        woken = await woken.pass.failed(spoken.error);
         break;
       }
       case "failed":
-        return refused("wake-failed", woken.reason);
+        return refused("wake-failed", woken.reason, woken.message ?? "");
       case "denied":
         return refused("wake-denied");
       case "refused":
         return refused(woken.why === "proof" ? "unproven" : "wake-refused", woken.reason);
+      case "gone":
+        return refused("unreachable", "its route was removed");
       case "left":
         return endOfHold(hold.end ?? "left");
     }

@@ -96,8 +96,9 @@ async function reach(session: Session, request: PingRequest, deps: PingDeps): Pr
       ? { kind: "down", state: "asleep", reason: "it may not be started from here" }
       : reachAt(address);
   }
+  wakes?.pinged(target);
   const hasLoadingText = motdOf("waking", route, deps, Date.now()) !== "";
-  if (wakes?.isWaking(target) && hasLoadingText) {
+  if (wakes?.isStarting(target) && hasLoadingText) {
     return { kind: "down", state: "waking", reason: null };
   }
   // A backend that has just been woken is asked, however recently a dial failed.
@@ -111,7 +112,11 @@ async function reach(session: Session, request: PingRequest, deps: PingDeps): Pr
       : await whereItRuns({ target, address }, wakes, reachAt);
   if (end.kind !== "unreachable") return end;
   if (!isNowhere(address)) deps.recentDialFailures.note(address, end.reason);
-  return { kind: "down", state: wakes?.isWaking(target) ? "waking" : "asleep", reason: end.reason };
+  return {
+    kind: "down",
+    state: wakes?.isStarting(target) ? "waking" : "asleep",
+    reason: end.reason,
+  };
 }
 
 /** True for a ping that only ever goes to the backend. */
@@ -134,9 +139,8 @@ async function reachOrCache(
   }
   session.facts.backend = address.text;
   const { protocol } = opening.handshake;
-  const status = await statusCache.status(
-    statusKey(route.address, opening.handshake, hostname),
-    () => freshStatus(route, protocol, address, opened.bytes, deps),
+  const status = await statusCache.status(statusKey(address, opening.handshake, hostname), () =>
+    freshStatus(route, protocol, address, opened.bytes, deps),
   );
   if (!status.ok) return { kind: "unreachable", reason: status.error };
   return { kind: "cached", status: status.value };

@@ -3,11 +3,13 @@ import { dirname, join } from "node:path";
 import type { Deadline, Deadlines } from "../base/deadlines.ts";
 import { codeOf, messageOf } from "../base/thrown.ts";
 import { replaceFile } from "../base/write-file.ts";
+import { createStartTimes, type StartTimes } from "../wake/start-times.ts";
 import { createStatusMemory, type StatusMemory } from "./status-memory.ts";
 
-/** What servers last said about themselves, over restarts. */
+/** What servers last said about themselves, and how long their starts took, over restarts. */
 export interface StatusStore {
   readonly memory: StatusMemory;
+  readonly startTimes: StartTimes;
   /** Resolves when what is not written yet has been, or could not be. */
   stop(): Promise<void>;
 }
@@ -34,19 +36,19 @@ export async function openStatusStore(
   let isBroken = false;
   /** Writes, one after the other. */
   let writing: Promise<void> = Promise.resolve();
-  const memory = createStatusMemory({
-    now: deps.deadlines.now,
-    changed: () => {
-      if (path === null) return;
-      due ??= deps.deadlines.after(writeEveryMs, () => write(path));
-    },
-  });
+  const changed = (): void => {
+    if (path === null) return;
+    due ??= deps.deadlines.after(writeEveryMs, () => write(path));
+  };
+  const memory = createStatusMemory({ now: deps.deadlines.now, changed });
+  const startTimes = createStartTimes(changed);
   if (path !== null) await load(path);
 
   async function load(from: string): Promise<void> {
     try {
       const saved: unknown = JSON.parse(await readFile(from, "utf8"));
       if (!Array.isArray(saved)) throw new Error("it is no list");
+      startTimes.restore(saved);
       memory.restore(saved);
     } catch (cause) {
       if (codeOf(cause) === "ENOENT") return;
@@ -60,7 +62,7 @@ export async function openStatusStore(
   }
 
   async function save(to: string): Promise<void> {
-    const lines = memory.save().map((one) => JSON.stringify(one));
+    const lines = [...memory.save(), ...startTimes.save()].map((one) => JSON.stringify(one));
     const failure = await replaceFile(to, `[\n${lines.join(",\n")}\n]\n`);
     if (failure !== null && !isBroken) deps.warn(`${to} cannot be written: ${failure}`);
     isBroken = failure !== null;
@@ -72,5 +74,5 @@ export async function openStatusStore(
     await writing;
   }
 
-  return { memory, stop };
+  return { memory, startTimes, stop };
 }

@@ -28,11 +28,20 @@ export type BackendEvent =
       readonly why: StartRefused["why"];
       readonly reason: string;
     }
-  /** The last player that waited for it has left. */
+  /** The last player that waited for it has left. Its start goes on. */
   | { readonly kind: "wake-abandoned"; readonly server: string; readonly tookMs: number }
-  /** The control plane does not do its part for a server. Emitted once until it does again. */
-  | { readonly kind: "control-plane-lost"; readonly server: string; readonly reason: string }
-  | { readonly kind: "control-plane-back"; readonly server: string }
+  /** A call to the control plane fails for a server. Emitted once for each call until it succeeds again. */
+  | {
+      readonly kind: "control-plane-lost";
+      readonly server: string;
+      readonly call: "start" | "status" | "stop";
+      readonly reason: string;
+    }
+  | {
+      readonly kind: "control-plane-back";
+      readonly server: string;
+      readonly call: "start" | "status" | "stop";
+    }
   /** The webhook does not start a server. Emitted once until it does again. */
   | { readonly kind: "webhook-lost"; readonly server: string; readonly reason: string }
   | { readonly kind: "webhook-back"; readonly server: string }

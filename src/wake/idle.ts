@@ -35,8 +35,6 @@ export interface IdleDeps {
   canStop(target: WakeTarget): boolean;
   /** Puts one to sleep. The error is one readable phrase. */
   stop(target: WakeTarget, signal: AbortSignal): Promise<Result<void, string>>;
-  /** The last route to the backend is gone. */
-  orphaned(target: WakeTarget): void;
   emit(event: BackendEvent): void;
   /** Code of ours threw: a defect. */
   fault(error: Error): void;
@@ -181,7 +179,6 @@ export function createIdle(deps: IdleDeps): Idle {
     backend.claims.delete(patternText(claim.pattern));
     if (backend.claims.size > 0) return;
     disarm(backend);
-    deps.orphaned(target);
     forgetUnused(backend);
   }
 

@@ -1,86 +1,81 @@
 import type { Deadline, Deadlines } from "../base/deadlines.ts";
 import type { Result } from "../base/result.ts";
+import { toError } from "../base/thrown.ts";
 import type { StartRefused, WakeBudget } from "../limits/wake-budget.ts";
 import type { Dialer } from "../net/dial.ts";
-import { type Address, isNowhere, sameAddress } from "../routing/address.ts";
+import { type Address, nowhere, sameAddress } from "../routing/address.ts";
 import { type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
-import type { Changes } from "../routing/table.ts";
-import { type Attempt, bringUp, type Found } from "./bring-up.ts";
+import type { Changes, Claim } from "../routing/table.ts";
 import type { BackendEvent } from "./event.ts";
-import type { WakeableBackend, Waker, Wakers } from "./waker.ts";
+import { lookAt } from "./look.ts";
+import type { StartTimes } from "./start-times.ts";
+import type { Effect, LookRequest, Moment, Seen, WakeEvent, WakeState } from "./state.ts";
+import { createWaiters, type Starter, type Waiter, type Waiters, type Woken } from "./waiters.ts";
+import { initialWake, next } from "./wake.ts";
+import type { Probe, WakeableBackend, Waker, Wakers } from "./waker.ts";
 
-/**
- * How waiting for a backend ended: it can be dialled, it did not come up, the signal aborted, nobody is starting it and whoever
- * asked may not, or it is not started now.
- */
-export type Woken =
-  | { readonly kind: "awake"; readonly address: Address }
-  | { readonly kind: "failed"; readonly reason: string }
-  | { readonly kind: "left" }
-  | { readonly kind: "denied" }
-  | StartRefused;
-
-/** Whom a backend would be started for. */
-export interface Starter {
-  /** The client's IP literal. */
-  readonly ip: string;
-  /** False: it may only join what is under way. */
-  readonly mayStart: boolean;
-  /** Asks the client to show that it is a game; false when it does not. Null where that is not wanted. Called once at most. */
-  readonly prove: (() => Promise<boolean>) | null;
-}
-
-/** The backends that can be woken. One wake per backend, shared by everyone who waits for it. */
+/** The servers that can be woken: the state of each, and the clients that wait for it. */
 export interface Wakes {
   /**
-   * Waits until the backend can be dialled. The first to wait starts the wake, later ones join it, and it ends early when the last
-   * one has left. Who may not start it can join all the same. Where nobody who waits may start it yet, it is looked whether it runs.
-   * Rejects only with what code of ours threw on the way: everybody who waits gets it.
+   * Waits until it is this client's turn to dial. All clients of a server share its looks and its start. A client that may not start it
+   * can join what is under way. Rejects only with what code of ours threw on the way.
    */
-  wake(sleeper: WakeableBackend, starter: Starter, signal: AbortSignal): Promise<Woken>;
-  /**
-   * Tells that the address which `wake` gave did not take a player: running, but not ready yet. The next `wake` goes on from there.
-   * `reason` is why the dial failed; null where it did not.
-   */
-  refused(sleeper: WakeableBackend, address: Address, reason: string | null): void;
-  /** Tells that nothing answered at the address which `addressOf` gave: it is not up, or not there any more. */
-  unreachable(sleeper: WakeableBackend, address: Address): void;
-  /** True while a wake can be joined: it is under way, or has just been done. */
+  wake(backend: WakeableBackend, starter: Starter, signal: AbortSignal): Promise<Woken>;
+  /** A dial to the address that `addressOf` gave came to nothing. */
+  unreachable(backend: WakeableBackend, address: Address): void;
+  /** A client has pinged the server: while it starts, it may be looked at. */
+  pinged(target: WakeTarget): void;
+  /** True while clients that may not start the server can join: it starts, or is up. */
   isJoinable(target: WakeTarget): boolean;
-  /** True while a wake is under way for a backend that is known not to be up. */
-  isWaking(target: WakeTarget): boolean;
-  /** Where the backend is reached without waking it. */
-  addressOf(sleeper: WakeableBackend): Address;
-  /** Until when somebody may wait who has waited since then, on the deadlines' clock. It may become later while a wake is under way. */
+  /** True while the server starts. */
+  isStarting(target: WakeTarget): boolean;
+  /** Where the server is reached without waking it. */
+  addressOf(backend: WakeableBackend): Address;
+  /** Until when a client may wait that has waited since then, on the deadlines' clock. It may become later while a start is under way. */
   endsAt(target: WakeTarget, since: number): number;
-  /** True when the backend may be started. */
-  canStart(target: WakeTarget): boolean;
-  /** True when the backend may be put to sleep. */
-  canStop(target: WakeTarget): boolean;
-  /** Puts a backend to sleep. The error is one readable phrase. */
+  /** What the router may do with the server. */
+  may(target: WakeTarget): { readonly start: boolean; readonly stop: boolean };
+  /** Puts a server to sleep. The error is one readable phrase. */
   stop(target: WakeTarget, signal: AbortSignal): Promise<Result<void, string>>;
-  /** What is known of a backend no longer holds, as its routes have changed. A wake that is under way goes on. */
-  forget(target: WakeTarget): void;
-  /** Takes notice of the routes: what is known of a backend that sleeps by now is forgotten. */
-  routesChanged(changes: Pick<Changes, "changed">): void;
+  /** Takes notice of the routes: which servers there are, and their addresses. */
+  routesChanged(changes: Pick<Changes, "added" | "removed" | "changed">): void;
+  /** What is known of a server. */
+  view(target: WakeTarget): WakeView;
+  /** What is known of servers, by `wakeKey`. A server of which nothing is known is left out. */
+  views(): ReadonlyMap<string, WakeView>;
 }
 
-/** What a fleet needs. */
+/** One server as an operator sees it. Durations are ms. */
+export interface WakeView {
+  readonly state: WakeState["kind"];
+  /** For how long it has been in this state; null for `unknown`. */
+  readonly stateMs: number | null;
+  /** Where it was found; null unless it is `up`. */
+  readonly address: string | null;
+  /** Clients that wait for it. */
+  readonly waiting: number;
+  /** The player whose login started it, where the client gave a name; null also for a start that is not the router's. */
+  readonly startedBy: string | null;
+  /** Why the last wake failed; null where none has. */
+  readonly lastFailure: string | null;
+  /** How long a start usually takes; null before the first. */
+  readonly usualStartMs: number | null;
+}
+
+/** What the wakes need. */
 export interface WakesDeps {
   readonly wakers: Wakers;
   readonly budget: WakeBudget;
   readonly dialer: Pick<Dialer, "accepts">;
+  readonly probe: Probe;
   readonly deadlines: Deadlines;
+  readonly startTimes: StartTimes;
+  /** How long a failure is shown, ms. */
+  readonly coolDownMs: number;
   emit(event: BackendEvent): void;
+  /** Code of ours threw while no client waited. */
+  fault(error: Error): void;
 }
-
-/** How old a wake may be and still be given more time, ms: whoever goes down again and again never comes up. */
-const longestDelayMs = 600_000;
-/** For how long a result serves those who come after it, ms: five hundred players after a restart cost one start. */
-const reuseMs = 5_000;
-
-/** A backend that is up so soon after it was to be started ran already, ms. */
-const instantMs = 1_000;
 
 const unproven: StartRefused = {
   kind: "refused",
@@ -88,151 +83,43 @@ const unproven: StartRefused = {
   reason: "the client did not answer as a game does",
 };
 
-/** Somebody who waits for a wake. Plain data, as thousands may wait for one. */
-interface Waiter {
-  readonly wake: Wake;
-  readonly starter: Starter;
-  readonly signal: AbortSignal;
-  readonly waiting: PromiseWithResolvers<Woken>;
-  /** Hears the signal; null before and after. */
-  leave: (() => void) | null;
-  /** Why it cannot have the backend started; null while it still may. */
-  refusal: Woken | null;
-  isProving: boolean;
+/** A server that routes lead to. */
+interface Place {
+  target: WakeTarget;
+  address: Address;
+  claims: number;
 }
 
-interface Wake extends Attempt {
+/** A server of which something is known, or for which a client waits. */
+interface Live {
   readonly key: string;
   readonly server: string;
-  readonly startedAt: number;
-  /** Whose budget it was started on; null while it has not been, and when that is settled. */
-  payer: string | null;
-  /** When its time is over, on the clock of the deadlines. */
-  until: number;
-  readonly waiters: Set<Waiter>;
-  /** Set when the backend can be dialled. */
-  result: Address | null;
-  /** Ends the work that is under way; null while none is. */
-  work: AbortController | null;
-  /** Set while it is worked on: ends that at `until`. */
+  readonly waker: Waker;
+  /** With the address that the routes give now. */
+  backend: WakeableBackend;
+  state: WakeState;
+  readonly waiters: Waiters;
+  /** Events that have not been handled yet; null while none is being handled. */
+  events: WakeEvent[] | null;
+  /** When the next look is due, and when the state's time is over. */
+  timer: Deadline | null;
   limit: Deadline | null;
-  /** Set while nobody works on it: when it is forgotten. */
-  forgetting: Deadline | null;
+  /** Ends the looks that are under way when the server is gone. */
+  gone: AbortController;
+  /** The start and the stop that are under way, for one must not overtake the other. */
+  starting: Promise<void> | null;
+  stopping: Promise<unknown> | null;
+  startedBy: string | null;
+  lastFailure: string | null;
 }
 
-function settle(waiter: Waiter, woken: Woken): void {
-  end(waiter);
-  waiter.waiting.resolve(woken);
-}
-
-function fault(waiter: Waiter, thrown: unknown): void {
-  end(waiter);
-  waiter.waiting.reject(thrown);
-}
-
-function end(waiter: Waiter): void {
-  waiter.wake.waiters.delete(waiter);
-  if (waiter.leave !== null) waiter.signal.removeEventListener("abort", waiter.leave);
-  waiter.leave = null;
-}
-
-/** A fleet whose backends are started by others, and dialled without them when they cannot be asked. */
+/** Wakes of which none is under way yet. */
 export function createWakes(deps: WakesDeps): Wakes {
-  const { deadlines, budget, emit } = deps;
-  const wakes = new Map<string, Wake>();
-
-  function wake(sleeper: WakeableBackend, starter: Starter, signal: AbortSignal): Promise<Woken> {
-    if (signal.aborted) return Promise.resolve({ kind: "left" });
-    const known = wakes.get(wakeKey(sleeper.target));
-    if (known?.result) return Promise.resolve({ kind: "awake", address: known.result });
-    if (known === undefined && !starter.mayStart) return Promise.resolve({ kind: "denied" });
-    const joined = known ?? begin(sleeper);
-    joined.sleeper = sleeper;
-    const waiter = join(joined, starter, signal);
-    askForStart(joined, waiter);
-    // It never rejects: what it throws goes to those who wait.
-    if (joined.work === null) void work(joined);
-    else if (joined.asleep && !joined.isPermitted) settleThoseWhoCannotStart(joined);
-    return waiter.waiting.promise;
-  }
-
-  function begin(sleeper: WakeableBackend): Wake {
-    const { target } = sleeper;
-    const waker = wakerOf(target);
-    const startedAt = deadlines.now();
-    const begun: Wake = {
-      key: wakeKey(target),
-      server: wakeName(target),
-      waker,
-      sleeper,
-      startedAt,
-      until: startedAt + waker.askMs + waker.timeoutMs(target),
-      payer: null,
-      waiters: new Set(),
-      isPermitted: false,
-      permission: Promise.withResolvers(),
-      accepted: false,
-      asleep: false,
-      doubtful: null,
-      doubt: null,
-      result: null,
-      work: null,
-      limit: null,
-      forgetting: null,
-      lastTrouble: null,
-    };
-    wakes.set(begun.key, begun);
-    return begun;
-  }
-
-  /** Lets the backend be started, if this is somebody who may have that done at once. */
-  function askForStart(on: Wake, waiter: Waiter): void {
-    if (on.isPermitted) return;
-    if (!waiter.starter.mayStart) waiter.refusal = { kind: "denied" };
-    else if (waiter.starter.prove === null) payFor(on, waiter);
-  }
-
-  function payFor(on: Wake, waiter: Waiter): void {
-    const { ip } = waiter.starter;
-    const refusal = budget.take(on.key, ip);
-    if (refusal !== null) {
-      waiter.refusal = refusal;
-      return;
-    }
-    on.payer = ip;
-    on.isPermitted = true;
-    on.permission.resolve();
-    emit({ kind: "wake-started", server: on.server });
-  }
-
-  /** Sends those away who cannot have a backend started that is known to be down, and asks the others to prove that they may. */
-  function settleThoseWhoCannotStart(on: Wake): void {
-    for (const waiter of [...on.waiters]) {
-      if (waiter.refusal !== null) sendAway(on, waiter, waiter.refusal);
-      else if (!waiter.isProving) void prove(on, waiter);
-    }
-  }
-
-  async function prove(on: Wake, waiter: Waiter): Promise<void> {
-    waiter.isProving = true;
-    try {
-      const isProven = await waiter.starter.prove?.();
-      if (on.isPermitted || !on.waiters.has(waiter)) return;
-      if (isProven) payFor(on, waiter);
-      else waiter.refusal = unproven;
-      if (waiter.refusal !== null) sendAway(on, waiter, waiter.refusal);
-    } catch (thrown) {
-      fault(waiter, thrown);
-    }
-  }
-
-  function sendAway(on: Wake, waiter: Waiter, refusal: Woken): void {
-    if (refusal.kind === "refused") {
-      emit({ kind: "wake-refused", server: on.server, why: refusal.why, reason: refusal.reason });
-    }
-    settle(waiter, refusal);
-    if (on.waiters.size === 0) abandon(on);
-  }
+  const { deadlines, budget, emit, startTimes } = deps;
+  const places = new Map<string, Place>();
+  const lives = new Map<string, Live>();
+  /** A start is the server's: it is not taken back when the clients leave. */
+  const { signal: never } = new AbortController();
 
   function wakerOf(target: WakeTarget): Waker {
     const waker: Waker | null | undefined = deps.wakers[target.kind];
@@ -240,202 +127,358 @@ export function createWakes(deps: WakesDeps): Wakes {
     return waker;
   }
 
-  function join(wake: Wake, starter: Starter, signal: AbortSignal): Waiter {
-    const waiter: Waiter = {
-      wake,
-      starter,
-      signal,
-      waiting: Promise.withResolvers(),
-      leave: null,
-      refusal: null,
-      isProving: false,
+  const stateOf = (target: WakeTarget): WakeState =>
+    lives.get(wakeKey(target))?.state ?? initialWake;
+
+  function liveOf(backend: WakeableBackend): Live {
+    const key = wakeKey(backend.target);
+    const known = lives.get(key);
+    if (known !== undefined) return known;
+    const live: Live = {
+      key,
+      server: wakeName(backend.target),
+      waker: wakerOf(backend.target),
+      backend,
+      state: initialWake,
+      waiters: createWaiters({
+        deadlines,
+        deserted: () => dispatch(live, { kind: "deserted" }),
+        turnOver: () => release(live),
+        dialFailed(address, reason, since) {
+          dispatch(live, { kind: "dial-failed", doubt: { address, reason }, since });
+          dispatch(live, { kind: "login" });
+        },
+      }),
+      events: null,
+      timer: null,
+      limit: null,
+      gone: new AbortController(),
+      starting: null,
+      stopping: null,
+      startedBy: null,
+      lastFailure: null,
     };
-    waiter.leave = () => {
-      settle(waiter, { kind: "left" });
-      if (wake.waiters.size === 0) abandon(wake);
-    };
-    signal.addEventListener("abort", waiter.leave, { once: true });
-    wake.waiters.add(waiter);
-    return waiter;
+    lives.set(key, live);
+    return live;
   }
 
-  function abandon(left: Wake): void {
-    // A wake whose time is over has failed, even if its last waiter leaves in the same moment.
-    if (left.work === null || left.work.signal.aborted) return;
-    left.work.abort();
-    left.work = null;
-    drop(left);
-    if (!left.isPermitted) return;
-    emit({
-      kind: "wake-abandoned",
-      server: left.server,
-      tookMs: deadlines.now() - left.startedAt,
-    });
-  }
-
-  /** Works on one wake until its backend can be dialled, its time is over or nobody waits any more. */
-  async function work(on: Wake): Promise<void> {
-    const control = new AbortController();
-    on.work = control;
-    on.forgetting?.cancel();
-    setLimit(on, control);
-    const notes = {
-      accepted() {
-        if (on.waker.asking === "once") beginAnew(on, control, 0);
-      },
-      delayed(ms: number) {
-        if (deadlines.now() + ms < on.startedAt + longestDelayMs) beginAnew(on, control, ms);
-      },
-      waitsForPermission: () => settleThoseWhoCannotStart(on),
-    };
-    try {
-      const found = await bringUp(on, notes, control.signal, deps);
-      // Abandoned, and told so already.
-      if (on.work !== control) return;
-      if (found === null) fail(on);
-      else succeed(on, found);
-    } catch (thrown) {
-      control.abort();
-      drop(on);
-      for (const waiter of on.waiters) fault(waiter, thrown);
-    } finally {
-      on.limit?.cancel();
-    }
-  }
-
-  /** The time for it counts from in so many ms. */
-  function beginAnew(on: Wake, control: AbortController, inMs: number): void {
-    if (on.work !== control) return;
-    on.until = deadlines.now() + inMs + on.waker.timeoutMs(on.sleeper.target);
-    setLimit(on, control);
-  }
-
-  function setLimit(on: Wake, control: AbortController): void {
-    on.limit?.cancel();
-    const leftMs = Math.max(0, on.until - deadlines.now());
-    on.limit = deadlines.after(leftMs, () => control.abort());
-  }
-
-  function succeed(on: Wake, found: Found): void {
-    settleBill(on);
-    on.work = null;
-    on.result = found.address;
-    on.asleep = false;
-    on.forgetting = deadlines.after(reuseMs, () => drop(on));
-    const moved = on.waker.moved(on.sleeper.target);
-    if (moved !== null && !sameAddress(moved, found.address)) on.waker.forget(on.sleeper.target);
-    // A backend that takes connections and drops them is found again and again; once is news.
-    if (on.doubtful === null) {
-      emit({
-        kind: "wake-done",
-        server: on.server,
-        address: found.address.text,
-        by: found.by,
-        waiters: on.waiters.size,
-        tookMs: deadlines.now() - on.startedAt,
-      });
-    }
-    for (const waiter of on.waiters) settle(waiter, { kind: "awake", address: found.address });
-  }
-
-  /** A start that turns out to have been none costs nothing. */
-  function settleBill(on: Wake): void {
-    if (on.payer === null) return;
-    const wasUp = !on.asleep && deadlines.now() - on.startedAt < instantMs;
-    if (wasUp) budget.giveBack(on.payer);
-    on.payer = null;
-    budget.succeeded(on.key);
-  }
-
-  function fail(on: Wake): void {
-    if (on.isPermitted) budget.failed(on.key);
-    on.work = null;
-    drop(on);
-    on.waker.forget(on.sleeper.target);
-    const reason = on.lastTrouble ?? "it was not running in time";
-    emit({
-      kind: "wake-failed",
-      server: on.server,
-      reason,
-      waiters: on.waiters.size,
-      tookMs: deadlines.now() - on.startedAt,
-    });
-    for (const waiter of on.waiters) settle(waiter, { kind: "failed", reason });
-  }
-
-  /** Forgets a wake, unless it has a successor already. */
-  function drop(on: Wake): void {
-    on.forgetting?.cancel();
-    if (wakes.get(on.key) === on) wakes.delete(on.key);
-  }
-
-  function refused({ target }: WakeableBackend, address: Address, reason: string | null): void {
-    const on = wakes.get(wakeKey(target));
-    if (on === undefined || on.result === null || !sameAddress(on.result, address)) return;
-    on.result = null;
-    on.doubtful = address;
-    on.doubt = reason;
-    on.asleep = true;
-  }
-
-  function unreachable({ target }: WakeableBackend, address: Address): void {
-    const on = wakes.get(wakeKey(target));
-    if (on !== undefined && on.work !== null) {
-      on.asleep = true;
+  /** Handles one event after the other: effects may cause more of them. */
+  function dispatch(live: Live, event: WakeEvent): void {
+    if (live.events !== null) {
+      live.events.push(event);
       return;
     }
-    const waker = wakerOf(target);
-    const moved = waker.moved(target);
-    if (moved !== null && sameAddress(moved, address)) waker.forget(target);
+    live.events = [event];
+    for (const each of live.events) {
+      const { state, effects } = next(live.state, each, momentOf(live));
+      live.state = state;
+      if (state.kind === "starting") live.startedBy = state.payer?.player ?? null;
+      const tookMs = each.kind === "looked" ? each.tookMs : 0;
+      for (const effect of effects) run(live, effect, tookMs);
+      setTimers(live);
+    }
+    live.events = null;
+    forgetIdle(live);
   }
 
-  function stop(target: WakeTarget, signal: AbortSignal): Promise<Result<void, string>> {
-    forgetResult(target);
-    return wakerOf(target).stop(target, signal);
+  function momentOf({ waker: { timing }, backend: { target }, waiters }: Live): Moment {
+    return {
+      now: deadlines.now(),
+      isAwaited: waiters.count() > 0,
+      timeoutMs: timing.timeoutMs(target),
+      afterAcceptMs: timing.afterAcceptMs,
+      coolDownMs: deps.coolDownMs,
+      pauseMs: timing.pauseMs,
+    };
   }
 
-  /** A result that nobody waits for must not send a player to a backend that is not there any more. */
-  function forgetResult(target: WakeTarget): void {
-    const on = wakes.get(wakeKey(target));
-    if (on !== undefined && on.work === null) drop(on);
+  function setTimers(live: Live): void {
+    live.limit?.cancel();
+    live.limit = null;
+    const { state } = live;
+    if (state.kind !== "looking" && state.kind !== "starting") {
+      live.timer?.cancel();
+      live.timer = null;
+    }
+    if (state.kind !== "starting" && state.kind !== "failed") return;
+    // Its last look decides, however long that takes.
+    if (state.kind === "starting" && state.isLast) return;
+    const leftMs = Math.max(0, state.until - deadlines.now());
+    live.limit = deadlines.after(leftMs, () => dispatch(live, { kind: "expired" }));
   }
 
-  function forget(target: WakeTarget): void {
-    forgetResult(target);
-    wakerOf(target).forget(target);
+  /** Nothing is kept of a server of which nothing is known. */
+  function forgetIdle(live: Live): void {
+    const { state, waiters, stopping } = live;
+    const isIdle = state.kind === "unknown" && !state.calls.look && !state.calls.start;
+    if (!isIdle || waiters.count() > 0 || stopping !== null) return;
+    const isShown = live.lastFailure !== null && places.has(live.key);
+    if (!isShown && lives.get(live.key) === live) lives.delete(live.key);
+  }
+
+  function run(live: Live, effect: Effect, tookMs: number): void {
+    const { server, waiters } = live;
+    switch (effect.kind) {
+      case "look":
+        void look(live, effect);
+        return;
+      case "elect":
+        elect(live);
+        return;
+      case "start":
+        live.starting = start(live);
+        return;
+      case "wait":
+        live.timer?.cancel();
+        live.timer = deadlines.after(Math.max(effect.ms / 4, effect.ms - tookMs), () =>
+          dispatch(live, { kind: "due" }),
+        );
+        return;
+      case "release":
+        release(live);
+        return;
+      case "refund":
+        budget.giveBack(effect.payer.ip);
+        return;
+      case "count":
+        if (effect.result === "up") budget.succeeded(live.key);
+        else budget.failed(live.key);
+        return;
+      case "learn":
+        startTimes.note(live.key, effect.tookMs);
+        return;
+      case "tell-started":
+        emit({ kind: "wake-started", server });
+        return;
+      case "tell-abandoned":
+        emit({ kind: "wake-abandoned", server, tookMs: effect.tookMs });
+        return;
+      case "tell-up":
+        emit({
+          kind: "wake-done",
+          server,
+          address: effect.address.text,
+          by: effect.by,
+          waiters: waiters.count(),
+          tookMs: effect.tookMs,
+        });
+        return;
+      case "tell-failed": {
+        const { reason } = effect;
+        live.lastFailure = reason;
+        emit({
+          kind: "wake-failed",
+          server,
+          reason,
+          waiters: waiters.count(),
+          tookMs: effect.tookMs,
+        });
+        return;
+      }
+      case "fail":
+        waiters.settleAll({ kind: "failed", reason: effect.reason, message: effect.message });
+        return;
+      case "dismiss":
+        live.gone.abort();
+        live.gone = new AbortController();
+        waiters.settleAll({ kind: "gone" });
+        return;
+    }
+  }
+
+  function release(live: Live): void {
+    const { state, waiters } = live;
+    if (state.kind === "up") waiters.release(state.address, deadlines.now());
+  }
+
+  async function look(live: Live, request: LookRequest): Promise<void> {
+    const since = deadlines.now();
+    const answer = (seen: Seen): void =>
+      dispatch(live, { kind: "looked", seen, tookMs: deadlines.now() - since });
+    try {
+      // What is being stopped still says that it runs.
+      await live.stopping;
+      answer(await lookAt(live.waker, live.backend, request, live.gone.signal, deps));
+    } catch (thrown) {
+      fault(live, thrown);
+      answer({ kind: "trouble", reason: "a defect" });
+    }
+  }
+
+  async function start(live: Live): Promise<void> {
+    try {
+      await live.stopping;
+      const started = await live.waker.start(live.backend, never);
+      dispatch(live, started.ok ? { kind: "started" } : { kind: "refused", ...started.error });
+    } catch (thrown) {
+      fault(live, thrown);
+      dispatch(live, { kind: "refused", reason: "a defect", isFinal: true });
+    } finally {
+      live.starting = null;
+    }
+  }
+
+  function fault({ waiters }: Live, thrown: unknown): void {
+    if (waiters.count() === 0) deps.fault(toError(thrown));
+    else waiters.rejectAll(thrown);
+  }
+
+  /** Charges the first client that may have the server started, and sends those away that may not. */
+  function elect(live: Live): void {
+    const { waiters } = live;
+    for (;;) {
+      const waiter = waiters.candidate();
+      if (waiter === null) return;
+      const { starter } = waiter;
+      if (!starter.mayStart) {
+        waiters.settle(waiter, { kind: "denied" });
+      } else if (waiter.proof === "unproven") {
+        void prove(live, waiter);
+      } else if (waiter.proof === "failed") {
+        refuse(live, waiter, unproven);
+      } else {
+        const refusal = budget.take(live.key, starter.ip);
+        if (refusal === null) {
+          dispatch(live, { kind: "permitted", payer: { ip: starter.ip, player: starter.player } });
+          return;
+        }
+        refuse(live, waiter, refusal);
+      }
+    }
+  }
+
+  async function prove(live: Live, waiter: Waiter): Promise<void> {
+    const { waiters } = live;
+    waiters.proving(waiter);
+    try {
+      waiters.proved(waiter, (await waiter.starter.prove?.()) ?? true);
+      // As a client that has just come: the server may have to be started for it.
+      if (waiters.has(waiter)) dispatch(live, { kind: "login" });
+    } catch (thrown) {
+      fault(live, thrown);
+    }
+  }
+
+  function refuse({ server, waiters }: Live, waiter: Waiter, refusal: StartRefused): void {
+    if (waiters.has(waiter)) {
+      emit({ kind: "wake-refused", server, why: refusal.why, reason: refusal.reason });
+    }
+    waiters.settle(waiter, refusal);
+  }
+
+  function wake(backend: WakeableBackend, starter: Starter, signal: AbortSignal): Promise<Woken> {
+    if (signal.aborted) return Promise.resolve({ kind: "left" });
+    const live = liveOf(backend);
+    if (!places.has(live.key)) live.backend = backend;
+    const woken = live.waiters.add(starter, signal);
+    dispatch(live, { kind: "login" });
+    return woken;
+  }
+
+  async function stop(target: WakeTarget, signal: AbortSignal): Promise<Result<void, string>> {
+    const place = places.get(wakeKey(target));
+    const live = liveOf({ target, address: place?.address ?? nowhere });
+    const stopping = (async () => {
+      await live.starting;
+      return live.waker.stop(target, signal);
+    })();
+    live.stopping = stopping.catch(() => null);
+    dispatch(live, { kind: "stopping" });
+    try {
+      return await stopping;
+    } finally {
+      live.stopping = null;
+      forgetIdle(live);
+    }
+  }
+
+  function enter({ route: { wake: target, address } }: Claim): void {
+    if (target === null) return;
+    const key = wakeKey(target);
+    const known = places.get(key);
+    if (known === undefined) places.set(key, { target, address, claims: 1 });
+    else known.claims += 1;
+    relocate(key, target, address);
+  }
+
+  function relocate(key: string, target: WakeTarget, address: Address): void {
+    const place = places.get(key);
+    if (place !== undefined) {
+      place.target = target;
+      place.address = address;
+    }
+    const live = lives.get(key);
+    if (live === undefined) return;
+    const isMoved = !sameAddress(live.backend.address, address);
+    live.backend = { ...live.backend, target, address };
+    if (isMoved) dispatch(live, { kind: "moved", address });
+  }
+
+  function withdraw({ route: { wake: target } }: Claim): void {
+    if (target === null) return;
+    const key = wakeKey(target);
+    const place = places.get(key);
+    if (place === undefined) return;
+    place.claims -= 1;
+    if (place.claims > 0) return;
+    places.delete(key);
+    const live = lives.get(key);
+    if (live !== undefined) dispatch(live, { kind: "removed" });
+  }
+
+  function viewOf(target: WakeTarget, live: Live | null): WakeView {
+    const state = live?.state ?? initialWake;
+    const { lastFailure = null, startedBy = null } = live ?? {};
+    const now = deadlines.now();
+    return {
+      state: state.kind,
+      stateMs: state.kind === "unknown" ? null : now - state.since,
+      address: state.kind === "up" ? state.address.text : null,
+      waiting: live?.waiters.count() ?? 0,
+      startedBy,
+      lastFailure,
+      usualStartMs: startTimes.usualMs(wakeKey(target)),
+    };
   }
 
   return {
     wake,
-    refused,
-    unreachable,
+    unreachable({ target }, address) {
+      const live = lives.get(wakeKey(target));
+      if (live === undefined) return;
+      const doubt = { address, reason: null };
+      dispatch(live, { kind: "dial-failed", doubt, since: deadlines.now() });
+    },
+    pinged(target) {
+      const live = lives.get(wakeKey(target));
+      if (live !== undefined) dispatch(live, { kind: "pinged" });
+    },
     isJoinable(target) {
-      const on = wakes.get(wakeKey(target));
-      return on !== undefined && (on.isPermitted || on.result !== null);
+      const { kind } = stateOf(target);
+      return kind === "starting" || kind === "up";
     },
-    isWaking(target) {
-      const on = wakes.get(wakeKey(target));
-      return on?.isPermitted === true && on.asleep;
-    },
+    isStarting: (target) => stateOf(target).kind === "starting",
     addressOf({ target, address }) {
-      const moved = wakerOf(target).moved(target);
-      if (moved !== null || !isNowhere(address)) return moved ?? address;
-      // Its route does not know yet that it is up.
-      return wakes.get(wakeKey(target))?.result ?? address;
+      const state = stateOf(target);
+      return state.kind === "up" ? state.address : address;
     },
     endsAt(target, since) {
-      const { askMs, timeoutMs } = wakerOf(target);
-      return Math.max(since + askMs + timeoutMs(target), wakes.get(wakeKey(target))?.until ?? 0);
+      const timeoutMs = wakerOf(target).timing.timeoutMs(target);
+      const state = stateOf(target);
+      const until = state.kind === "starting" ? state.until : 0;
+      return Math.min(since + 2 * timeoutMs, Math.max(since + timeoutMs, until));
     },
-    canStart: (target) => wakerOf(target).canStart(target),
-    canStop: (target) => wakerOf(target).canStop(target),
+    may: (target) => wakerOf(target).may(target),
     stop,
-    forget,
-    routesChanged({ changed }) {
-      for (const { after } of changed) {
-        const { address, wake: target } = after.route;
-        if (target !== null && isNowhere(address)) forget(target);
-      }
+    routesChanged({ added, removed, changed }) {
+      for (const claim of added) enter(claim);
+      for (const { after } of changed) enter(after);
+      // Last, so that a server which only changes its names is never without one.
+      for (const claim of removed) withdraw(claim);
+      for (const { before } of changed) withdraw(before);
     },
+    view: (target) => viewOf(target, lives.get(wakeKey(target)) ?? null),
+    views: () =>
+      new Map(Array.from(lives, ([key, live]) => [key, viewOf(live.backend.target, live)])),
   };
 }

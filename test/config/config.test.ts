@@ -60,6 +60,7 @@ const standard: Config = {
   texts: { kicks: standardTexts, unknown: { motd: "", kick: "" } },
   postgres: null,
   waker: null,
+  ready: "status",
   docker: null,
   kubernetes: null,
   scaling: { up: false, down: false },
@@ -413,6 +414,7 @@ describe("the waker", () => {
       token: null,
       timeoutMs: 90_000,
       pollIntervalMs: 2_000,
+      mayStop: false,
     });
   });
 

@@ -393,7 +393,7 @@ describe("where the router does not connect to", () => {
     expect(disconnectText(frame)).toContain("did not start in time");
     const failed = await network.router.waitForLine((line) => line["event"] === "wake-failed");
     expect(failed["reason"]).toBe(
-      "it is said to run at 169.254.169.254:80, where no player gets in: 169.254.169.254 is a link-local address",
+      "169.254.169.254:80 cannot be reached: 169.254.169.254 is a link-local address",
     );
   });
 

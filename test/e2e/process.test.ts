@@ -492,6 +492,7 @@ describe("the log", () => {
       postgres,
       plane,
       rows: [{ name: "survival 1", domain: "*.example.com", address: `127.0.0.1:${closed.port}` }],
+      env: { AUTOMC_READY: "tcp" },
     });
     using player = await play(network.router.port, "Steve", "Play.EXAMPLE.com.\u0000FML3\u0000");
     const said = login({ host: "Play.EXAMPLE.com.\u0000FML3\u0000", name: "Steve" }).length;

@@ -440,7 +440,12 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
   "control-plane-lost": [
     {
       name: "control plane that is lost",
-      event: { kind: "control-plane-lost", server: "survival", reason: "status 500" },
+      event: {
+        kind: "control-plane-lost",
+        server: "survival",
+        call: "start",
+        reason: "status 500",
+      },
       level: "warn",
       fields: { reason: "status 500" },
     },
@@ -448,7 +453,7 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
   "control-plane-back": [
     {
       name: "control plane that is back",
-      event: { kind: "control-plane-back", server: "survival" },
+      event: { kind: "control-plane-back", server: "survival", call: "start" },
       level: "info",
       fields: {},
     },

@@ -260,22 +260,34 @@ describe("the router's own metrics", () => {
       name: "a control plane that works",
       metric: "automc_control_plane_up",
       events: [done("control-plane")],
-      lines: ["automc_control_plane_up 1"],
+      lines: ['automc_control_plane_up{call="status"} 1'],
     },
     {
       name: "a control plane that is lost",
       metric: "automc_control_plane_up",
-      events: [{ kind: "control-plane-lost", server: "survival", reason: "gone" }],
-      lines: ["automc_control_plane_up 0"],
+      events: [{ kind: "control-plane-lost", server: "survival", call: "start", reason: "gone" }],
+      lines: ['automc_control_plane_up{call="start"} 0'],
     },
     {
       name: "a control plane that is back",
       metric: "automc_control_plane_up",
       events: [
-        { kind: "control-plane-lost", server: "survival", reason: "gone" },
-        { kind: "control-plane-back", server: "survival" },
+        { kind: "control-plane-lost", server: "survival", call: "start", reason: "gone" },
+        { kind: "control-plane-back", server: "survival", call: "start" },
       ],
-      lines: ["automc_control_plane_up 1"],
+      lines: ['automc_control_plane_up{call="start"} 1'],
+    },
+    {
+      name: "a call that works beside one that fails",
+      metric: "automc_control_plane_up",
+      events: [
+        { kind: "control-plane-lost", server: "survival", call: "start", reason: "status 500" },
+        done("control-plane"),
+      ],
+      lines: [
+        'automc_control_plane_up{call="status"} 1',
+        'automc_control_plane_up{call="start"} 0',
+      ],
     },
     {
       name: "routes by source",

@@ -42,7 +42,7 @@ export async function everyMetric(metrics: Metrics): Promise<string> {
   metrics.observe(ended({}, { kind: "dropped", why: "unknown-host", reason: null }));
   metrics.observe(ended({ id: 2 }));
   metrics.observe({ kind: "listening", address: "::", port: 25565, sessionLimit: 100 });
-  metrics.observe({ kind: "control-plane-back", server: "survival" });
+  metrics.observe({ kind: "control-plane-back", server: "survival", call: "status" });
   metrics.observe({
     kind: "source-live",
     source: "postgres",

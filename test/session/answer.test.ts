@@ -231,7 +231,7 @@ describe("a ping of a server that starts", () => {
       // The answer of the control plane is on its way, and until it is there the server counts as asleep.
       await until(
         "known to be down",
-        () => town.wakes?.isWaking({ kind: "control-plane", server: "sleepy" }) === true,
+        () => town.wakes?.isStarting({ kind: "control-plane", server: "sleepy" }) === true,
       );
       const player = await town.player(statusPing("SLEEPY.example.com."));
       expect(await player.waitForEnd()).toBe("finished");
@@ -249,7 +249,7 @@ describe("a ping of a server that starts", () => {
     await world.player(login({ host: "a.example.com", name: "Waiter" }));
     await until(
       "known to be down",
-      () => world.wakes?.isWaking({ kind: "control-plane", server: "a" }) === true,
+      () => world.wakes?.isStarting({ kind: "control-plane", server: "a" }) === true,
     );
     const player = await world.player(statusPing("a.example.com"));
     await player.waitForLength(fullAnswer('{"description":"mine"}').length);

@@ -5,7 +5,6 @@ import type { DockerTarget } from "../../src/providers/docker/waker.ts";
 import { nowhere } from "../../src/routing/address.ts";
 import type { Motd, Route } from "../../src/routing/route.ts";
 import type { Waker } from "../../src/wake/waker.ts";
-import { createWakes } from "../../src/wake/wakes.ts";
 import {
   handshake,
   intents,
@@ -16,23 +15,15 @@ import {
 } from "../support/minecraft/wire.ts";
 import { silent, startBackend, status } from "../support/net/backend.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
-import { freeBudget, realDialer, route, startSessions } from "../support/session/session-world.ts";
+import { route, startSessions, wakesOf } from "../support/session/session-world.ts";
 
 /** A waker of containers that never come up. */
 const idleWaker: Waker<DockerTarget> = {
   kind: "docker",
-  asking: "until-accepted",
-  timeoutMs: () => 60_000,
-  askMs: 0,
-  pauseMs: () => 500,
+  timing: { timeoutMs: () => 60_000, afterAcceptMs: null, pauseMs: () => 500 },
   start: () => Promise.resolve(ok(undefined)),
-  look: () => Promise.resolve({ kind: "not-running" }),
-  moved: () => null,
-  forget() {
-    // Nothing is kept.
-  },
-  canStart: ({ scaling }) => scaling.up,
-  canStop: () => false,
+  look: () => Promise.resolve({ kind: "stopped", word: "stopped" }),
+  may: ({ scaling }) => ({ start: scaling.up, stop: false }),
   stop: () => Promise.resolve(ok(undefined)),
 };
 
@@ -53,10 +44,7 @@ const discovered = (address: string | null, up: boolean, motd?: Motd): Route => 
 
 function start(one: Route) {
   const deadlines = createDeadlines();
-  const dialer = realDialer(deadlines);
-  const budget = freeBudget(deadlines);
-  const wakers = { docker: idleWaker };
-  const wakes = createWakes({ wakers, budget, dialer, deadlines, emit: () => undefined });
+  const wakes = wakesOf({ docker: idleWaker }, deadlines, () => undefined);
   return startSessions({ routes: [one], wakes, asleepText: "zzz", loadingText: "soon" });
 }
 

@@ -226,7 +226,7 @@ describe("places", () => {
     await third.waitForLength(opening.length);
   });
 
-  test("to wait at: who finds none is told so, unless the server runs", async () => {
+  test("to wait at: a player who finds none is told so, unless the server runs", async () => {
     using backend = startBackend(echo);
     await using plane = startControlPlane({
       servers: ["a", "b", "c"].map((name) => ({ name, startMs: null })),
@@ -243,6 +243,7 @@ describe("places", () => {
     const join = (host: string) => world.player(login({ host, name: "Steve" }));
     const waiting = await join("a.example.com");
     await world.waitForEvent("session-holding");
+    await until("the start", () => plane.starts("a") === 1);
     const refused = await join("b.example.com");
     expect(disconnectText(await refused.readFrame())).toContain("All places are taken");
     refused.close();

@@ -7,7 +7,6 @@ import type { Motd, Route } from "../../src/routing/route.ts";
 import { createRouteTable } from "../../src/routing/table.ts";
 import type { BackendEvent } from "../../src/wake/event.ts";
 import type { BackendState, Waker } from "../../src/wake/waker.ts";
-import { createWakes } from "../../src/wake/wakes.ts";
 import { disconnectText, waitThroughHold } from "../support/minecraft/player.ts";
 import {
   frame,
@@ -22,7 +21,7 @@ import {
 } from "../support/minecraft/wire.ts";
 import { sending, startBackend } from "../support/net/backend.ts";
 import { type ManualDeadlines, manualDeadlines, until } from "../support/session/session-clock.ts";
-import { freeBudget, realDialer, route, startSessions } from "../support/session/session-world.ts";
+import { route, startSessions, wakesOf } from "../support/session/session-world.ts";
 
 const host = "a.example.com";
 const greeting = frame(0x02, Buffer.from("welcome"));
@@ -58,6 +57,8 @@ const discovered = (wake: Route["wake"], motd?: Motd, address: Address = nowhere
   ...(motd && { motd }),
 });
 
+const down: BackendState = { kind: "stopped", word: "without replicas" };
+
 /** Sessions with one such route, and a platform that does what the test says. */
 function start(
   only: Route,
@@ -65,13 +66,10 @@ function start(
 ) {
   const { asleepText = "", clock } = options;
   const deadlines = clock ?? createDeadlines();
-  const platform = { state: { kind: "not-running" } as BackendState, starts: 0, looks: 0 };
+  const platform = { state: down, starts: 0, looks: 0 };
   const waker: Waker<SwarmTarget> = {
     kind: "swarm",
-    asking: "until-accepted",
-    timeoutMs: ({ scaling }) => scaling.waitMs,
-    askMs: 0,
-    pauseMs: () => 20,
+    timing: { timeoutMs: ({ scaling }) => scaling.waitMs, afterAcceptMs: null, pauseMs: () => 20 },
     start() {
       platform.starts += 1;
       return Promise.resolve(ok(undefined));
@@ -80,26 +78,15 @@ function start(
       platform.looks += 1;
       return Promise.resolve(platform.state);
     },
-    moved: () => null,
-    forget: () => undefined,
-    canStart: ({ scaling }) => scaling.up,
-    canStop: ({ scaling }) => scaling.down,
+    may: ({ scaling }) => ({ start: scaling.up, stop: scaling.down }),
     stop: () => Promise.resolve(ok(undefined)),
   };
   const events: BackendEvent[] = [];
-  const dialer = realDialer(deadlines);
-  const emit = (event: BackendEvent): void => void events.push(event);
-  const wakes = createWakes({
-    wakers: { swarm: waker },
-    budget: freeBudget(deadlines),
-    dialer,
-    deadlines,
-    emit,
-  });
+  const wakes = wakesOf({ swarm: waker }, deadlines, (event) => void events.push(event));
   const table = createRouteTable();
   const set = (next: Route): void => void table.replace("postgres", [next]);
   set(only);
-  const world = startSessions({ table, wakes, dialer, deadlines, asleepText });
+  const world = startSessions({ table, wakes, deadlines, asleepText });
   return { ...world, world, platform, backendEvents: events, wakes, set };
 }
 
@@ -155,7 +142,7 @@ describe("a ping of a backend without an address", () => {
     const running = start(discovered(target, own), { asleepText: "zzz" });
     await using world = running.world;
     await world.player(login({ host, name: "Waiter" }));
-    await until("known to be down", () => running.wakes.isWaking(target));
+    await until("known to be down", () => running.wakes.isStarting(target));
     const player = await world.player(statusPing);
     await player.waitForEnd();
     expect(player.received()).toEqual(shows("soon"));
@@ -245,8 +232,9 @@ describe("a login to a backend without an address", () => {
   test("that fails on its way up is refused without waiting for the end of its time", async () => {
     const running = start(discovered(target));
     await using world = running.world;
-    running.platform.state = { kind: "failed", reason: "its last task has ended" };
     const player = await world.player(login({ host, name: "Steve" }));
+    await until("the start", () => running.platform.starts === 1);
+    running.platform.state = { kind: "failed", reason: "its last task has ended", message: null };
     expect(disconnectText((await waitThroughHold(player)).frame)).toContain("did not start");
     expect((await world.ended()).outcome).toMatchObject({
       answer: "wake-failed",
@@ -254,18 +242,18 @@ describe("a login to a backend without an address", () => {
     });
   });
 
-  test("that goes down on its way up is given its time anew when it is started again", async () => {
+  test("that goes down on its way up is given its time anew, up to twice that time for a client", async () => {
     const clock = manualDeadlines();
     const running = start(discovered(target), { clock });
     await using world = running.world;
     running.platform.state = { kind: "delayed", ms: 100_000 };
     const player = await world.player(login({ protocol: 47, host, name: "Steve" }));
     await until("a look", () => running.platform.looks > 0);
-    await until("its time is longer", () => running.wakes.endsAt(target, 0) === 160_000);
-    running.platform.state = { kind: "not-running" };
-    clock.advance(159_999);
+    await until("its time is longer", () => running.wakes.endsAt(target, 0) === 120_000);
+    running.platform.state = { kind: "starting", word: "without a running task" };
+    clock.advance(120_000);
     expect(world.count("session-ended")).toBe(0);
-    clock.advance(1);
+    clock.advance(1_000);
     expect(disconnectText((await waitThroughHold(player)).frame)).toContain("did not start");
     expect((await world.ended()).outcome).toMatchObject({ answer: "wake-failed" });
   });
@@ -287,7 +275,7 @@ describe("a login to a backend without an address", () => {
       expect(rounds).toBeLessThan(60);
     }
     expect((await world.ended()).outcome).toMatchObject({ answer: "wake-failed" });
-    expect(clock.now()).toBeGreaterThan(600_000);
+    expect(clock.now()).toBeGreaterThan(120_000);
   });
 });
 

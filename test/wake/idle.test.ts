@@ -35,7 +35,6 @@ function bench(options: Partial<Pick<IdleDeps, "afterMs" | "counts">> = {}) {
   const table = createRouteTable();
   const events: BackendEvent[] = [];
   const stopped: WakeTarget[] = [];
-  const orphaned: WakeTarget[] = [];
   let answer: (signal: AbortSignal) => Promise<Result<void, string>> = () =>
     Promise.resolve(ok(undefined));
   const idle = createIdle({
@@ -47,7 +46,6 @@ function bench(options: Partial<Pick<IdleDeps, "afterMs" | "counts">> = {}) {
       stopped.push(each);
       return answer(signal);
     },
-    orphaned: (each) => void orphaned.push(each),
     emit: (event) => void events.push(event),
     fault(error) {
       throw error;
@@ -59,7 +57,6 @@ function bench(options: Partial<Pick<IdleDeps, "afterMs" | "counts">> = {}) {
     clock,
     events,
     stopped,
-    orphaned,
     kinds: () => events.map(({ kind }) => kind),
     publish: (...routes: Route[]) => idle.routesChanged(table.replace("file", routes)),
     answer(next: typeof answer) {
@@ -175,7 +172,6 @@ describe("routes that change", () => {
     expect(town.stopped).toEqual([]);
     await town.pass(1);
     expect(town.stopped).toEqual([target(2)]);
-    expect(town.orphaned).toEqual([target(1)]);
   });
 
   test("one of two hostnames that goes leaves the timer alone; the last one takes it along", async () => {
@@ -183,12 +179,10 @@ describe("routes that change", () => {
     town.publish(route("a.example.com"), route("b.example.com"));
     await town.pass(afterMs / 2);
     town.publish(route("b.example.com"));
-    expect(town.orphaned).toEqual([]);
     await town.pass(afterMs / 2);
     expect(town.stopped).toEqual([target(1, "b.example.com")]);
     town.enter()();
     town.publish();
-    expect(town.orphaned).toEqual([target(1, "b.example.com")]);
     await town.pass(2 * afterMs);
     expect(town.stopped.length).toBe(1);
     expect(town.clock.pending).toBe(0);
@@ -201,7 +195,6 @@ describe("routes that change", () => {
     town.publish(route("b.example.com"));
     await town.pass(afterMs / 2);
     expect(town.stopped).toEqual([target(1, "b.example.com")]);
-    expect(town.orphaned).toEqual([]);
   });
 
   test("a backend whose routes went during a visit is left alone when that ends", async () => {

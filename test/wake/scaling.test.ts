@@ -10,7 +10,7 @@ import type { RouterEvent } from "../../src/observe/events.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
 import { connectPlayer, disconnectText, waitThroughHold } from "../support/minecraft/player.ts";
 import { frame, handshake, intents, login, statusRequest } from "../support/minecraft/wire.ts";
-import { type Behaviour, startBackend, status } from "../support/net/backend.ts";
+import { running, startBackend, status } from "../support/net/backend.ts";
 import { workerScript } from "../support/net/relayed.ts";
 import { freshView } from "../support/process/router-view.ts";
 import { until } from "../support/session/session-clock.ts";
@@ -25,11 +25,7 @@ const pingOf = (host: string): Buffer =>
     statusRequest,
   ]);
 
-/** A server that greets whoever speaks, and leaves when its client does. */
-const greets: Behaviour = {
-  data: (connection) => connection.send(greeting),
-  end: (connection) => connection.close(),
-};
+const greets = running(greeting);
 
 const cleanups: (() => unknown)[] = [];
 
@@ -141,13 +137,16 @@ test("a fixed route from sleep to sleep: called up by a login, reached where the
   expect((await last.readFrame()).body.toString()).toContain("asleep");
 });
 
-test("the default route is called by no hostname, and an unknown hostname calls nobody", async () => {
+test("the default route is called by no hostname, and an unknown hostname calls nothing", async () => {
   using backend = startBackend(greets);
-  const withDefault = await startRouter({ DEFAULT: backend.address });
+  using sleeping = await sleepingBackend();
+  const withDefault = await startRouter({ DEFAULT: sleeping.address });
   const player = await withDefault.player(login({ host: "any.example.com", name: "Steve" }));
+  await until("up", () => withDefault.receiver.calls.length === 1);
+  using _woken = sleeping.listen(greets);
   expect((await waitThroughHold(player)).frame.raw).toEqual(greeting);
   expect(withDefault.receiver.actions()).toEqual([
-    { action: "up", serverAddress: "", backend: backend.address },
+    { action: "up", serverAddress: "", backend: sleeping.address },
   ]);
 
   const without = await startRouter({ MAPPING: `a.example.com=${backend.address}` });
@@ -172,7 +171,7 @@ test("a webhook that fails ends the wait with words, and a backend that is up le
   );
 });
 
-test("who may not start a server reaches it when it is up, joins a wake of others, and is told so otherwise", async () => {
+test("a player who may not start a server reaches it when it is up, joins a wake of others, and is told so otherwise", async () => {
   using backend = startBackend(greets);
   using sleeping = await sleepingBackend();
   const router = await startRouter(
@@ -207,7 +206,7 @@ test("who may not start a server reaches it when it is up, joins a wake of other
     "both wait",
     () => router.kinds().filter((kind) => kind === "session-holding").length === 2,
   );
-  using _backend = sleeping.listen(greets);
+  using _down = sleeping.listen(greets);
   expect((await waitThroughHold(starter)).frame.raw).toEqual(greeting);
   expect((await waitThroughHold(joiner)).frame.raw).toEqual(greeting);
   expect(router.receiver.calls.length).toBe(1);

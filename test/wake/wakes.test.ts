@@ -1,294 +1,384 @@
 import { describe, expect, test } from "bun:test";
-import { nowhere, parseAddress } from "../../src/routing/address.ts";
-import type { WakeTarget } from "../../src/routing/route.ts";
+import { nowhere } from "../../src/routing/address.ts";
 import type { Claim } from "../../src/routing/table.ts";
-import type { BackendEvent } from "../../src/wake/event.ts";
-import type { WakeableBackend } from "../../src/wake/waker.ts";
-import type { Wakes, Woken } from "../../src/wake/wakes.ts";
 import { silent, startBackend } from "../support/net/backend.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
-import {
-  type Misbehaviour,
-  type PlannedServer,
-  startControlPlane,
-} from "../support/process/control-plane.ts";
-import { manualDeadlines, until } from "../support/session/session-clock.ts";
+import type { Misbehaviour } from "../support/process/control-plane.ts";
+import { advanceUntil, manualDeadlines, until } from "../support/session/session-clock.ts";
 import { realWakes, sleepingBackend, starter } from "../support/session/session-world.ts";
+import { addressOf, backendOf, named, never, passTo, startWakes, stateOf } from "./wakes-bench.ts";
 
-const never = new AbortController().signal;
-const pollMs = 2_000;
 const retryMs = 500;
-const reuseMs = 5_000;
+const turnMs = 250;
+const silenceMs = 2_500;
 
-function addressOf(text: string) {
-  const address = parseAddress(text);
-  if (!address.ok) throw new Error(address.error);
-  return address.value;
-}
+const running = (address: string, name = "a") => ({ name, state: "running" as const, address });
 
-/** A server `a` that a row places where nothing ever listens, unless told otherwise. */
-const sleeper = (own = "127.0.0.1:1", server = "a"): WakeableBackend => ({
-  target: named(server),
-  address: addressOf(own),
+describe("a server that runs", () => {
+  test("is dialled after one look, without a start, wherever its row says that it is", async () => {
+    await using town = startWakes({ servers: [running("127.0.0.1:7001")] });
+    passTo(await town.join(), "127.0.0.1:7001").arrived();
+    expect(town.plane.requests.map(({ method }) => method)).toEqual(["GET"]);
+    expect(town.events).toEqual([]);
+    expect(town.view(named("a"))).toMatchObject({ state: "up", address: "127.0.0.1:7001" });
+  });
+
+  test("costs nothing, however many such servers are joined, and a server that sleeps can still be started", async () => {
+    const servers = Array.from({ length: 320 }, (_, i) => running("127.0.0.1:7001", `up${i}`));
+    await using town = startWakes({
+      servers: [...servers, { name: "a", startMs: null }],
+      limits: { total: 1, perClient: 1 },
+    });
+    const woken = await Promise.all(servers.map(({ name }) => town.join(backendOf(name))));
+    for (const each of woken) passTo(each, "127.0.0.1:7001").arrived();
+    void town.join();
+    await town.started();
+    expect(town.kinds()).toEqual(["wake-started"]);
+  });
+
+  test("is looked at once for all logins of a second", async () => {
+    await using town = startWakes({ servers: [running("127.0.0.1:7001")] });
+    for (const advanceMs of [0, 999, 1]) {
+      town.clock.advance(advanceMs);
+      passTo(await town.join(), "127.0.0.1:7001").arrived();
+    }
+    expect(town.looks()).toBe(2);
+  });
+
+  test("that has moved is found where it is", async () => {
+    await using town = startWakes({ servers: [running("127.0.0.1:7001")] });
+    passTo(await town.join(), "127.0.0.1:7001").arrived();
+    town.plane.setRunning("a", "127.0.0.1:7002");
+    town.clock.advance(1_000);
+    passTo(await town.join(), "127.0.0.1:7002").arrived();
+    expect(town.addressOf(backendOf()).text).toBe("127.0.0.1:7002");
+  });
+
+  test("is reached where it was found by clients that may not start it, until it is not there any more", async () => {
+    await using town = startWakes({ servers: [running("127.0.0.1:7001")] });
+    passTo(await town.join(), "127.0.0.1:7001").arrived();
+    town.clock.advance(3_600_000);
+    expect(town.isJoinable(named("a"))).toBe(true);
+    expect(town.addressOf(backendOf()).text).toBe("127.0.0.1:7001");
+    town.unreachable(backendOf(), addressOf("127.0.0.1:7009"));
+    expect(town.addressOf(backendOf()).text).toBe("127.0.0.1:7001");
+    town.unreachable(backendOf(), addressOf("127.0.0.1:7001"));
+    expect(town.addressOf(backendOf()).text).toBe("127.0.0.1:1");
+    expect(town.isJoinable(named("a"))).toBe(false);
+  });
 });
 
-const named = (server: string): WakeTarget => ({ kind: "control-plane", server });
-
-/** A wake by somebody who may start it. */
-const wake = (fleet: Wakes, who: WakeableBackend, signal: AbortSignal): Promise<Woken> =>
-  fleet.wake(who, starter(true), signal);
-
-const awakeAt = (text: string): Woken => ({ kind: "awake", address: addressOf(text) });
-
-/** A fleet with a real control plane, on a clock that the test moves. */
-function bench(
-  options: {
-    readonly servers?: readonly PlannedServer[];
-    readonly timeoutMs?: number;
-    readonly emit?: (event: BackendEvent) => void;
-  } = {},
-) {
-  const { servers = [{ name: "a", startMs: null }], timeoutMs = 90_000 } = options;
-  const plane = startControlPlane({ servers });
-  const clock = manualDeadlines();
-  const events: BackendEvent[] = [];
-  const emit = (event: BackendEvent): void => {
-    events.push(event);
-    options.emit?.(event);
-  };
-  const fleet = realWakes(plane, clock, emit, { timeoutMs, pollMs });
-  const polls = (name = "a"): number =>
-    plane.requests.filter(({ kind, server }) => kind === "state" && server === name).length;
-  return {
-    plane,
-    clock,
-    events,
-    fleet,
-    polls,
-    kinds: () => events.map(({ kind }) => kind),
-    /** Lets the next poll happen, after that much time. */
-    async nextPoll(ms = pollMs) {
-      const before = polls();
-      clock.advance(ms);
-      await until(`poll ${before + 1}`, () => polls() > before);
-    },
-    /** Resolves when nothing is set on the clock any more. */
-    idle: () => until("no deadline is left", () => clock.pending === 0),
-    [Symbol.asyncDispose]: () => plane[Symbol.asyncDispose](),
-  };
-}
-
-/** A wake that has not been decided must stay so: gives "pending" unless the promise has settled. */
-async function stateOf(woken: Promise<Woken>): Promise<Woken | "pending"> {
-  await Bun.sleep(20);
-  return await Promise.race([woken, Promise.resolve("pending" as const)]);
-}
-
-describe("one wake per server", () => {
-  test("500 waiters cost one start, share its polls and get its address", async () => {
-    await using town = bench();
-    const waiting = Array.from({ length: 500 }, () => wake(town.fleet, sleeper(), never));
-    await until("the first look", () => town.polls() === 1);
-    await town.nextPoll();
-    town.plane.setRunning("a", "127.0.0.1:7001");
-    town.clock.advance(pollMs);
-    expect(await Promise.all(waiting)).toEqual(Array(500).fill(awakeAt("127.0.0.1:7001")));
+describe("a start", () => {
+  test("is one for 500 clients, who share its looks and are let in a few at a time, in order of arrival", async () => {
+    using backend = startBackend(silent);
+    await using town = startWakes();
+    const order: number[] = [];
+    const passes = Array.from({ length: 500 }, async (_, i) => {
+      const pass = passTo(await town.join(), backend.address);
+      order.push(i);
+      return pass;
+    });
+    await town.started();
+    await until("the look after it", () => town.looks() === 2);
+    town.plane.setRunning("a", backend.address);
+    await advanceUntil(town.clock, "the first few", () => order.length === 8);
+    expect(await stateOf(town.join())).toBe("pending");
+    expect(order).toHaveLength(8);
+    // One that is in lets the next one dial; the others do so after a moment.
+    (await passes[0])?.arrived();
+    await until("the next one", () => order.length === 9);
+    town.clock.advance(turnMs);
+    await until("the next few", () => order.length === 17);
+    while (order.length < 500) {
+      const before = order.length;
+      town.clock.advance(turnMs);
+      await until("the next few", () => order.length > before);
+    }
+    expect(order).toEqual(Array.from({ length: 500 }, (_, i) => i));
     expect(town.plane.starts("a")).toBe(1);
-    expect(town.polls()).toBe(3);
     expect(town.events).toEqual([
       { kind: "wake-started", server: "a" },
       {
         kind: "wake-done",
         server: "a",
-        address: "127.0.0.1:7001",
+        address: backend.address,
         by: "control-plane",
         waiters: 500,
-        tookMs: 2 * pollMs,
+        tookMs: expect.any(Number),
       },
     ]);
   });
 
-  test("who comes later joins, whatever the row said of the address then; another server has its own wake", async () => {
-    await using town = bench({
-      servers: [
-        { name: "a", startMs: null },
-        { name: "b", startMs: null },
-      ],
-    });
-    const first = wake(town.fleet, sleeper("127.0.0.1:1"), never);
-    await until("the first look", () => town.polls() === 1);
-    const second = wake(town.fleet, sleeper("127.0.0.1:2"), never);
-    const other = wake(town.fleet, sleeper("127.0.0.1:1", "b"), never);
-    await until("the look at the other", () => town.polls("b") === 1);
-    town.plane.setRunning("a", "127.0.0.1:7001");
-    town.plane.setRunning("b", "127.0.0.1:7002");
-    town.clock.advance(pollMs);
-    expect(await Promise.all([first, second, other])).toEqual([
-      awakeAt("127.0.0.1:7001"),
-      awakeAt("127.0.0.1:7001"),
-      awakeAt("127.0.0.1:7002"),
-    ]);
-    expect([town.plane.starts("a"), town.plane.starts("b")]).toEqual([1, 1]);
-  });
-
-  test("the result serves everybody for 5 s, and nobody after that", async () => {
-    await using town = bench({
-      servers: [{ name: "a", state: "running", address: "127.0.0.1:7001" }],
-    });
-    await wake(town.fleet, sleeper(), never);
-    const before = town.plane.requests.length;
-    town.clock.advance(reuseMs - 1);
-    expect(await wake(town.fleet, sleeper(), never)).toEqual(awakeAt("127.0.0.1:7001"));
-    expect(town.plane.requests.length).toBe(before);
-    town.clock.advance(1);
-    await wake(town.fleet, sleeper(), never);
-    expect(town.plane.starts("a")).toBe(2);
-    town.clock.advance(reuseMs);
-    await town.idle();
-  });
-
-  test("who leaves disturbs nobody; when the last one has left the wake ends and asks no more", async () => {
-    await using town = bench();
-    const [leaver, last] = [new AbortController(), new AbortController()];
-    const left = wake(town.fleet, sleeper(), leaver.signal);
-    const stayed = wake(town.fleet, sleeper(), last.signal);
-    await until("the first look", () => town.polls() === 1);
-    leaver.abort();
-    expect(await left).toEqual({ kind: "left" });
-    await town.nextPoll();
-    expect(await stateOf(stayed)).toBe("pending");
-    last.abort();
-    expect(await stayed).toEqual({ kind: "left" });
-    await town.idle();
-    expect(town.events).toEqual([
-      { kind: "wake-started", server: "a" },
-      { kind: "wake-abandoned", server: "a", tookMs: pollMs },
-    ]);
-    expect(town.fleet.isWaking(named("a"))).toBe(false);
+  test("goes on when all clients have left, is joined by the next one, and is never sent twice", async () => {
+    using backend = startBackend(silent);
+    await using town = startWakes();
+    town.plane.misbehave({ kind: "hang" }, { request: "start" });
+    for (let client = 0; client < 3; client++) {
+      const leaving = new AbortController();
+      const woken = town.join(backendOf(), {}, leaving.signal);
+      await town.started();
+      leaving.abort();
+      expect(await woken).toEqual({ kind: "left" });
+      expect(town.isStarting(named("a"))).toBe(true);
+    }
+    expect(town.plane.starts("a")).toBe(1);
+    expect(town.kinds()).toEqual(["wake-started", ...Array(3).fill("wake-abandoned")]);
+    town.plane.setRunning("a", backend.address);
+    const joined = town.join();
+    passTo(await town.whileTimePasses(joined), backend.address).arrived();
     expect(town.plane.starts("a")).toBe(1);
   });
 
-  test("who is gone already asks for nothing", async () => {
-    await using town = bench();
-    expect(await wake(town.fleet, sleeper(), AbortSignal.abort())).toEqual({ kind: "left" });
-    expect(town.events).toEqual([]);
-    expect(town.plane.requests).toEqual([]);
-  });
-
-  test("when the time is over the wake has failed for everybody, with what stood in the way; the next player starts anew", async () => {
-    await using town = bench({ timeoutMs: 5_000 });
-    const waiting = [wake(town.fleet, sleeper(), never), wake(town.fleet, sleeper(), never)];
-    await until("the first look", () => town.polls() === 1);
-    await town.nextPoll();
-    waiting.push(wake(town.fleet, sleeper(), never));
-    await town.nextPoll();
-    town.clock.advance(999);
-    expect(await stateOf(Promise.race(waiting))).toBe("pending");
-    town.clock.advance(1);
-    expect(await Promise.all(waiting)).toEqual(
-      Array(3).fill({ kind: "failed", reason: "it was not running in time" }),
-    );
-    await town.idle();
-    expect(town.events.slice(1)).toEqual([
-      {
-        kind: "wake-failed",
-        server: "a",
-        reason: "it was not running in time",
-        waiters: 3,
-        tookMs: 5_000,
-      },
-    ]);
-    expect(town.fleet.isWaking(named("a"))).toBe(false);
-    const again = new AbortController();
-    void wake(town.fleet, sleeper(), again.signal);
-    await until("a second start", () => town.plane.starts("a") === 2);
-    again.abort();
-    await town.idle();
-  });
-
-  for (const order of ["before", "after"]) {
-    test(`a last waiter that leaves in the same moment, ${order} the time is over, makes for one event`, async () => {
-      await using town = bench({ timeoutMs: 3_000 });
-      const leaver = new AbortController();
-      if (order === "before") town.clock.after(3_000, () => leaver.abort());
-      const woken = wake(town.fleet, sleeper(), leaver.signal);
-      if (order === "after") town.clock.after(3_000, () => leaver.abort());
-      await until("the first look", () => town.polls() === 1);
-      town.clock.advance(3_000);
-      expect(await woken).toEqual({ kind: "left" });
-      await until("the end", () => town.kinds().length > 1);
-      await town.idle();
-      const ends = { before: "wake-abandoned", after: "wake-failed" };
-      expect(town.kinds().slice(1)).toEqual([ends[order as "before" | "after"] as "wake-failed"]);
+  test("is not asked about while no client waits, but for a ping each 5 s", async () => {
+    using backend = startBackend(silent);
+    await using town = startWakes();
+    const leaving = new AbortController();
+    void town.join(backendOf(), {}, leaving.signal);
+    await until("the look after the start", () => town.looks() === 2);
+    leaving.abort();
+    await advanceUntil(town.clock, "a while", () => town.clock.now() > 10_000);
+    expect(town.looks()).toBe(2);
+    town.pinged(named("a"));
+    await until("the ping's look", () => town.looks() === 3);
+    const since = town.clock.now();
+    town.plane.setRunning("a", backend.address);
+    await advanceUntil(town.clock, "it is up", () => {
+      town.pinged(named("a"));
+      return town.view(named("a")).state === "up";
     });
-  }
-
-  test("a defect on the way reaches everybody who waits, and nothing else", async () => {
-    await using town = bench({
-      servers: [{ name: "a", state: "running", address: "127.0.0.1:7001" }],
-      emit: (event) => {
-        if (event.kind === "wake-done") throw new Error("a broken observer");
-      },
-    });
-    const waiting = [wake(town.fleet, sleeper(), never), wake(town.fleet, sleeper(), never)];
-    const outcomes = await Promise.allSettled(waiting);
-    expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
-    expect(town.fleet.isWaking(named("a"))).toBe(false);
+    // The first look may have been answered before it ran; no other one comes within 5 s.
+    expect(town.looks()).toBe(town.clock.now() - since < 5_000 ? 3 : 4);
+    expect(town.kinds()).toContain("wake-done");
   });
-});
 
-describe("a start", () => {
-  test("is asked for again until it is accepted, and then not any more", async () => {
-    await using town = bench();
+  test("is asked for again with each look until it is accepted, which is one charge", async () => {
+    await using town = startWakes({ limits: { total: 1 } });
     town.plane.misbehave({ kind: "answer", status: 503 }, { request: "start" });
-    const leaver = new AbortController();
-    const woken = wake(town.fleet, sleeper(), leaver.signal);
-    await until("the first look", () => town.polls() === 1);
-    await town.nextPoll();
+    void town.join();
+    await until("the look after it", () => town.looks() === 2);
+    await town.nextLook();
     expect(town.plane.starts("a")).toBe(2);
     town.plane.misbehave(null);
-    await town.nextPoll();
-    await town.nextPoll();
-    await town.nextPoll();
+    await town.nextLook();
+    await town.nextLook();
     expect(town.plane.starts("a")).toBe(3);
-    leaver.abort();
-    await woken;
+    expect(town.kinds()).toEqual(["wake-started", "control-plane-lost", "control-plane-back"]);
   });
 
-  test("that hangs keeps nobody from a running server for longer than a poll interval, or from its real address", async () => {
-    using stale = startBackend(silent);
-    await using town = bench({
-      servers: [{ name: "a", state: "running", address: "127.0.0.1:7001" }],
+  test("that hangs keeps no client from a server that comes up meanwhile", async () => {
+    using backend = startBackend(silent);
+    await using town = startWakes();
+    town.plane.misbehave({ kind: "hang" }, { request: "start" });
+    const woken = town.join();
+    await town.started();
+    town.plane.setRunning("a", backend.address);
+    passTo(await town.whileTimePasses(woken), backend.address).arrived();
+  });
+
+  test("of a server that says that it starts already is none: it is joined, even with an empty budget", async () => {
+    using backend = startBackend(silent);
+    await using town = startWakes({
+      servers: [
+        { name: "a", startMs: null },
+        { name: "b", state: "starting" },
+      ],
+      limits: { total: 1 },
     });
-    town.plane.misbehave({ kind: "hang" }, { request: "start" });
-    const woken = wake(town.fleet, sleeper(stale.address), never);
-    await until("the start", () => town.plane.starts("a") === 1);
-    expect(await stateOf(woken)).toBe("pending");
-    town.clock.advance(pollMs);
-    expect(await woken).toEqual(awakeAt("127.0.0.1:7001"));
-    expect(stale.connections).toEqual([]);
+    void town.join();
+    await town.started();
+    const woken = town.join(backendOf("b"));
+    await until("it is known to start", () => town.isStarting(named("b")));
+    town.plane.setRunning("b", backend.address);
+    passTo(await town.whileTimePasses(woken), backend.address).arrived();
+    expect(town.plane.starts("b")).toBe(0);
   });
 
-  test("that hangs is no reason to take the row's address while the control plane says that the server starts", async () => {
-    using stale = startBackend(silent);
-    await using town = bench();
-    town.plane.misbehave({ kind: "hang" }, { request: "start" });
-    const leaver = new AbortController();
-    const woken = wake(town.fleet, sleeper(stale.address), leaver.signal);
-    await until("the start", () => town.plane.starts("a") === 1);
-    await town.nextPoll();
-    // Its answer is here: moved on before that, the clock would make it one that takes its time.
-    await until("it is known to be down", () => town.fleet.isWaking(named("a")));
-    await town.nextPoll();
+  test("is not taken for death while the control plane still says stopped", async () => {
+    await using town = startWakes();
+    const woken = town.join();
+    await until("the look after it", () => town.looks() === 2);
+    town.plane.setStopped("a");
     expect(await stateOf(woken)).toBe("pending");
-    expect(town.plane.starts("a")).toBe(1);
-    expect(stale.connections).toEqual([]);
-    leaver.abort();
-    await town.idle();
   });
 });
 
-describe("a control plane that is dead locks nobody out", () => {
+describe("when its time is over", () => {
+  test("the wake has failed for all who wait, with the last word in the reason, and the next client starts anew", async () => {
+    await using town = startWakes({ timeoutMs: 5_000 });
+    const waiting = [town.join(), town.join()];
+    await until("the look after the start", () => town.looks() === 2);
+    await town.nextLook();
+    town.clock.advance(4_999 - town.clock.now());
+    expect(await stateOf(Promise.race(waiting))).toBe("pending");
+    town.clock.advance(1);
+    const reason = 'its state stayed "starting"';
+    const failed = { kind: "failed", reason, message: null };
+    expect(await Promise.all(waiting)).toEqual([failed, failed] as never);
+    expect(town.events.slice(1)).toEqual([
+      { kind: "wake-failed", server: "a", reason, waiters: 2, tookMs: 5_000 },
+    ]);
+    expect(town.view(named("a"))).toMatchObject({ state: "failed", lastFailure: reason });
+    town.plane.setStopped("a");
+    void town.join();
+    await town.started("a", 2);
+  });
+
+  test("without clients, one last look decides", async () => {
+    await using town = startWakes({ timeoutMs: 5_000 });
+    const leaving = new AbortController();
+    void town.join(backendOf(), {}, leaving.signal);
+    await until("the look after the start", () => town.looks() === 2);
+    leaving.abort();
+    await advanceUntil(town.clock, "the end", () => town.kinds().includes("wake-failed"));
+    expect(town.looks()).toBe(3);
+    expect(town.view(named("a")).state).toBe("failed");
+  });
+
+  test("no client waits for longer than twice that", async () => {
+    await using town = startWakes({ timeoutMs: 90_000 });
+    void town.join();
+    await town.started();
+    town.clock.advance(10_000);
+    expect(town.endsAt(named("a"), 0)).toBe(90_000);
+    expect(town.endsAt(named("a"), -89_000)).toBe(90_000);
+    expect(town.endsAt(named("a"), -100_000)).toBe(80_000);
+  });
+});
+
+describe("a server that says that it failed", () => {
+  test("ends the wake with its message", async () => {
+    await using town = startWakes();
+    const woken = town.join();
+    await until("the look after the start", () => town.looks() === 2);
+    const body = JSON.stringify({ state: "failed", message: "disk full" });
+    town.plane.misbehave({ kind: "answer", status: 200, body }, { request: "state" });
+    expect(await town.whileTimePasses(woken)).toEqual({
+      kind: "failed",
+      reason: 'the control plane says "failed": disk full',
+      message: "disk full",
+    });
+    // The failure is from before the next start: it does not end that one at once.
+    town.plane.setStopped("a");
+    const again = town.join();
+    await town.started("a", 2);
+    expect(await stateOf(again)).toBe("pending");
+  });
+});
+
+describe("a server that dies", () => {
+  test("on its way up is started again for the clients that wait, with a time of its own", async () => {
+    using backend = startBackend(silent);
+    await using town = startWakes({ timeoutMs: 10_000 });
+    const woken = town.join();
+    await until("the look after the start", () => town.looks() === 2);
+    await town.nextLook();
+    town.plane.setStopped("a");
+    await advanceUntil(town.clock, "its death", () => town.plane.starts("a") === 2);
+    const restartedAt = town.clock.now();
+    expect(town.kinds()).toEqual(["wake-started", "wake-failed", "wake-started"]);
+    expect(town.endsAt(named("a"), 0)).toBeGreaterThan(10_000);
+    town.clock.advance(restartedAt + 9_000 - town.clock.now());
+    expect(await stateOf(woken)).toBe("pending");
+    town.plane.setRunning("a", backend.address);
+    passTo(await town.whileTimePasses(woken), backend.address).arrived();
+  });
+
+  test("again and again is left alone after the second time", async () => {
+    await using town = startWakes({ limits: {} });
+    const woken = town.join();
+    for (const round of [1, 2]) {
+      await town.started("a", round);
+      await town.nextLook();
+      town.plane.setStopped("a");
+      const deaths = () => town.kinds().filter((kind) => kind === "wake-failed").length;
+      await advanceUntil(town.clock, "its death", () => deaths() === round);
+    }
+    expect(await woken).toMatchObject({ kind: "refused", why: "server" });
+    expect(town.plane.starts("a")).toBe(2);
+  });
+
+  test("after it was up is started again at once, when the dial fails and the look agrees", async () => {
+    using backend = await sleepingBackend();
+    await using town = startWakes({ servers: [running(backend.address)] });
+    const pass = passTo(await town.join(), backend.address);
+    town.plane.setStopped("a");
+    const again = pass.failed("refuses connections");
+    town.clock.advance(retryMs);
+    await town.started();
+    using _up = backend.listen(silent);
+    town.plane.setRunning("a", backend.address);
+    passTo(await town.whileTimePasses(again), backend.address).arrived();
+  });
+});
+
+describe("a server that is said to run, and takes no player", () => {
+  test("is waited for without a start, and without a word before its port is open", async () => {
+    using sleeping = await sleepingBackend();
+    await using town = startWakes({ servers: [running(sleeping.address)] });
+    const again = passTo(await town.join(), sleeping.address).failed("refuses connections");
+    await town.nextLook();
+    await until("it is known to start", () => town.isStarting(named("a")));
+    await town.nextLook();
+    expect(await stateOf(again)).toBe("pending");
+    using backend = sleeping.listen(silent);
+    passTo(await town.whileTimePasses(again), backend.address).arrived();
+    expect(town.plane.starts("a")).toBe(0);
+  });
+
+  test("when that goes on until its time is over, the reason says so", async () => {
+    using closed = await reserveClosedPort();
+    const address = `127.0.0.1:${closed.port}`;
+    await using town = startWakes({ servers: [running(address)], timeoutMs: 3_000 });
+    const again = passTo(await town.join(), address).failed("refuses connections");
+    await town.nextLook();
+    await until("it is known to start", () => town.isStarting(named("a")));
+    town.clock.advance(3_000);
+    expect(await again).toMatchObject({
+      kind: "failed",
+      reason: `${address} takes no connection`,
+    });
+  });
+
+  test("and takes connections and drops them is tried twice a second, without more words", async () => {
+    using backend = startBackend(silent);
+    await using town = startWakes({ servers: [running(backend.address)] });
+    let woken = await town.join();
+    for (let round = 1; round < 10; round += 1) {
+      const again = passTo(woken, backend.address).failed(null);
+      expect(await stateOf(again)).toBe("pending");
+      await town.nextLook();
+      woken = await again;
+      expect(town.looks()).toBe(round + 1);
+    }
+    expect(town.events).toEqual([]);
+  });
+
+  test("holds the clients back that have not dialled yet", async () => {
+    await using town = startWakes({ servers: [running("127.0.0.1:7001")] });
+    let dials = 0;
+    const joins = Array.from({ length: 50 }, async () => {
+      const woken = await town.join();
+      dials += 1;
+      if (woken.kind === "awake") await woken.pass.failed("refuses connections");
+    });
+    await until("the first few", () => dials === 8);
+    town.clock.advance(turnMs);
+    await Promise.race([Promise.all(joins), Bun.sleep(20)]);
+    expect(dials).toBe(8);
+  });
+
+  test("a late failure of an address that has been found anew changes nothing", async () => {
+    await using town = startWakes({ servers: [running("127.0.0.1:7001")] });
+    const late = passTo(await town.join(), "127.0.0.1:7001");
+    town.plane.setRunning("a", "127.0.0.1:7002");
+    town.clock.advance(1_000);
+    passTo(await town.join(), "127.0.0.1:7002").arrived();
+    passTo(await late.failed("does not answer"), "127.0.0.1:7002").arrived();
+    expect(town.view(named("a")).address).toBe("127.0.0.1:7002");
+  });
+});
+
+describe("a control plane that does not do its part locks no player out", () => {
   const rows: readonly { name: string; answer: Misbehaviour }[] = [
     { name: "500", answer: { kind: "answer", status: 500 } },
     { name: "404", answer: { kind: "answer", status: 404 } },
@@ -298,15 +388,13 @@ describe("a control plane that is dead locks nobody out", () => {
     { name: "10 MB", answer: { kind: "huge", bytes: 10_000_000 } },
   ];
   for (const { name, answer } of rows) {
-    test(`${name}: a row's address that accepts is used at once`, async () => {
+    test(`${name}: a row's address that accepts is used at once, without a start or a charge`, async () => {
       using backend = startBackend(silent);
-      await using town = bench();
+      await using town = startWakes({ limits: { total: 1 } });
       town.plane.misbehave(answer);
-      expect(await wake(town.fleet, sleeper(backend.address), never)).toEqual(
-        awakeAt(backend.address),
-      );
-      expect(town.events).toContainEqual(expect.objectContaining({ kind: "wake-done", by: "row" }));
-      expect(town.kinds().filter((kind) => kind === "control-plane-lost")).toHaveLength(1);
+      passTo(await town.join(backendOf("a", backend.address)), backend.address).arrived();
+      expect(town.kinds()).toEqual(["control-plane-lost"]);
+      expect(town.plane.starts("a")).toBe(0);
     });
   }
 
@@ -314,255 +402,184 @@ describe("a control plane that is dead locks nobody out", () => {
     using backend = startBackend(silent);
     using closed = await reserveClosedPort();
     const clock = manualDeadlines();
-    const fleet = realWakes({ url: `http://127.0.0.1:${closed.port}` }, clock, () => {});
-    expect(await wake(fleet, sleeper(backend.address), never)).toEqual(awakeAt(backend.address));
+    const wakes = realWakes({ url: `http://127.0.0.1:${closed.port}` }, clock, () => undefined);
+    const woken = await wakes.wake(backendOf("a", backend.address), starter(true), never);
+    passTo(woken, backend.address).arrived();
   });
 
-  test("it hangs: the row's address is used after a poll interval and a moment, and the operator hears of it", async () => {
+  test("it hangs: the row's address is used after 2.5 s, and the operator hears of it", async () => {
     using backend = startBackend(silent);
-    await using town = bench();
+    await using town = startWakes();
     town.plane.misbehave({ kind: "hang" });
-    const woken = wake(town.fleet, sleeper(backend.address), never);
-    await until("the start", () => town.plane.starts("a") === 1);
-    await town.nextPoll();
-    town.clock.advance(500);
-    expect(await woken).toEqual(awakeAt(backend.address));
-    town.clock.advance(5_000);
+    const woken = town.join(backendOf("a", backend.address));
+    await until("the look", () => town.looks() === 1);
+    town.clock.advance(silenceMs - 1);
+    expect(await stateOf(woken)).toBe("pending");
+    town.clock.advance(1);
+    passTo(await woken, backend.address).arrived();
+    town.clock.advance(silenceMs);
     await until("the loss", () => town.kinds().includes("control-plane-lost"));
-    expect(town.kinds().filter((kind) => kind === "control-plane-lost")).toHaveLength(1);
   });
 
-  test("the row's address refuses: it is asked again with each poll, and lets players in when it opens", async () => {
+  test("the row's address refuses: it is tried again with each look, and lets players in when it opens", async () => {
     using sleeping = await sleepingBackend();
-    await using town = bench();
+    await using town = startWakes();
     town.plane.misbehave({ kind: "answer", status: 500 });
-    const woken = wake(town.fleet, sleeper(sleeping.address), never);
-    await until("the first look", () => town.polls() === 1);
-    await town.nextPoll();
+    const woken = town.join(backendOf("a", sleeping.address));
+    await until("the look after the start", () => town.looks() === 2);
+    await town.nextLook();
     expect(await stateOf(woken)).toBe("pending");
-    await until("it is known to be down", () => town.fleet.isWaking(named("a")));
     using backend = sleeping.listen(silent);
-    town.clock.advance(pollMs);
-    expect(await woken).toEqual(awakeAt(backend.address));
+    passTo(await town.whileTimePasses(woken), backend.address).arrived();
+    expect(town.events).toContainEqual(expect.objectContaining({ kind: "wake-done", by: "row" }));
   });
 
-  test("neither it nor the row's address: failed when the time is over, and the reason names the control plane's answer", async () => {
-    await using town = bench({ timeoutMs: 3_000 });
-    town.plane.misbehave({ kind: "answer", status: 500 });
-    const woken = wake(town.fleet, sleeper(), never);
-    await until("the first look", () => town.polls() === 1);
-    await town.nextPoll();
-    town.clock.advance(1_000);
-    expect(await woken).toMatchObject({ kind: "failed" });
-    expect(town.events.at(-1)).toMatchObject({
-      kind: "wake-failed",
-      reason: expect.stringContaining("status 500"),
+  test("neither it nor the row's address: the reason names the control plane's answer", async () => {
+    await using town = startWakes({ timeoutMs: 3_000 });
+    town.plane.misbehave({ kind: "answer", status: 402, body: "no" }, { request: "start" });
+    const woken = town.join();
+    await until("the look after the start", () => town.looks() === 2);
+    town.clock.advance(3_000);
+    expect(await woken).toMatchObject({
+      kind: "failed",
+      reason: "POST /servers/a/start: status 402: no",
     });
-    await town.idle();
   });
 
-  test("a row that names another address meanwhile is believed", async () => {
+  test("it comes back: the server is found where it says", async () => {
     using backend = startBackend(silent);
-    await using town = bench();
+    await using town = startWakes();
     town.plane.misbehave({ kind: "answer", status: 500 });
-    const first = wake(town.fleet, sleeper("127.0.0.1:1"), never);
-    await until("the first look", () => town.polls() === 1);
-    const second = wake(town.fleet, sleeper(backend.address), never);
-    town.clock.advance(pollMs);
-    expect(await Promise.all([first, second])).toEqual([
-      awakeAt(backend.address),
-      awakeAt(backend.address),
-    ]);
-  });
-
-  test("it refuses the start and answers looks: failed when the time is over, and the reason names the refusal", async () => {
-    await using town = bench({ timeoutMs: 3_000 });
-    town.plane.misbehave({ kind: "answer", status: 402 }, { request: "start" });
-    const woken = wake(town.fleet, sleeper(), never);
-    await until("the first look", () => town.polls() === 1);
-    await town.nextPoll();
-    town.clock.advance(1_000);
-    expect(await woken).toMatchObject({ kind: "failed" });
-    expect(town.events.at(-1)).toMatchObject({ reason: "POST /servers/a/start: status 402" });
-  });
-
-  test("it comes back: the server is started after all, at the address that it gives", async () => {
-    await using town = bench();
-    town.plane.misbehave({ kind: "answer", status: 500 });
-    const woken = wake(town.fleet, sleeper(), never);
-    await until("the first look", () => town.polls() === 1);
+    const woken = town.join();
+    await until("the look after the start", () => town.looks() === 2);
     town.plane.misbehave(null);
-    town.plane.setRunning("a", "127.0.0.1:7001");
-    town.clock.advance(pollMs);
-    expect(await woken).toEqual(awakeAt("127.0.0.1:7001"));
-    expect(town.kinds()).toEqual([
-      "wake-started",
-      "control-plane-lost",
-      "control-plane-back",
-      "wake-done",
-    ]);
+    town.plane.setRunning("a", backend.address);
+    passTo(await town.whileTimePasses(woken), backend.address).arrived();
+    expect(town.kinds().filter((kind) => kind === "control-plane-lost")).toHaveLength(2);
   });
 });
 
-describe("running, but no player gets in", () => {
-  test("a closed port is not yet: no second start, no word before it opens, and then in", async () => {
-    using sleeping = await sleepingBackend();
-    await using town = bench({
-      servers: [{ name: "a", state: "running", address: sleeping.address }],
-    });
-    const told = await wake(town.fleet, sleeper(), never);
-    expect(told).toEqual(awakeAt(sleeping.address));
-    expect(town.fleet.isWaking(named("a"))).toBe(false);
-
-    town.fleet.refused(sleeper(), addressOf(sleeping.address), null);
-    expect(town.fleet.isWaking(named("a"))).toBe(true);
-    const woken = wake(town.fleet, sleeper(), never);
-    await town.nextPoll(retryMs);
-    // Longer than a result is kept: the wake must not be forgotten while somebody waits for it.
-    for (let poll = 0; poll < 4; poll++) await town.nextPoll();
-    expect(await stateOf(woken)).toBe("pending");
-    using backend = sleeping.listen(silent);
-    town.clock.advance(pollMs);
-    expect(await woken).toEqual(awakeAt(backend.address));
-    expect(town.plane.starts("a")).toBe(1);
-    expect(town.fleet.isWaking(named("a"))).toBe(false);
-    town.clock.advance(reuseMs);
-    await town.idle();
-  });
-
-  test("when that goes on until the time is over, the reason says so", async () => {
-    using closed = await reserveClosedPort();
-    const address = `127.0.0.1:${closed.port}`;
-    await using town = bench({
-      servers: [{ name: "a", state: "running", address }],
-      timeoutMs: 3_000,
-    });
-    await wake(town.fleet, sleeper(), never);
-    town.fleet.refused(sleeper(), addressOf(address), null);
-    const woken = wake(town.fleet, sleeper(), never);
-    await town.nextPoll(retryMs);
-    await town.nextPoll();
-    town.clock.advance(500);
-    expect(await woken).toMatchObject({ kind: "failed" });
-    expect(town.events.at(-1)).toMatchObject({
-      kind: "wake-failed",
-      reason: `it is said to run at ${address}, where no player gets in`,
-    });
-  });
-
-  test("an address that changes between two polls is used at once", async () => {
-    using closed = await reserveClosedPort();
-    const address = `127.0.0.1:${closed.port}`;
-    await using town = bench({ servers: [{ name: "a", state: "running", address }] });
-    await wake(town.fleet, sleeper(), never);
-    town.fleet.refused(sleeper(), addressOf(address), null);
-    const woken = wake(town.fleet, sleeper(), never);
-    await town.nextPoll(retryMs);
-    town.plane.setRunning("a", "127.0.0.1:7002");
-    town.clock.advance(pollMs);
-    expect(await woken).toEqual(awakeAt("127.0.0.1:7002"));
-  });
-
-  test("a backend that takes connections and drops them is tried twice a second, with one start and one word to the operator", async () => {
-    using backend = startBackend(silent);
-    await using town = bench({
-      servers: [{ name: "a", state: "running", address: backend.address }],
-      timeoutMs: 20_000,
-    });
-    let rounds = 0;
-    for (const start = town.clock.now(); town.clock.now() - start < 12_000; rounds++) {
-      const woken = wake(town.fleet, sleeper(), never);
-      if (rounds > 0) {
-        expect(await stateOf(woken)).toBe("pending");
-        town.clock.advance(retryMs);
-      }
-      expect(await woken).toEqual(awakeAt(backend.address));
-      town.fleet.refused(sleeper(), addressOf(backend.address), null);
-    }
-    expect(rounds).toBeLessThanOrEqual(25);
-    expect(town.plane.starts("a")).toBe(1);
-    expect(town.kinds()).toEqual(["wake-started", "wake-done"]);
-  });
-
-  test("such a backend does not get more than the wake's time either", async () => {
-    using backend = startBackend(silent);
-    await using town = bench({
-      servers: [{ name: "a", state: "running", address: backend.address }],
-      timeoutMs: 1_200,
-    });
-    const refuse = () => town.fleet.refused(sleeper(), addressOf(backend.address), null);
-    await wake(town.fleet, sleeper(), never);
-    for (let round = 0; round < 2; round++) {
-      refuse();
-      const woken = wake(town.fleet, sleeper(), never);
-      town.clock.advance(retryMs);
-      expect(await woken).toEqual(awakeAt(backend.address));
-    }
-    refuse();
-    const woken = wake(town.fleet, sleeper(), never);
-    town.clock.advance(retryMs);
-    expect(await woken).toMatchObject({ kind: "failed" });
-  });
-
-  test("when nobody comes back after a refusal it is forgotten, and the server no longer said to be waking", async () => {
-    await using town = bench({
-      servers: [{ name: "a", state: "running", address: "127.0.0.1:1" }],
-    });
-    await wake(town.fleet, sleeper(), never);
-    town.fleet.refused(sleeper(), addressOf("127.0.0.1:1"), null);
-    expect(town.fleet.isWaking(named("a"))).toBe(true);
-    town.clock.advance(reuseMs);
-    expect(town.fleet.isWaking(named("a"))).toBe(false);
-    await town.idle();
-  });
-
-  test("a refusal of an address that has been replaced, or of a server that nobody waked, changes nothing", async () => {
-    await using town = bench({
-      servers: [{ name: "a", state: "running", address: "127.0.0.1:7001" }],
-    });
-    town.fleet.refused(sleeper(), addressOf("127.0.0.1:7001"), null);
-    expect(town.fleet.isWaking(named("a"))).toBe(false);
-    await wake(town.fleet, sleeper(), never);
-    town.fleet.refused(sleeper(), addressOf("127.0.0.1:7009"), null);
-    expect(await wake(town.fleet, sleeper(), never)).toEqual(awakeAt("127.0.0.1:7001"));
-    expect(town.plane.starts("a")).toBe(1);
-  });
-});
-
-test("a server is waking from the first look that finds it down until it is up, and never when it was up all along", async () => {
-  await using town = bench({
-    servers: [
-      { name: "a", startMs: null },
-      { name: "up", state: "running", address: "127.0.0.1:7001" },
-    ],
-  });
-  await wake(town.fleet, sleeper("127.0.0.1:1", "up"), never);
-  expect(town.fleet.isWaking(named("up"))).toBe(false);
-
-  expect(town.fleet.isWaking(named("a"))).toBe(false);
-  const woken = wake(town.fleet, sleeper(), never);
-  expect(town.fleet.isWaking(named("a"))).toBe(false);
-  await until("it is known to be down", () => town.fleet.isWaking(named("a")));
-  town.plane.setRunning("a", "127.0.0.1:7001");
-  town.clock.advance(pollMs);
-  await woken;
-  expect(town.fleet.isWaking(named("a"))).toBe(false);
-});
-
-test("what was found is forgotten when the route says that the server sleeps, and not when it moves", async () => {
-  await using town = bench({
-    servers: [{ name: "a", state: "running", address: "127.0.0.1:7001" }],
-  });
-  const claim = (address: Claim["route"]["address"]): Claim => ({
+describe("the routes", () => {
+  const claim = (own: string | null, server = "a"): Claim => ({
     pattern: { kind: "default" },
-    route: { source: "docker", id: "a", patterns: [], address, wake: named("a") },
+    route: {
+      source: "postgres",
+      id: server,
+      patterns: [],
+      address: own === null ? nowhere : addressOf(own),
+      wake: named(server),
+    },
   });
-  const [before, moved] = [claim(addressOf("127.0.0.1:1")), claim(addressOf("127.0.0.1:2"))];
-  await wake(town.fleet, sleeper(), never);
-  town.fleet.routesChanged({ changed: [{ before, after: moved }] });
-  await wake(town.fleet, sleeper(), never);
-  expect(town.plane.starts("a")).toBe(1);
-  town.fleet.routesChanged({ changed: [{ before: moved, after: claim(nowhere) }] });
-  await wake(town.fleet, sleeper(), never);
-  expect(town.plane.starts("a")).toBe(2);
+  const nothing = { added: [], removed: [], changed: [] };
+
+  test("an address that changes is used by those who wait already", async () => {
+    using backend = startBackend(silent);
+    await using town = startWakes();
+    const before = claim("127.0.0.1:1");
+    town.routesChanged({ ...nothing, added: [before] });
+    town.plane.misbehave({ kind: "answer", status: 500 });
+    const woken = town.join();
+    await until("the look after the start", () => town.looks() === 2);
+    town.routesChanged({ ...nothing, changed: [{ before, after: claim(backend.address) }] });
+    passTo(await town.whileTimePasses(woken), backend.address).arrived();
+  });
+
+  test("a route that is removed ends the wait at once, and the looks with it", async () => {
+    await using town = startWakes();
+    town.routesChanged({ ...nothing, added: [claim("127.0.0.1:1")] });
+    const waiting = [town.join(), town.join()];
+    await until("the look after the start", () => town.looks() === 2);
+    town.routesChanged({ ...nothing, removed: [claim("127.0.0.1:1")] });
+    expect(await Promise.all(waiting)).toEqual([{ kind: "gone" }, { kind: "gone" }]);
+    await town.idle();
+    expect(town.views().size).toBe(0);
+  });
+
+  test("a server that only changes its names is waited for on", async () => {
+    await using town = startWakes();
+    town.routesChanged({ ...nothing, added: [claim("127.0.0.1:1")] });
+    const woken = town.join();
+    await town.started();
+    const added = [claim("127.0.0.1:1")];
+    town.routesChanged({ ...nothing, added, removed: [claim("127.0.0.1:1")] });
+    expect(await stateOf(woken)).toBe("pending");
+  });
+
+  test("where a server was found is forgotten when its route moves, unless that is where it is", async () => {
+    await using town = startWakes({ servers: [running("127.0.0.1:7001")] });
+    const [first, same, other] = [
+      claim("127.0.0.1:1"),
+      claim("127.0.0.1:7001"),
+      claim("127.0.0.1:2"),
+    ];
+    town.routesChanged({ ...nothing, added: [first] });
+    passTo(await town.join(), "127.0.0.1:7001").arrived();
+    town.routesChanged({ ...nothing, changed: [{ before: first, after: same }] });
+    expect(town.view(named("a")).state).toBe("up");
+    town.routesChanged({ ...nothing, changed: [{ before: same, after: other }] });
+    expect(town.view(named("a")).state).toBe("unknown");
+  });
+
+  test("their servers can be viewed, with what is known of each", async () => {
+    await using town = startWakes({
+      servers: [{ name: "a", startMs: null }, running("127.0.0.1:7001", "b")],
+    });
+    const added = ["a", "b", "c"].map((name) => claim("127.0.0.1:1", name));
+    town.routesChanged({ ...nothing, added });
+    void town.join();
+    await town.started();
+    passTo(await town.join(backendOf("b")), "127.0.0.1:7001").arrived();
+    town.clock.advance(500);
+    const quiet = { stateMs: 500, lastFailure: null, usualStartMs: null };
+    const starting = { state: "starting", address: null, waiting: 1, startedBy: "Steve" } as const;
+    const up = { state: "up", address: "127.0.0.1:7001", waiting: 0, startedBy: null } as const;
+    expect([...town.views()]).toEqual([
+      ["control-plane:a", { ...quiet, ...starting }],
+      ["control-plane:b", { ...quiet, ...up }],
+    ]);
+    expect(town.view(named("c"))).toMatchObject({ state: "unknown", stateMs: null });
+  });
+});
+
+describe("a stop", () => {
+  test("is not overtaken by a start, nor by a look that would still find the server running", async () => {
+    using backend = startBackend(silent);
+    await using town = startWakes({ servers: [running(backend.address)] });
+    passTo(await town.join(), backend.address).arrived();
+    const stopped = town.stop(named("a"), never);
+    expect(town.view(named("a")).state).toBe("unknown");
+    const looks = town.looks();
+    const woken = town.join();
+    await until("the stop", () =>
+      town.plane.requests.some(({ path }) => path === "/servers/a/stop"),
+    );
+    expect(await stopped).toMatchObject({ ok: true });
+    await until("the look behind it", () => town.looks() > looks);
+    const kinds = town.plane.requests.map(({ path }) => path);
+    expect(kinds.indexOf("/servers/a/stop")).toBeLessThan(kinds.lastIndexOf("/servers/a"));
+    await woken;
+  });
+});
+
+test("a client that is gone already asks for nothing", async () => {
+  await using town = startWakes();
+  expect(await town.join(backendOf(), {}, AbortSignal.abort())).toEqual({ kind: "left" });
+  expect(town.plane.requests).toEqual([]);
+});
+
+test("nothing is left on the clock when a server that sleeps was only looked at", async () => {
+  await using town = startWakes();
+  expect(await town.join(backendOf(), { mayStart: false })).toEqual({ kind: "denied" });
+  await town.idle();
+  expect(town.views().size).toBe(0);
+});
+
+test("a defect reaches the clients that wait, and the operator where none does", async () => {
+  await using town = startWakes({
+    emit: (event) => {
+      if (event.kind === "wake-started") throw new Error("a broken observer");
+    },
+  });
+  const outcomes = await Promise.allSettled([town.join(), town.join()]);
+  expect(outcomes.map(({ status }) => status)).toContain("rejected");
 });

@@ -1,9 +1,10 @@
 import { type Members, membersOf, numberOf } from "../../base/members.ts";
 import { err, ok, type Result } from "../../base/result.ts";
+import type { Address } from "../../routing/address.ts";
 import { type WakeTarget, wakeKey } from "../../routing/route.ts";
-import type { BackendState, WakeableBackend, Waker } from "../../wake/waker.ts";
+import type { BackendState, StartFailure, WakeableBackend, Waker } from "../../wake/waker.ts";
 import type { ApiFailure } from "../http-api.ts";
-import { onPlatform } from "../on-platform.ts";
+import { onPlatform, platformTiming } from "../on-platform.ts";
 import type { KubernetesApi } from "./api.ts";
 import type { StatefulSet, StatefulSets } from "./stateful-sets.ts";
 
@@ -25,8 +26,6 @@ const pauseMs = 1_000;
 /** A waker that scales the StatefulSet of a service between no pod and one. */
 export function createKubernetesWaker(deps: KubernetesWakerDeps): Waker<KubernetesTarget> {
   const { api, statefulSets } = deps;
-  /** Those that are being scaled down: a start must not overtake that. */
-  const stopping = new Map<string, Promise<unknown>>();
   /** Those that were scaled down from here last, of which the watch may not have told yet. */
   const stopped = new Set<string>();
 
@@ -37,43 +36,55 @@ export function createKubernetesWaker(deps: KubernetesWakerDeps): Waker<Kubernet
     return err(`no StatefulSet in ${namespace} has the serviceName ${service}`);
   }
 
-  /** A start that has been asked for is not taken back when whoever waited for it leaves. */
-  async function start({
-    target,
-  }: WakeableBackend<KubernetesTarget>): Promise<Result<void, string>> {
-    const key = wakeKey(target);
-    await stopping.get(key);
-    const set = setOf(target);
-    if (!set.ok) return set;
-    // Nothing is asked for what is known to run: a login is no reason to call the API.
-    if (set.value.replicas > 0 && !stopped.has(key)) return ok(undefined);
-    const { signal } = new AbortController();
-    const started = await scaleFrom(set.value, 0, 1, signal);
-    if (started.ok) stopped.delete(key);
-    return started;
+  /** True for one that shall have a pod, as far as the watch and the router's own calls tell. */
+  function isStarted(key: string, { replicas }: StatefulSet): boolean {
+    if (replicas === 0) stopped.delete(key);
+    return replicas > 0 && !stopped.has(key);
   }
 
+  async function start(
+    { target }: WakeableBackend<KubernetesTarget>,
+    signal: AbortSignal,
+  ): Promise<Result<void, StartFailure>> {
+    const key = wakeKey(target);
+    const set = setOf(target);
+    if (!set.ok) return err({ reason: set.error, isFinal: false });
+    if (isStarted(key, set.value)) return ok(undefined);
+    const started = await scaleFrom(set.value, 0, 1, signal);
+    if (!started.ok) return err({ reason: started.error, isFinal: false });
+    stopped.delete(key);
+    return ok(undefined);
+  }
+
+  /** The number of pods that there is now. */
   async function scaleFrom(
     set: StatefulSet,
     from: number,
     to: number,
     signal: AbortSignal,
-  ): Promise<Result<void, string>> {
+  ): Promise<Result<number, string>> {
     const scaled = await scale(api, set, { from, to }, signal);
-    if (!scaled.ok) return scaled;
-    statefulSets.scaled(set, scaled.value);
-    return ok(undefined);
+    if (scaled.ok) statefulSets.scaled(set, scaled.value);
+    return scaled;
   }
 
   function look({ target, address }: WakeableBackend<KubernetesTarget>): Promise<BackendState> {
+    return Promise.resolve(stateOf(target, address));
+  }
+
+  function stateOf(target: KubernetesTarget, address: Address): BackendState {
     const set = setOf(target);
-    const isStarted = set.ok && set.value.replicas > 0;
-    if (isStarted && set.value.ready > 0) return Promise.resolve({ kind: "running", address });
-    // The proxy takes connections whether or not there is a server behind it.
-    if (target.isBehindProxy && set.ok && (deps.awaitPods || !isStarted)) {
-      return Promise.resolve({ kind: "not-running" });
+    if (!set.ok) return { kind: "unknown", addresses: [address] };
+    if (!isStarted(wakeKey(target), set.value)) {
+      // The proxy takes connections whether or not there is a server behind it.
+      return target.isBehindProxy
+        ? { kind: "stopped", word: "without replicas" }
+        : { kind: "unknown", addresses: [address] };
     }
-    return Promise.resolve({ kind: "expected", addresses: [address] });
+    if (set.value.ready > 0) return { kind: "running", address };
+    return target.isBehindProxy && deps.awaitPods
+      ? { kind: "starting", word: "without a ready pod" }
+      : { kind: "expected", addresses: [address] };
   }
 
   async function stop(
@@ -82,19 +93,16 @@ export function createKubernetesWaker(deps: KubernetesWakerDeps): Waker<Kubernet
   ): Promise<Result<void, string>> {
     const set = setOf(target);
     if (!set.ok) return set;
-    const key = wakeKey(target);
-    const stop = scaleFrom(set.value, 1, 0, signal);
-    stopping.set(key, stop);
-    const slept = await stop;
-    stopping.delete(key);
-    if (slept.ok) stopped.add(key);
-    return slept;
+    const slept = await scaleFrom(set.value, 1, 0, signal);
+    if (!slept.ok) return slept;
+    if (slept.value === 0) stopped.add(wakeKey(target));
+    return ok(undefined);
   }
 
   return {
     ...onPlatform,
     kind: "kubernetes",
-    pauseMs: (round) => (round === 1 ? firstPauseMs : pauseMs),
+    timing: platformTiming((round) => (round === 1 ? firstPauseMs : pauseMs)),
     start,
     look,
     stop,

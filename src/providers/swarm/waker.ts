@@ -1,9 +1,8 @@
 import { err, type Result } from "../../base/result.ts";
 import { type Address, makeAddress } from "../../routing/address.ts";
 import type { WakeTarget } from "../../routing/route.ts";
-import type { BackendState, WakeableBackend, Waker } from "../../wake/waker.ts";
-import { onPlatform } from "../on-platform.ts";
-import { createOneAtATime } from "../one-at-a-time.ts";
+import type { BackendState, StartFailure, WakeableBackend, Waker } from "../../wake/waker.ts";
+import { onPlatform, platformTiming } from "../on-platform.ts";
 import { serviceHost, targetNetwork, taskIp } from "./address.ts";
 import type { SwarmApi } from "./api.ts";
 import type { SwarmNetwork, SwarmService } from "./service.ts";
@@ -18,22 +17,13 @@ const pauseMs = 500;
 
 /** A waker that gives sleeping services a replica, and takes all replicas from those that are idle. */
 export function createSwarmWaker(api: SwarmApi): Waker<SwarmTarget> {
-  /** The starts that are under way; whoever comes meanwhile shares one. */
-  const oneStart = createOneAtATime<Result<void, string>>();
-  /** Those that are being put to sleep: a start must not overtake that. */
-  const stopping = new Map<string, Promise<unknown>>();
-  /** A request that has been sent is not taken back when the last player who waited leaves: the manager may be half through. */
-  const { signal: never } = new AbortController();
-
-  function start({ target }: WakeableBackend<SwarmTarget>): Promise<Result<void, string>> {
-    if (!target.scaling.up) return Promise.resolve(err("the service may not be started from here"));
-    const { service } = target;
-    return oneStart(service, () => startOnce(service));
-  }
-
-  async function startOnce(service: string): Promise<Result<void, string>> {
-    await stopping.get(service);
-    return api.wake(service, never);
+  async function start(
+    { target: { service, scaling } }: WakeableBackend<SwarmTarget>,
+    signal: AbortSignal,
+  ): Promise<Result<void, StartFailure>> {
+    if (!scaling.up) return err({ reason: "its labels do not let it be started", isFinal: true });
+    const started = await api.wake(service, signal);
+    return started.ok ? started : err({ reason: started.error, isFinal: false });
   }
 
   async function look(
@@ -51,24 +41,13 @@ export function createSwarmWaker(api: SwarmApi): Waker<SwarmTarget> {
     return backendState(target, service.value, tasks.value, networks.value);
   }
 
-  async function stop(
-    { service }: SwarmTarget,
-    signal: AbortSignal,
-  ): Promise<Result<void, string>> {
-    const stopped = api.putToSleep(service, signal);
-    stopping.set(service, stopped);
-    const slept = await stopped;
-    stopping.delete(service);
-    return slept;
-  }
-
   return {
     ...onPlatform,
     kind: "swarm",
-    pauseMs: () => pauseMs,
+    timing: platformTiming(() => pauseMs),
     start,
     look,
-    stop,
+    stop: ({ service }, signal) => api.putToSleep(service, signal),
   };
 }
 
@@ -81,16 +60,23 @@ function backendState(
   const state = serviceState(service, tasks);
   switch (state.kind) {
     case "sleeping":
+      return { kind: "stopped", word: "without replicas" };
     case "waking":
-      return { kind: "not-running" };
+      return { kind: "starting", word: "without a running task" };
     case "running": {
       const addresses = addressesOf(target, service, state.tasks, networks);
-      return addresses.length === 0 ? { kind: "not-running" } : { kind: "expected", addresses };
+      return addresses.length === 0
+        ? { kind: "starting", word: "without an address" }
+        : { kind: "expected", addresses };
     }
     case "restart-delay":
       return { kind: "delayed", ms: Math.max(0, state.until - Date.now()) };
     case "failed":
-      return { kind: "failed", reason: "its last task has ended, and the Swarm starts no other" };
+      return {
+        kind: "failed",
+        reason: "its last task has ended, and the Swarm starts no other",
+        message: null,
+      };
   }
 }
 

@@ -1,11 +1,11 @@
 import type { Deadlines } from "../../base/deadlines.ts";
 import { isSuccess, parseJson } from "../../base/http.ts";
+import { createRecent } from "../../base/recent.ts";
 import { err, ok, type Result } from "../../base/result.ts";
-import { type Address, parseAddress } from "../../routing/address.ts";
+import { type Address, isNowhere, parseAddress } from "../../routing/address.ts";
 import { type WakeTarget, wakeKey } from "../../routing/route.ts";
 import type { BackendEvent } from "../../wake/event.ts";
-import type { BackendState, WakeableBackend, Waker } from "../../wake/waker.ts";
-import { createOneAtATime } from "../one-at-a-time.ts";
+import type { BackendState, StartFailure, WakeableBackend, Waker } from "../../wake/waker.ts";
 import { createRequester, type ServiceAnswer } from "../request.ts";
 
 /** A backend that a webhook starts and stops. */
@@ -38,6 +38,8 @@ const answerLimit = 4096;
 /** mc-router's pauses between two attempts to connect, ms. */
 const firstPauseMs = 500;
 const pauseMs = 1_000;
+/** Moves that are remembered; the oldest make room. */
+const moveLimit = 10_000;
 
 /**
  * A waker that calls mc-router's webhook: `POST {"action":"up"|"down","serverAddress":…,"backend":…}`. The answer to "up" may
@@ -46,11 +48,7 @@ const pauseMs = 1_000;
 export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
   const ask = createRequester(deps.deadlines);
   const headers = requestHeaders(deps.headers);
-  const moves = new Map<string, Move>();
-  /** The "up" that are under way. */
-  const oneStart = createOneAtATime<Result<void, string>>();
-  /** The "down" that are under way: an "up" must not overtake one. */
-  const stopping = new Map<string, Promise<unknown>>();
+  const moves = createRecent<string, Move>(moveLimit);
   /** The backends whose last "up" failed. */
   const troubled = new Set<string>();
 
@@ -70,25 +68,22 @@ export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
     return err(`${what}: status ${answered.value.status}`);
   }
 
-  /** An "up" that has been sent is not taken back when the last player who waited leaves: the receiver may be half through. Whoever comes meanwhile shares it. */
-  function start({ target }: WakeableBackend<WebhookTarget>): Promise<Result<void, string>> {
-    const key = wakeKey(target);
-    return oneStart(key, () => sendUp(key, target));
-  }
-
-  async function sendUp(key: string, target: WebhookTarget): Promise<Result<void, string>> {
-    await stopping.get(key);
-    const called = await call("up", target, new AbortController().signal);
+  async function start(
+    { target }: WakeableBackend<WebhookTarget>,
+    signal: AbortSignal,
+  ): Promise<Result<void, StartFailure>> {
+    const called = await call("up", target, signal);
     const told = called.ok ? readBackend(called.value) : called;
-    if (told.ok) note(key, told.value);
     judge(target.backend, told);
-    return told.ok ? ok(undefined) : told;
+    if (!told.ok) return err({ reason: told.error, isFinal: true });
+    note(wakeKey(target), told.value);
+    return ok(undefined);
   }
 
   function note(key: string, address: Address | null): void {
     const known = moves.get(key);
     if (address !== null) moves.set(key, { address, isCertain: true });
-    else if (known !== undefined) moves.set(key, { ...known, isCertain: false });
+    else if (known !== null) moves.set(key, { ...known, isCertain: false });
   }
 
   function judge(server: string, told: Result<unknown, string>): void {
@@ -100,36 +95,32 @@ export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
     }
   }
 
+  /** Only the server itself can tell: there is no call that asks the webhook. */
   function look({ target, address }: WakeableBackend<WebhookTarget>): Promise<BackendState> {
     const move = moves.get(wakeKey(target));
-    const other = move === undefined || !move.isCertain ? [address] : [];
-    const addresses = move === undefined ? other : [move.address, ...other];
-    return Promise.resolve({ kind: "expected", addresses });
+    const own = move?.isCertain || isNowhere(address) ? [] : [address];
+    const addresses = move === null ? own : [move.address, ...own];
+    return Promise.resolve({ kind: "unknown", addresses });
   }
 
   async function stop(target: WebhookTarget, signal: AbortSignal): Promise<Result<void, string>> {
-    const key = wakeKey(target);
-    const called = call("down", target, signal);
-    stopping.set(key, called);
-    const answered = await called;
-    stopping.delete(key);
+    const answered = await call("down", target, signal);
     if (!answered.ok) return answered;
-    moves.delete(key);
+    moves.delete(wakeKey(target));
     return ok(undefined);
   }
 
+  const wakeMs = Math.max(deps.wakeTimeoutMs, deps.attemptMs);
   return {
     kind: "webhook",
-    asking: "once",
-    timeoutMs: () => Math.max(deps.wakeTimeoutMs, deps.attemptMs),
-    askMs: deps.timeoutMs,
-    pauseMs: (round) => (round === 1 ? firstPauseMs : pauseMs),
+    timing: {
+      timeoutMs: () => deps.timeoutMs + wakeMs,
+      afterAcceptMs: wakeMs,
+      pauseMs: (round) => (round === 1 ? firstPauseMs : pauseMs),
+    },
     start,
     look,
-    moved: (target) => moves.get(wakeKey(target))?.address ?? null,
-    forget: (target) => void moves.delete(wakeKey(target)),
-    canStart: () => true,
-    canStop: () => true,
+    may: () => ({ start: true, stop: true }),
     stop,
   };
 }

@@ -33,12 +33,15 @@ function wakerFor(url: string, apiKey: string | null = token) {
     token: apiKey,
     timeoutMs: 90_000,
     pollIntervalMs: 2_000,
+    mayStop: true,
     deadlines: clock,
     emit,
   });
   return {
     start: (server: string, signal: AbortSignal) => waker.start(sleeper(server), signal),
     look: (server: string, signal: AbortSignal) => waker.look(sleeper(server), signal),
+    stop: (server: string, signal: AbortSignal) => waker.stop(sleeper(server).target, signal),
+    may: waker.may,
     clock,
     events,
   };
@@ -64,7 +67,7 @@ describe("the contract", () => {
     });
     const waker = wakerFor(plane.url);
     expect(await waker.start(name, never)).toEqual({ ok: true, value: undefined });
-    expect(await waker.look(name, never)).toEqual({ kind: "not-running" });
+    expect(await waker.look(name, never)).toEqual({ kind: "starting", word: "starting" });
     plane.setRunning(name, "Play.Example.com:25570");
     expect(await waker.look(name, never)).toEqual({
       kind: "running",
@@ -101,10 +104,72 @@ describe("the contract", () => {
       plane.misbehave({ kind: "answer", status });
       expect(await wakerFor(plane.url).start("a", never)).toEqual({
         ok: false,
-        error: `POST /servers/a/start: status ${status}`,
+        error: {
+          reason: `POST /servers/a/start: status ${status}${status === 401 ? "; check AUTOMC_WAKER_TOKEN" : ""}`,
+          isFinal: false,
+        },
       });
     },
   );
+
+  test.each([200, 204, 404, 409])("a stop answered %i is done", async (status) => {
+    await using plane = planeWithA();
+    plane.misbehave({ kind: "answer", status });
+    expect(await wakerFor(plane.url).stop("a", never)).toEqual({ ok: true, value: undefined });
+    expect(plane.requests).toMatchObject([
+      { method: "POST", path: "/servers/a/stop", apiKey: token },
+    ]);
+  });
+
+  test("a stop answered 500 is not, with the beginning of what was answered", async () => {
+    await using plane = planeWithA();
+    plane.misbehave({ kind: "answer", status: 500, body: `no\n\tspace ${"x".repeat(400)}` });
+    const waker = wakerFor(plane.url);
+    const error = `POST /servers/a/stop: status 500: no space ${"x".repeat(191)}`;
+    expect(await waker.stop("a", never)).toEqual({ ok: false, error });
+    expect(waker.events).toEqual([
+      { kind: "control-plane-lost", server: "a", call: "stop", reason: error },
+    ]);
+  });
+
+  const states: readonly { name: string; body: object; seen: object }[] = [
+    { name: "starting", body: { state: "starting" }, seen: { kind: "starting", word: "starting" } },
+    { name: "stopped", body: { state: "stopped" }, seen: { kind: "stopped", word: "stopped" } },
+    { name: "RUNNING", body: { state: "RUNNING" }, seen: { kind: "stopped", word: "RUNNING" } },
+    { name: "a number", body: { state: 7 }, seen: { kind: "stopped", word: "7" } },
+    {
+      name: "failed, with a message",
+      body: { state: "failed", message: "disk\nfull" },
+      seen: {
+        kind: "failed",
+        reason: 'the control plane says "failed": disk full',
+        message: "disk full",
+      },
+    },
+    {
+      name: "crashed, with a long message",
+      body: { state: "crashed", message: "x".repeat(500) },
+      seen: {
+        kind: "failed",
+        reason: `the control plane says "crashed": ${"x".repeat(200)}`,
+        message: "x".repeat(200),
+      },
+    },
+    {
+      name: "error, without a message",
+      body: { state: "error" },
+      seen: { kind: "failed", reason: 'the control plane says "error"', message: null },
+    },
+  ];
+  for (const { name, body, seen } of states) {
+    test(`the state ${name}`, async () => {
+      await using plane = planeWithA();
+      plane.misbehave({ kind: "answer", status: 200, body: JSON.stringify(body) });
+      const waker = wakerFor(plane.url);
+      expect(await waker.look("a", never)).toEqual(seen as Awaited<ReturnType<typeof waker.look>>);
+      expect(waker.events).toEqual([]);
+    });
+  }
 });
 
 describe("a look at a control plane that goes wrong is trouble, with a reason that fits one line", () => {
@@ -116,7 +181,11 @@ describe("a look at a control plane that goes wrong is trouble, with a reason th
   const rows: readonly { name: string; answer: Misbehaviour; reason: RegExp }[] = [
     { name: "500", answer: { kind: "answer", status: 500, body: "oops" }, reason: /status 500/ },
     { name: "404", answer: { kind: "answer", status: 404 }, reason: /status 404/ },
-    { name: "401", answer: { kind: "answer", status: 401, body: token }, reason: /status 401/ },
+    {
+      name: "401",
+      answer: { kind: "answer", status: 401 },
+      reason: /status 401; check AUTOMC_WAKER_TOKEN/,
+    },
     {
       name: "409, which only a start may answer",
       answer: { kind: "answer", status: 409 },
@@ -304,7 +373,7 @@ describe("every request is bounded", () => {
       waker.clock.advance(1);
       expect(await starting).toMatchObject({
         ok: false,
-        error: expect.stringMatching(/no answer within 30 s/),
+        error: { reason: expect.stringMatching(/no answer within 30 s/) },
       });
       expect(waker.clock.pending).toBe(0);
     });
@@ -338,24 +407,55 @@ describe("every request is bounded", () => {
   });
 });
 
-test("the loss of the control plane is told once, and its return once", async () => {
+test("trouble is told once for each call, and its end once: a good answer to the one does not clear the other", async () => {
   await using plane = planeWithA();
   const waker = wakerFor(plane.url);
-  await waker.look("a", never);
-  plane.misbehave({ kind: "answer", status: 500 });
-  await waker.look("a", never);
-  await waker.start("a", never);
-  await waker.look("a", never);
-  plane.misbehave(null);
-  await waker.start("a", never);
-  await waker.look("a", never);
+  plane.misbehave({ kind: "answer", status: 500, body: "oops" }, { request: "start" });
+  for (let round = 0; round < 3; round++) {
+    await waker.start("a", never);
+    await waker.look("a", never);
+  }
+  const lost = { kind: "control-plane-lost", server: "a" };
+  const reason = "POST /servers/a/start: status 500: oops";
+  expect(waker.events).toEqual([{ ...lost, call: "start", reason } as BackendEvent]);
   plane.misbehave({ kind: "answer", status: 503 });
   await waker.look("a", never);
-  expect(waker.events.map(({ kind }) => kind)).toEqual([
-    "control-plane-lost",
-    "control-plane-back",
-    "control-plane-lost",
+  plane.misbehave(null);
+  await waker.look("a", never);
+  await waker.start("a", never);
+  expect(waker.events.slice(1)).toEqual([
+    { ...lost, call: "status", reason: "GET /servers/a: status 503" } as BackendEvent,
+    { kind: "control-plane-back", server: "a", call: "status" },
+    { kind: "control-plane-back", server: "a", call: "start" },
   ]);
+});
+
+test("40 starts that hang delay no look", async () => {
+  await using plane = planeWithA();
+  plane.misbehave({ kind: "hang" }, { request: "start" });
+  const waker = wakerFor(plane.url);
+  const leaving = new AbortController();
+  const starts = Array.from({ length: 40 }, (_, i) => waker.start(`s${i}`, leaving.signal));
+  await until("32 arrived", () => plane.requests.length === 32);
+  expect(await waker.look("a", never)).toMatchObject({ kind: "running" });
+  leaving.abort();
+  await Promise.all(starts);
+});
+
+test("servers are stopped only where that is wanted", () => {
+  for (const mayStop of [true, false]) {
+    const clock = manualDeadlines();
+    const waker = createControlPlane({
+      url: "http://127.0.0.1:9",
+      token: null,
+      timeoutMs: 90_000,
+      pollIntervalMs: 2_000,
+      mayStop,
+      deadlines: clock,
+      emit: () => undefined,
+    });
+    expect(waker.may(sleeper("a").target)).toEqual({ start: true, stop: mayStop });
+  }
 });
 
 test("a request that nobody waits for any more is taken back, and says nothing about the control plane", async () => {

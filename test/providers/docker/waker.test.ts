@@ -3,7 +3,6 @@ import { createDockerApi } from "../../../src/providers/docker/api.ts";
 import { createDockerWaker, type DockerTarget } from "../../../src/providers/docker/waker.ts";
 import { makeAddress, nowhere } from "../../../src/routing/address.ts";
 import { type FakeContainer, idOf, startFakeDocker } from "../../support/engines/fake-docker.ts";
-import { until } from "../../support/postgres/postgres.ts";
 
 const never = new AbortController().signal;
 const fine = { ok: true, value: undefined } as const;
@@ -56,12 +55,6 @@ describe("a start", () => {
     expect(town.orders()).toEqual(orders);
   });
 
-  test("of many at once is one", async () => {
-    using town = bench({ state: "exited" });
-    await Promise.all([1, 2, 3].map(() => town.waker.start(sleeper(), never)));
-    expect(town.orders()).toEqual(["start"]);
-  });
-
   test("of one that was started meanwhile is well", async () => {
     using town = bench({ state: "exited" });
     town.fake.intercept = ({ method }) =>
@@ -76,7 +69,10 @@ describe("a start", () => {
       method === "POST" ? Response.json({ message }, { status: 500 }) : null;
     expect(await town.waker.start(sleeper(), never)).toEqual({
       ok: false,
-      error: `POST /v1.41/containers/${idOf({ name: "a" })}/start: status 500: ${message.trim()}`,
+      error: {
+        reason: `POST /v1.41/containers/${idOf({ name: "a" })}/start: status 500: ${message.trim()}`,
+        isFinal: false,
+      },
     });
   });
 
@@ -94,31 +90,14 @@ describe("a start", () => {
       ),
     };
     const started = await waker.start(sleeper(), never);
-    expect(started.ok ? "" : started.error).toEndWith(reason);
+    expect(started.ok ? "" : started.error.reason).toEndWith(reason);
     town?.[Symbol.dispose]();
-  });
-
-  test("waits for a stop that is under way", async () => {
-    using town = bench({ state: "running" });
-    const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
-    town.fake.intercept = async ({ method, url }) => {
-      if (method !== "POST" || !url.includes("/stop")) return null;
-      await stopped;
-      town.fake.hold([{ name: "a", labels: {}, state: "exited", networks: { bridge: "" } }]);
-      return new Response(null, { status: 204 });
-    };
-    const stopping = town.waker.stop(target(), never);
-    await until("it is stopped", () => town.orders().length === 1);
-    const starting = town.waker.start(sleeper(), never);
-    stop();
-    expect(await Promise.all([stopping, starting])).toEqual([fine, fine]);
-    expect(town.orders()).toEqual(["stop?t=60", "start"]);
   });
 
   test("is not for containers whose labels say no", async () => {
     using town = bench({ state: "exited" });
     const scaling = { up: false, down: true, waitMs: 60_000 };
-    expect(town.waker.canStart(target({ scaling }))).toBe(false);
+    expect(town.waker.may(target({ scaling }))).toEqual({ start: false, stop: true });
     expect((await town.waker.start(sleeper({ scaling }), never)).ok).toBe(false);
     expect(town.fake.requests).toEqual([]);
   });
@@ -139,10 +118,15 @@ describe("a look", () => {
       { network: "games" },
       { kind: "expected", addresses: [makeAddress("10.1.0.5", 25565)] },
     ],
-    ["running without an address yet", { networks: { bridge: "" } }, {}, { kind: "not-running" }],
-    ["paused", { state: "paused" }, {}, { kind: "not-running" }],
-    ["exited", { state: "exited" }, {}, { kind: "not-running" }],
-    ["restarting", { state: "restarting" }, {}, { kind: "not-running" }],
+    [
+      "running without an address yet",
+      { networks: { bridge: "" } },
+      {},
+      { kind: "starting", word: "without an address" },
+    ],
+    ["paused", { state: "paused" }, {}, { kind: "stopped", word: "paused" }],
+    ["exited", { state: "exited" }, {}, { kind: "stopped", word: "stopped" }],
+    ["restarting", { state: "restarting" }, {}, { kind: "starting", word: "restarting" }],
     [
       "on another network by now",
       {},
@@ -156,21 +140,25 @@ describe("a look", () => {
 
   test("at one that has ended right after its start ends the wake, and a later start begins anew", async () => {
     using town = bench({ state: "exited" });
-    expect(await town.waker.look(sleeper(), never)).toEqual({ kind: "not-running" });
+    expect(await town.waker.look(sleeper(), never)).toEqual({ kind: "stopped", word: "stopped" });
     await town.waker.start(sleeper(), never);
     expect(await town.waker.look(sleeper(), never)).toEqual({
       kind: "failed",
       reason: "the container has ended again, with exit code 3",
+      message: null,
     });
     await town.waker.stop(target(), never);
-    expect(await town.waker.look(sleeper(), never)).toEqual({ kind: "not-running" });
+    expect(await town.waker.look(sleeper(), never)).toEqual({ kind: "stopped", word: "stopped" });
   });
 
   test("at one that was started long ago does not", async () => {
     using town = bench({ state: "exited" });
     const scaling = { up: true, down: true, waitMs: 0 };
     await town.waker.start(sleeper({ scaling }), never);
-    expect(await town.waker.look(sleeper({ scaling }), never)).toEqual({ kind: "not-running" });
+    expect(await town.waker.look(sleeper({ scaling }), never)).toEqual({
+      kind: "stopped",
+      word: "stopped",
+    });
   });
 
   test("at one that is gone is trouble", async () => {
@@ -221,7 +209,7 @@ describe("a stop", () => {
 
 test("how long a wake may take is the label's matter", () => {
   const { waker, fake } = bench();
-  expect(waker.timeoutMs(target())).toBe(60_000);
-  expect(waker.timeoutMs(target({ scaling: { up: true, down: true, waitMs: 5 } }))).toBe(5);
+  expect(waker.timing.timeoutMs(target())).toBe(60_000);
+  expect(waker.timing.timeoutMs(target({ scaling: { up: true, down: true, waitMs: 5 } }))).toBe(5);
   fake[Symbol.dispose]();
 });

@@ -124,7 +124,10 @@ describe("a start", () => {
     const { waker } = scaling(0, [403, 403, 403]);
     expect(await waker.start(sleeper, signal)).toEqual({
       ok: false,
-      error: "status 403; a Role has to allow patch on statefulsets/scale",
+      error: {
+        reason: "status 403; a Role has to allow patch on statefulsets/scale",
+        isFinal: false,
+      },
     });
   });
 
@@ -133,18 +136,21 @@ describe("a start", () => {
     expect(await once.waker.start(sleeper, signal)).toMatchObject({ ok: true });
     expect(once.asked).toEqual([look, patchScale, look, patchScale]);
     const always = scaling(0, [409, 409, 409, 409, 409, 409]);
-    expect(await always.waker.start(sleeper, signal)).toEqual({ ok: false, error: "status 409" });
+    expect(await always.waker.start(sleeper, signal)).toEqual({
+      ok: false,
+      error: { reason: "status 409", isFinal: false },
+    });
     expect(always.asked).toHaveLength(10);
   });
 
   test("fails with the API's words when the API fails", async () => {
     expect(await scaling(0, [500]).waker.start(sleeper, signal)).toEqual({
       ok: false,
-      error: "status 500",
+      error: { reason: "status 500", isFinal: false },
     });
     expect(await scaling(0, [null]).waker.start(sleeper, signal)).toEqual({
       ok: false,
-      error: "status null",
+      error: { reason: "status null", isFinal: false },
     });
   });
 
@@ -153,7 +159,7 @@ describe("a start", () => {
     statefulSets.replace([]);
     expect(await waker.start(sleeper, signal)).toEqual({
       ok: false,
-      error: "no StatefulSet in games has the serviceName mc",
+      error: { reason: "no StatefulSet in games has the serviceName mc", isFinal: false },
     });
   });
 
@@ -166,18 +172,21 @@ describe("a start", () => {
     });
     expect(await waker.start(sleeper, signal)).toEqual({
       ok: false,
-      error: "the StatefulSets have not been read yet",
+      error: { reason: "the StatefulSets have not been read yet", isFinal: false },
     });
     statefulSets.lost("forbidden");
-    expect(await waker.start(sleeper, signal)).toEqual({ ok: false, error: "forbidden" });
+    expect(await waker.start(sleeper, signal)).toEqual({
+      ok: false,
+      error: { reason: "forbidden", isFinal: false },
+    });
   });
 
-  test("waits for a stop that is under way, and does not believe what was known before it", async () => {
-    const { waker, state } = scaling(1);
-    const stopping = waker.stop(target, signal);
-    const starting = waker.start(sleeper, signal);
-    expect(await stopping).toMatchObject({ ok: true });
-    expect(await starting).toMatchObject({ ok: true });
+  test("does not believe what was known before a stop", async () => {
+    const { waker, state, told } = scaling(1);
+    await waker.stop(target, signal);
+    // The watch has not told of the stop yet.
+    told(1);
+    expect(await waker.start(sleeper, signal)).toMatchObject({ ok: true });
     expect(state.replicas).toBe(1);
   });
 });
@@ -194,43 +203,55 @@ describe("a stop", () => {
     const { waker, asked } = scaling(replicas);
     expect(await waker.stop(target, signal)).toMatchObject({ ok: true });
     expect(asked).toEqual([look]);
+    const isStopped = (await waker.look(sleeper, signal)).kind === "unknown";
+    expect(isStopped).toBe(replicas === 0);
   });
 });
 
 describe("a look", () => {
   const proxied = { target: { ...target, isBehindProxy: true }, address };
   const expected = { kind: "expected", addresses: [address] } as const;
+  const unknown = { kind: "unknown", addresses: [address] } as const;
   const running = { kind: "running", address } as const;
   const rows = [
     ["a pod that is ready", sleeper, 1, 1, false, running],
     ["a pod that is not ready", sleeper, 1, 0, false, expected],
-    ["no pod", sleeper, 0, 0, false, expected],
-    ["a pod that is about to go", sleeper, 0, 1, false, expected],
+    ["no pod", sleeper, 0, 0, false, unknown],
+    ["a pod that is about to go", sleeper, 0, 1, false, unknown],
     ["a proxy", proxied, 1, 0, false, expected],
-    ["a proxy of no pod", proxied, 0, 0, false, { kind: "not-running" }],
-    ["a proxy, for whoever waits for the pod", proxied, 1, 0, true, { kind: "not-running" }],
+    ["a proxy of no pod", proxied, 0, 0, false, { kind: "stopped", word: "without replicas" }],
+    [
+      "a proxy, where its pod is waited for",
+      proxied,
+      1,
+      0,
+      true,
+      { kind: "starting", word: "without a ready pod" },
+    ],
     ["a proxy and a pod that is ready", proxied, 1, 1, true, running],
-    ["no proxy, for whoever waits for pods behind proxies", sleeper, 1, 0, true, expected],
+    ["no proxy, where pods behind proxies are waited for", sleeper, 1, 0, true, expected],
   ] as const;
   test.each(rows)("at %s", async (_, seen, replicas, ready, awaitPods, state) => {
     const { waker } = scaling(replicas, [], { ready, awaitPods });
     expect(await waker.look(seen, signal)).toEqual(state);
   });
 
-  test("at a proxy, when nobody knows about the pod", async () => {
+  test("at a proxy, while the StatefulSet is not known", async () => {
     const { waker, statefulSets } = scaling(0, [], { awaitPods: true });
     statefulSets.replace([]);
-    expect(await waker.look(proxied, signal)).toEqual(expected);
+    expect(await waker.look(proxied, signal)).toEqual(unknown);
   });
 });
 
 test("the pace is mc-router's, and the annotations say the rest", () => {
   const { waker } = scaling(0);
-  expect([1, 2, 3].map(waker.pauseMs)).toEqual([500, 1_000, 1_000]);
-  expect(waker.timeoutMs({ ...target, scaling: { up: true, down: false, waitMs: 5 } })).toBe(5);
-  expect([waker.canStart(target), waker.canStop(target)]).toEqual([true, true]);
+  expect([1, 2, 3].map(waker.timing.pauseMs)).toEqual([500, 1_000, 1_000]);
+  expect(waker.timing.timeoutMs({ ...target, scaling: { up: true, down: false, waitMs: 5 } })).toBe(
+    5,
+  );
+  expect(waker.may(target)).toEqual({ start: true, stop: true });
   const none = { ...target, scaling: { up: false, down: false, waitMs: 1 } };
-  expect([waker.canStart(none), waker.canStop(none)]).toEqual([false, false]);
+  expect(waker.may(none)).toEqual({ start: false, stop: false });
 });
 
 test("a scale is read as a real API server writes it", async () => {

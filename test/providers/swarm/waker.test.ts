@@ -38,9 +38,9 @@ describe("a look at a service", () => {
     terms?: Partial<SwarmTarget>;
     sees: Awaited<ReturnType<typeof seen>> | object;
   }[] = [
-    { name: "sleeping", sees: { kind: "not-running" } },
-    { name: "unplaced", sees: { kind: "not-running" } },
-    { name: "updating", sees: { kind: "not-running" } },
+    { name: "sleeping", sees: { kind: "stopped", word: "without replicas" } },
+    { name: "unplaced", sees: { kind: "starting", word: "without a running task" } },
+    { name: "updating", sees: { kind: "starting", word: "without a running task" } },
     { name: "running-one", sees: { kind: "expected", addresses: ["10.0.1.245:25565"] } },
     {
       name: "running-one",
@@ -66,12 +66,16 @@ describe("a look at a service", () => {
       terms: { network: "arena" },
       sees: { kind: "expected", addresses: ["10.0.1.20:25565"] },
     },
-    { name: "no-network", sees: { kind: "not-running" } },
+    { name: "no-network", sees: { kind: "starting", word: "without an address" } },
     // It was recorded long ago, so its pause is over.
     { name: "crashing", sees: { kind: "delayed", ms: 0 } },
     {
       name: "broken",
-      sees: { kind: "failed", reason: "its last task has ended, and the Swarm starts no other" },
+      sees: {
+        kind: "failed",
+        reason: "its last task has ended, and the Swarm starts no other",
+        message: null,
+      },
     },
   ];
   for (const { name, terms = {}, sees } of rows) {
@@ -115,38 +119,11 @@ describe("starting and stopping", () => {
   test("is what the labels allow", async () => {
     const waker = createSwarmWaker(engine.api);
     const neither = targetOf("sleeping", { scaling: { up: false, down: false, waitMs: 1 } });
-    expect(waker.canStart(neither)).toBeFalse();
-    expect(waker.canStop(neither)).toBeFalse();
+    expect(waker.may(neither)).toEqual({ start: false, stop: false });
     expect(await waker.start(sleeperOf(neither), signal)).toEqual(
-      err("the service may not be started from here"),
+      err({ reason: "its labels do not let it be started", isFinal: true }),
     );
     expect(engine.requests).toEqual([]);
-    expect(waker.timeoutMs(targetOf("sleeping"))).toBe(60_000);
-  });
-
-  test("happens once for all who ask at the same time", async () => {
-    const waker = createSwarmWaker(engine.api);
-    const sleeper = sleeperOf(targetOf("sleeping"));
-    await Promise.all([1, 2, 3].map(() => waker.start(sleeper, signal)));
-    expect(engine.requests.filter((request) => request.startsWith("POST"))).toHaveLength(1);
-  });
-
-  test("is never overtaken: who is wanted while it is being put to sleep is up in the end", async () => {
-    const waker = createSwarmWaker(engine.api);
-    const target = targetOf("running-one");
-    const [slept, started] = await Promise.all([
-      waker.stop(target, signal),
-      waker.start(sleeperOf(target), signal),
-    ]);
-    expect([slept, started]).toEqual([ok(undefined), ok(undefined)]);
-    expect(engine.replicasOf("running-one")).toBe(1);
-  });
-
-  test("goes on when whoever asked for it has left", async () => {
-    const waker = createSwarmWaker(engine.api);
-    const gone = new AbortController();
-    engine.beforeUpdate = () => gone.abort();
-    expect(await waker.start(sleeperOf(targetOf("sleeping")), gone.signal)).toEqual(ok(undefined));
-    expect(engine.replicasOf("sleeping")).toBe(1);
+    expect(waker.timing.timeoutMs(targetOf("sleeping"))).toBe(60_000);
   });
 });

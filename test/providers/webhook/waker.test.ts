@@ -88,11 +88,13 @@ describe("a call", () => {
         await using receiver = startReceiver();
         receiver.answer(() => new Response(null, { status }));
         const webhook = webhookFor(receiver.url);
-        const done = action === "up" ? webhook.start(sleeper, never) : webhook.stop(target, never);
-        expect(await done).toEqual({
-          ok: false,
-          error: `the webhook's "${action}": status ${status}`,
-        });
+        const reason = `the webhook's "${action}": status ${status}`;
+        if (action === "up") {
+          const error = { reason, isFinal: true };
+          expect(await webhook.start(sleeper, never)).toEqual({ ok: false, error });
+        } else {
+          expect(await webhook.stop(target, never)).toEqual({ ok: false, error: reason });
+        }
       },
     );
   }
@@ -114,7 +116,7 @@ describe("a call", () => {
       );
       expect(await webhookFor(receiver.url).start(sleeper, never)).toMatchObject({
         ok: false,
-        error: expect.stringContaining("418"),
+        error: { reason: expect.stringContaining("418") },
       });
       const [first, second] = receiver.calls;
       expect(second).toMatchObject({ method, path: "/there" });
@@ -127,7 +129,7 @@ describe("a call", () => {
     const webhook = webhookFor(`http://127.0.0.1:${closed.port}/`);
     expect(await webhook.start(sleeper, never)).toEqual({
       ok: false,
-      error: 'the webhook\'s "up": connection refused',
+      error: { reason: 'the webhook\'s "up": connection refused', isFinal: true },
     });
   });
 
@@ -140,26 +142,19 @@ describe("a call", () => {
     webhook.clock.advance(30_000);
     expect(await started).toEqual({
       ok: false,
-      error: 'the webhook\'s "up": no answer within 30 s',
+      error: { reason: 'the webhook\'s "up": no answer within 30 s', isFinal: true },
     });
   });
-
-  test('"up" waits for a "down" that is under way', async () => {
-    await using receiver = startReceiver();
-    const held = Promise.withResolvers<Response>();
-    receiver.answer(() => held.promise);
-    const webhook = webhookFor(receiver.url);
-    const stopping = webhook.stop(target, never);
-    await until("the first call", () => receiver.calls.length === 1);
-    const starting = webhook.start(sleeper, never);
-    await Bun.sleep(20);
-    expect(receiver.calls.length).toBe(1);
-    receiver.answer(() => new Response());
-    held.resolve(new Response());
-    await Promise.all([stopping, starting]);
-    expect(receiver.actions()).toMatchObject([{ action: "down" }, { action: "up" }]);
-  });
 });
+
+/** Where the webhook's waker looks for the backend. */
+async function addressesOf(
+  webhook: ReturnType<typeof webhookFor>,
+  of: WebhookTarget,
+): Promise<readonly string[]> {
+  const looked = await webhook.look({ ...sleeper, target: of }, never);
+  return looked.kind === "unknown" ? looked.addresses.map(({ text }) => text) : [];
+}
 
 describe("the address that an answer names", () => {
   const rows: readonly { name: string; body: string; override: string | null }[] = [
@@ -192,10 +187,9 @@ describe("the address that an answer names", () => {
       receiver.answer(() => new Response(body));
       const webhook = webhookFor(receiver.url);
       expect(await webhook.start(sleeper, never)).toEqual({ ok: true, value: undefined });
-      expect(webhook.moved(target)?.text ?? null).toBe(override);
       const looked = await webhook.look(sleeper, never);
       expect(looked).toMatchObject({
-        kind: "expected",
+        kind: "unknown",
         addresses: [{ text: override ?? "10.0.0.5:25565" }],
       });
     });
@@ -207,33 +201,26 @@ describe("the address that an answer names", () => {
     const webhook = webhookFor(receiver.url);
     expect(await webhook.start(sleeper, never)).toMatchObject({
       ok: false,
-      error: expect.stringContaining("its backend has no valid port"),
+      error: { reason: expect.stringContaining("its backend has no valid port") },
     });
-    expect(webhook.moved(target)).toBeNull();
+    expect(await addressesOf(webhook, target)).toEqual(["10.0.0.5:25565"]);
   });
 
-  test('holds for all targets of the backend until a "down" that worked, or until it is forgotten', async () => {
+  test('holds for all targets of the backend until a "down" that worked', async () => {
     await using receiver = startReceiver();
     receiver.answer(() => Response.json({ backend: "10.0.0.9:25570" }));
     const webhook = webhookFor(receiver.url);
     const alias = { ...target, serverAddress: "alias.example.com" };
     await webhook.start(sleeper, never);
-    expect(webhook.moved(alias)?.text).toBe("10.0.0.9:25570");
-    expect(webhook.moved({ ...target, backend: "10.0.0.6:25565" })).toBeNull();
+    expect(await addressesOf(webhook, alias)).toEqual(["10.0.0.9:25570"]);
+    const other = { ...target, backend: "10.0.0.6:25565" };
+    expect(await addressesOf(webhook, other)).toEqual(["10.0.0.5:25565"]);
     receiver.answer(() => new Response(null, { status: 500 }));
     await webhook.stop(target, never);
-    expect(webhook.moved(target)?.text).toBe("10.0.0.9:25570");
+    expect(await addressesOf(webhook, target)).toEqual(["10.0.0.9:25570"]);
     receiver.answer(() => new Response());
     await webhook.stop(alias, never);
-    expect(webhook.moved(target)).toBeNull();
-
-    receiver.answer(() => Response.json({ backend: "10.0.0.9:25570" }));
-    await webhook.start(sleeper, never);
-    webhook.forget(target);
-    expect(await webhook.look(sleeper, never)).toEqual({
-      kind: "expected",
-      addresses: configured,
-    });
+    expect(await addressesOf(webhook, target)).toEqual(["10.0.0.5:25565"]);
   });
 
   test("of an earlier call comes first, and the configured one second, when the last answer named none", async () => {
@@ -244,20 +231,10 @@ describe("the address that an answer names", () => {
     receiver.answer(() => new Response());
     await webhook.start(sleeper, never);
     expect(await webhook.look(sleeper, never)).toEqual({
-      kind: "expected",
+      kind: "unknown",
       addresses: [makeAddress("10.0.0.9", 25570), ...configured],
     });
   });
-});
-
-test("two starts at once are one call", async () => {
-  await using receiver = startReceiver();
-  receiver.answer(() => new Response(null, { status: 204 }));
-  const webhook = webhookFor(receiver.url);
-  const both = [webhook.start(sleeper, never), webhook.start(sleeper, never)];
-  const accepted = { ok: true, value: undefined } as const;
-  expect(await Promise.all(both)).toEqual([accepted, accepted]);
-  expect(receiver.calls).toHaveLength(1);
 });
 
 test("a webhook that fails is news once, and so is its return", async () => {
@@ -278,7 +255,7 @@ test("a webhook that fails is news once, and so is its return", async () => {
 
 test("the pace is mc-router's, and there is time for one attempt at least", () => {
   const webhook = webhookFor("http://127.0.0.1:9/", { wakeTimeoutMs: 0 });
-  expect([1, 2, 3].map(webhook.pauseMs)).toEqual([500, 1_000, 1_000]);
-  expect(webhook.timeoutMs(sleeper.target)).toBe(2_000);
-  expect(webhook.askMs).toBe(30_000);
+  expect([1, 2, 3].map(webhook.timing.pauseMs)).toEqual([500, 1_000, 1_000]);
+  expect(webhook.timing.timeoutMs(sleeper.target)).toBe(32_000);
+  expect(webhook.timing.afterAcceptMs).toBe(2_000);
 });

@@ -1,4 +1,10 @@
-import { type Handshake, readHandshake, readVarint, statusResponse } from "../minecraft/wire.ts";
+import {
+  type Handshake,
+  intents,
+  readHandshake,
+  readVarint,
+  statusResponse,
+} from "../minecraft/wire.ts";
 import { defaultTimeoutMs, openPeer, type Peer, peerHandlers, withTimeout } from "./peer.ts";
 import { reserveClosedPort } from "./ports.ts";
 
@@ -50,6 +56,33 @@ export function status(json: string): Behaviour {
         at = end;
       }
     },
+  };
+}
+
+/** What a running server says of itself. */
+export const runningStatus = JSON.stringify({
+  version: { name: "1.21.11", protocol: 774 },
+  players: { max: 20, online: 0 },
+  description: { text: "A server" },
+});
+
+/** A server that runs: it answers status requests, sends these bytes once a whole login is there, and leaves when its client does. */
+export function running(greeting: Uint8Array, json = runningStatus): Behaviour {
+  const answersStatus = status(json);
+  const greeted = new WeakSet<Peer>();
+  return {
+    async data(connection, bytes) {
+      const received = connection.received();
+      const opening = readHandshake(received);
+      if (opening === null) return;
+      if (opening.handshake.intent === intents.status) {
+        await answersStatus.data?.(connection, bytes);
+      } else if (received.length > opening.end && !greeted.has(connection)) {
+        greeted.add(connection);
+        await connection.send(greeting);
+      }
+    },
+    end: (connection) => connection.finish(),
   };
 }
 

@@ -14,13 +14,17 @@ import type { Route } from "../../../src/routing/route.ts";
 import { createRouteTable, type RouteTable } from "../../../src/routing/table.ts";
 import type { SessionEvent, SessionFacts } from "../../../src/session/event.ts";
 import type { Outcome } from "../../../src/session/outcome.ts";
+import { createTcpProbe } from "../../../src/session/probe.ts";
 import { overflow, type Sessions } from "../../../src/session/sessions.ts";
 import { createStatusMemory } from "../../../src/session/status-memory.ts";
 import { type KickTexts, standardTexts } from "../../../src/session/texts.ts";
 import { everybody, type WakePermissions } from "../../../src/session/wake-permission.ts";
 import type { BackendEvent } from "../../../src/wake/event.ts";
 import type { Idle } from "../../../src/wake/idle.ts";
-import { createWakes, type Starter, type Wakes } from "../../../src/wake/wakes.ts";
+import { createStartTimes } from "../../../src/wake/start-times.ts";
+import type { Starter } from "../../../src/wake/waiters.ts";
+import type { Wakers } from "../../../src/wake/waker.ts";
+import { createWakes, type Wakes } from "../../../src/wake/wakes.ts";
 import { connectPlayer } from "../minecraft/player.ts";
 import { reserveBackend, type SleepingBackend, silent } from "../net/backend.ts";
 import { anywhere } from "../net/egress.ts";
@@ -62,14 +66,34 @@ export function realWakes(
     readonly timeoutMs?: number;
     readonly pollMs?: number;
     readonly budget?: WakeBudget;
+    readonly mayStop?: boolean;
   } = {},
 ): Wakes {
-  const { timeoutMs = 90_000, pollMs: pollIntervalMs = 2_000 } = scale;
-  const scaled = { url: plane.url, token: null, timeoutMs, pollIntervalMs };
-  const controlPlane = createControlPlane({ ...scaled, deadlines, emit });
-  const wakers = { "control-plane": controlPlane, webhook: null };
-  const budget = scale.budget ?? freeBudget(deadlines);
-  return createWakes({ wakers, budget, dialer: realDialer(deadlines), deadlines, emit });
+  const { timeoutMs = 90_000, pollMs: pollIntervalMs = 2_000, mayStop = false } = scale;
+  const scaled = { url: plane.url, token: null, timeoutMs, pollIntervalMs, mayStop };
+  const wakers = { "control-plane": createControlPlane({ ...scaled, deadlines, emit }) };
+  return wakesOf(wakers, deadlines, emit, scale.budget);
+}
+
+/** Wakes by these wakers. A server is ready when it takes connections. */
+export function wakesOf(
+  wakers: Wakers,
+  deadlines: Deadlines,
+  emit: (event: BackendEvent) => void,
+  budget = freeBudget(deadlines),
+): Wakes {
+  const dialer = realDialer(deadlines);
+  return createWakes({
+    wakers,
+    budget,
+    dialer,
+    probe: createTcpProbe({ dialer }),
+    deadlines,
+    startTimes: createStartTimes(() => undefined),
+    coolDownMs: 600_000,
+    emit,
+    fault: rethrow,
+  });
 }
 
 /** A budget that refuses nobody. */
@@ -79,6 +103,7 @@ export const freeBudget = ({ now }: Deadlines): WakeBudget =>
 /** A client that may start servers at once, or only join. */
 export const starter = (mayStart: boolean): Starter => ({
   ip: "203.0.113.1",
+  player: "Steve",
   mayStart,
   prove: null,
 });
