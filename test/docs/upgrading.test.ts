@@ -2,6 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Setting } from "../../src/config/setting.ts";
 import { findSetting } from "../../src/config/settings.ts";
+import { createProcessMetrics } from "../../src/observe/process-metrics.ts";
+import { mcRouterMetrics } from "../../src/observe/recorder.ts";
 import { upstreamVariables } from "../fixtures/upstream-variables.ts";
 
 const page = await Bun.file(join(import.meta.dir, "../../docs/upgrading-from-mc-router.md")).text();
@@ -25,6 +27,45 @@ const variableStatuses: Readonly<Record<Setting<unknown>["status"], readonly str
   refused: ["not supported"],
   "accepted and ignored": ["ignored"],
 };
+
+/** mc-router's labels behind `mc-router.`, and its annotations behind `mc-router.itzg.me/`. */
+const labels = [
+  "host",
+  "port",
+  "default",
+  "network",
+  "auto-scale-up",
+  "auto-scale-down",
+  "auto-scale-wait-timeout",
+  "auto-scale-asleep-motd",
+  "auto-scale-loading-motd",
+  "auto-scale-restart-delay-motd",
+  "auto-scale-failed-motd",
+  "externalServerName",
+  "defaultServer",
+  "proxyServerName",
+  "autoScaleUp",
+  "autoScaleDown",
+  "autoScaleWaitTimeout",
+  "autoScaleAsleepMOTD",
+  "autoScaleLoadingMOTD",
+];
+
+/** What Prometheus' client library for Go adds to mc-router's metrics. */
+const libraryMetrics = [
+  "process_cpu_seconds_total",
+  "process_resident_memory_bytes",
+  "process_open_fds",
+  "process_max_fds",
+  "process_start_time_seconds",
+  "process_virtual_memory_bytes",
+  "process_virtual_memory_max_bytes",
+  "process_network_receive_bytes_total",
+  "process_network_transmit_bytes_total",
+  "go_*",
+  "promhttp_metric_handler_requests_total",
+  "promhttp_metric_handler_requests_in_flight",
+];
 
 /** mc-router's known defects, each by a name of its own. */
 const troubles = [
@@ -157,6 +198,31 @@ describe("the page for those who come from mc-router", () => {
 
   test.each(libraryVariables)("knows %s as none of the router's settings", (name) => {
     expect(findSetting(name)).toBeNull();
+  });
+
+  test("has one row for each label and annotation", () => {
+    expect(rowsBetween("labels").map(([name]) => name)).toEqual(labels);
+  });
+
+  test("has one row for each metric, and calls the same only what there is", () => {
+    const rows = rowsBetween("metrics");
+    const upstreams = Object.values(mcRouterMetrics).map(({ prometheus }) => prometheus);
+    expect(rows.map(([name]) => name)).toEqual([...upstreams, ...libraryMetrics]);
+    const families = new Set([
+      ...upstreams,
+      ...createProcessMetrics().families.map(({ metric }) => metric.name),
+    ]);
+    for (const [name = "", status] of rows) {
+      expect([name, families.has(name)]).toEqual([name, status !== "not supported"]);
+    }
+  });
+
+  test("says of each label, annotation and metric how it is", () => {
+    const odd = [...rowsBetween("labels"), ...rowsBetween("metrics")].filter(
+      ([, status = "", note]) =>
+        !["same", "fixed", "not supported"].includes(status) || (status !== "same" && note === ""),
+    );
+    expect(odd).toEqual([]);
   });
 
   test("says what to do instead for whatever is not there", () => {
