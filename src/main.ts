@@ -3,7 +3,7 @@ import type { RouterView } from "./app/api.ts";
 import { readConfig, refuse } from "./app/cli/configuration.ts";
 import { runCommand } from "./app/cli/run-command.ts";
 import { exitCodes, type Terminal } from "./app/cli/terminal.ts";
-import { openLog, watch } from "./app/observers.ts";
+import { errorStream, openLog, watch } from "./app/observers.ts";
 import { start } from "./app/start.ts";
 import { openService, type Service } from "./app/systemd.ts";
 import { err, ok, type Result } from "./base/result.ts";
@@ -29,8 +29,6 @@ const withoutLibrary =
 const defectsText =
   "more than 10 unexpected errors within a minute: the router ends when its players have left, to be started anew";
 
-const journalStream = process.env["JOURNAL_STREAM"] ?? "";
-
 async function run(): Promise<number> {
   const parsed = readConfig(terminal);
   if (!parsed.ok) return refuse(terminal, parsed.error);
@@ -45,7 +43,7 @@ async function run(): Promise<number> {
   }
 
   const service = openService(process.env, process.pid);
-  const log = openLog(config, journalStream);
+  const log = openLog(config, errorStream(terminal.variables));
   const ending = Promise.withResolvers<Ending>();
   const watching = watch(config, log, [process.execPath], [service.observe, endByFaults(ending)]);
   const { emit, metrics, overview, events } = watching;

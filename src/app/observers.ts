@@ -1,8 +1,10 @@
+import { isatty } from "node:tty";
 import { build } from "../base/version.ts";
 import type { Config } from "../config/config.ts";
+import type { Variables } from "../config/setting.ts";
 import { createBus, type Observer } from "../observe/bus.ts";
 import { createEventLog, type EventLog } from "../observe/event-log.ts";
-import { type Level, logLine } from "../observe/line.ts";
+import { type Level, type LogFormat, logLine } from "../observe/line.ts";
 import { createLog } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
 import { createOverview, type Overview } from "../observe/overview.ts";
@@ -38,11 +40,33 @@ export interface Log {
 const noticesMs = 5_000;
 const linesMs = 1_000;
 
-/** The log alone. `journalStream` is what systemd says about stderr. */
-export function openLog(config: Config, journalStream: string): Log {
-  const { format } = config.log;
+/** Where stderr leads. */
+export interface ErrorStream {
+  /** What systemd says about it (`JOURNAL_STREAM`); empty for nothing. */
+  readonly journal: string;
+  readonly isTerminal: boolean;
+  /** False where the operator wants none (https://no-color.org). */
+  readonly hasColours: boolean;
+}
+
+/** What is known of stderr from the environment. */
+export const errorStream = (variables: Variables): ErrorStream => ({
+  journal: variables["JOURNAL_STREAM"] ?? "",
+  isTerminal: isatty(2),
+  hasColours: (variables["NO_COLOR"] ?? "") === "" && variables["TERM"] !== "dumb",
+});
+
+/** On a terminal `logfmt` gives way to short lines. */
+function formatFor(format: LogFormat, { isTerminal, hasColours }: ErrorStream): LogFormat {
+  if (!isTerminal || format !== "logfmt") return format;
+  return hasColours ? "colours" : "terminal";
+}
+
+/** The log alone. */
+export function openLog(config: Config, stderr: ErrorStream): Log {
+  const format = formatFor(config.log.format, stderr);
   let { level } = config.log;
-  const journald = isJournal(2, journalStream);
+  const journald = isJournal(2, stderr.journal);
   const now = (): string => new Date().toISOString();
   const line = (message: string, fields: Readonly<Record<string, string | number>>): string =>
     logLine({ time: now(), level: "warn", message, fields }, format, journald);

@@ -430,7 +430,7 @@ const logAndProcess = {
   AUTOMC_LOG_FORMAT: setting(
     oneOf("logfmt", "json"),
     "logfmt",
-    "How a log line is written: `logfmt` or `json`.",
+    "How a log line is written: `logfmt` (on a terminal short and coloured) or `json`.",
   ),
   VERSION: setting(readVersionSwitch(readBoolean), "false", "Prints the version and exits."),
   RECORD_LOGINS: setting(readBoolean, "false", "Logs and counts each login attempt."),

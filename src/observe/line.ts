@@ -4,8 +4,11 @@ export type Level = "error" | "warn" | "info" | "debug" | "trace";
 /** Every level, from the most to the least urgent. */
 export const levels: readonly Level[] = ["error", "warn", "info", "debug", "trace"];
 
-/** How a log line is written: `key=value` pairs, or one JSON object. */
-export type LogFormat = "logfmt" | "json";
+/**
+ * How a log line is written: `key=value` pairs, one JSON object, or for a person at a terminal: the time of day, the
+ * level and the message, with what varies behind.
+ */
+export type LogFormat = "logfmt" | "json" | "terminal" | "colours";
 
 /**
  * What a line says besides its message, in this order. Null and undefined leave a field out; none is named
@@ -94,8 +97,40 @@ function lineOf(entry: LogEntry, format: LogFormat, journald: boolean, longest: 
     return `${prefix}{${members.join(",")}}\n`;
   }
   const pairs = present.map(([name, value]) => `${name}=${logfmtValue(name, value)}`);
-  return `${prefix}${pairs.join(" ")}\n`;
+  if (format === "logfmt") return `${prefix}${pairs.join(" ")}\n`;
+  const varying = pairs.filter((pair) => !/^(time|level|msg|event)=/.test(pair));
+  return terminalLine(entry, varying.join(" "), format === "colours");
 }
+
+/** The colour of each level (ECMA-48, SGR). */
+const colours: Readonly<Record<Level, number>> = {
+  error: 31,
+  warn: 33,
+  info: 32,
+  debug: 36,
+  trace: 90,
+};
+const grey = 90;
+
+function terminalLine(
+  { time, level, message }: LogEntry,
+  varying: string,
+  isColoured: boolean,
+): string {
+  const paint = (colour: number, text: string): string =>
+    isColoured && text !== "" ? `\u001b[${colour}m${text}\u001b[0m` : text;
+  const clock = time === null || time === undefined ? "" : timeOfDay(time);
+  const words = [
+    paint(grey, clock),
+    paint(colours[level], level.toUpperCase().padEnd(5)),
+    quoted(message).slice(1, -1),
+    paint(grey, varying),
+  ];
+  return `${words.filter((word) => word !== "").join(" ")}\n`;
+}
+
+/** The local time of day, as the clock beside the terminal shows it. */
+const timeOfDay = (time: string): string => new Date(time).toTimeString().slice(0, 8);
 
 function jsonValue(value: FieldValue): string {
   if (typeof value === "string") return quoted(value);

@@ -15,6 +15,8 @@ import { type CommandOutcome, runRouter, startRouter } from "../support/process/
 
 setDefaultTimeout(60_000);
 
+const binary = join(import.meta.dir, "../../dist/automc-router");
+
 /** A folder for a control socket, and the commands that are run beside it. */
 function ownFolder() {
   const path = mkdtempSync(join(tmpdir(), "automc-commands-"));
@@ -254,4 +256,29 @@ test("a variable that would rule the runtime is refused", async () => {
   const { exitCode, stderr } = await runRouter([], { BUN_OPTIONS: "--smol", DEFAULT: "h:1" });
   expect(exitCode).toBe(2);
   expect(stderr).toContain("BUN_OPTIONS");
+});
+
+test("on a terminal the log is short and coloured, and json stays json", async () => {
+  const seenBy = async (env: Readonly<Record<string, string>>): Promise<string> => {
+    let seen = "";
+    const decoder = new TextDecoder();
+    const child = Bun.spawn([binary], {
+      env: { PORT: "0", AUTOMC_BIND: "127.0.0.1", DEFAULT: "10.0.0.1:1", TERM: "xterm", ...env },
+      terminal: {
+        data(_terminal, bytes) {
+          seen += decoder.decode(bytes, { stream: true });
+        },
+      },
+    });
+    await until("the port is open", () => seen.includes("listening"));
+    child.kill("SIGTERM");
+    await child.exited;
+    return seen;
+  };
+  expect(await seenBy({})).toMatch(
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the escapes are what is tested.
+    /\u001b\[90m\d\d:\d\d:\d\d\u001b\[0m \u001b\[32mINFO \u001b\[0m listening/,
+  );
+  expect(await seenBy({ NO_COLOR: "1" })).toMatch(/^\d\d:\d\d:\d\d INFO {2}listening.* port=\d+/m);
+  expect(await seenBy({ AUTOMC_LOG_FORMAT: "json" })).toMatch(/^\{"time":/m);
 });

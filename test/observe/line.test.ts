@@ -194,3 +194,23 @@ describe("a line that would be too long", () => {
     expect(JSON.parse(line).reason).toBe(`${"x".repeat(499)}…`);
   });
 });
+
+describe("a line for a person at a terminal", () => {
+  const fields = { event: "joined", player: "Steve\u001b[2J", waited_ms: 8100 };
+  const clock = new Date(time).toTimeString().slice(0, 8);
+
+  test("is short: the time of day, the level, the message, and what varies", () => {
+    expect(logLine(entry(fields), "terminal", false)).toBe(
+      `${clock} INFO  joined player="Steve\\u001b[2J" waited_ms=8100\n`,
+    );
+    expect(logLine({ ...entry({}), level: "error", time: null }, "terminal", false)).toBe(
+      "ERROR joined\n",
+    );
+  });
+
+  test("has colours, and none of a client's", () => {
+    expect(logLine(entry(fields), "colours", false)).toBe(
+      `\u001b[90m${clock}\u001b[0m \u001b[32mINFO \u001b[0m joined \u001b[90mplayer="Steve\\u001b[2J" waited_ms=8100\u001b[0m\n`,
+    );
+  });
+});

@@ -11,7 +11,7 @@ import {
 import schema from "../../providers/postgres/schema.sql" with { type: "text" };
 import { unitKinds, unitText } from "../../system/unit.ts";
 import { type Explanation, explain, explainRunning, explanationText } from "../explain.ts";
-import { openLog } from "../observers.ts";
+import { errorStream, openLog } from "../observers.ts";
 import { check } from "./check.ts";
 import { readConfig, refuse } from "./configuration.ts";
 import { pingHost } from "./ping.ts";
@@ -117,7 +117,7 @@ async function explainHost(terminal: Terminal, host: string | undefined): Promis
   const parsed = readConfig(terminal);
   if (!parsed.ok) return refuse(terminal, parsed.error);
   terminal.complain(`${found.error}; this explains the settings in this shell\n`);
-  const log = openLog(parsed.value.config, terminal.variables["JOURNAL_STREAM"] ?? "");
+  const log = openLog(parsed.value.config, errorStream(terminal.variables));
   const explanation = await explain(parsed.value.config, host, log.observe);
   await log.flush();
   return explained(terminal, explanation);
