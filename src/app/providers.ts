@@ -56,8 +56,7 @@ export function sourcesOf(
   const found = [
     config.postgres &&
       createPostgresSource({
-        dsn: config.postgres.dsn,
-        listenDsn: config.postgres.listenDsn,
+        connections: config.postgres.connections,
         resolver,
         resyncMs: config.postgres.resyncMs,
         snapshotPath: config.postgres.snapshot,

@@ -119,6 +119,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
       emit({ kind: "reloading" });
       await allowDeny.reload();
       await staticRoutes.reload();
+      router.supervisor.reload();
       emit({ kind: "reloaded" });
     },
     stop(reason, now) {

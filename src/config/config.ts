@@ -5,14 +5,14 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { AddressRange, ClientFilterRanges } from "../limits/cidr.ts";
 import type { EgressRules } from "../limits/egress.ts";
 import type { BalancePolicy } from "../net/balance.ts";
-import type { Dsn } from "../providers/postgres/dsn.ts";
+import type { Connections } from "../providers/postgres/link.ts";
 import type { Route } from "../routing/route.ts";
 import { statusPath } from "../session/status-store.ts";
 import type { KickTexts } from "../session/texts.ts";
 import type { WakePermissions } from "../session/wake-permission.ts";
 import { parseAllowDeny } from "./allow-deny.ts";
 import { type DockerConfig, readDocker } from "./docker.ts";
-import { createEnvironment, type Environment, type Issue } from "./environment.ts";
+import { createEnvironment, type Environment, type Issue, issueText } from "./environment.ts";
 import { readFixedRoutes } from "./fixed-routes.ts";
 import { type KubernetesConfig, readKubernetes } from "./kubernetes.ts";
 import { type Limits, readLimits } from "./limits.ts";
@@ -117,10 +117,9 @@ export interface Config {
 }
 
 /** Where the routes are read, and where they are kept. */
-export interface PostgresConfig {
-  readonly dsn: Dsn;
-  /** Null: `dsn` does both. */
-  readonly listenDsn: Dsn | null;
+export interface PostgresConfig extends Connections {
+  /** The connection strings as their variables and files say now: secrets are rotated. */
+  readonly connections: () => Result<Connections, string>;
   readonly resyncMs: number;
   /** Absolute path; null: no snapshot is kept. */
   readonly snapshot: string | null;
@@ -292,14 +291,26 @@ function readApi(env: Environment): ApiConfig | null {
   return binding.ok ? { binding: binding.value, tokens, hosts } : null;
 }
 
-function readPostgres({ read, warn }: Environment): PostgresConfig | null {
+function readPostgres(env: Environment): PostgresConfig | null {
+  const { read, warn } = env;
   const dsn = read("AUTOMC_DSN");
   const listenDsn = read("AUTOMC_LISTEN_DSN");
   const resyncMs = read("AUTOMC_RESYNC_INTERVAL");
   const snapshot = read("AUTOMC_SNAPSHOT");
-  if (dsn !== null) return { dsn, listenDsn, resyncMs, snapshot };
+  const connections = () => readConnections(env);
+  if (dsn !== null) return { dsn, listenDsn, connections, resyncMs, snapshot };
   if (listenDsn !== null) warn("AUTOMC_LISTEN_DSN", "AUTOMC_DSN beside it; alone it does nothing");
   return null;
+}
+
+/** The error names the setting and what is wrong with it now. */
+function readConnections({ variables, readFile }: Environment): Result<Connections, string> {
+  const { read, problems } = createEnvironment(variables, readFile);
+  const dsn = read("AUTOMC_DSN");
+  const listenDsn = read("AUTOMC_LISTEN_DSN");
+  const [problem] = problems;
+  if (problem !== undefined) return err(issueText(problem));
+  return dsn === null ? err("AUTOMC_DSN is not set any more") : ok({ dsn, listenDsn });
 }
 
 function readWaker(

@@ -14,6 +14,8 @@ export interface Supervisor {
   firstRoutes(signal: AbortSignal): Promise<void>;
   /** That source's first routes are not waited for any more. */
   passOver(source: SourceName): void;
+  /** Tells each source that the operator asks for a reload. */
+  reload(): void;
   /** Ends the sources; resolves when all have ended. */
   stop(): Promise<void>;
 }
@@ -99,12 +101,16 @@ export function superviseSources(
     });
   }
 
+  function reload(): void {
+    for (const source of sources) source.reload?.();
+  }
+
   async function stop(): Promise<void> {
     stopping.abort();
     await Promise.all(running);
   }
 
-  return { published: () => published, firstRoutes, passOver: heardOf, stop };
+  return { published: () => published, firstRoutes, passOver: heardOf, reload, stop };
 }
 
 const together = (parts: readonly Changes[]): Changes => ({

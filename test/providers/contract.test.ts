@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, setDefaultTimeout } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ok } from "../../src/base/result.ts";
 import { createResolver } from "../../src/net/resolve.ts";
 import { createDockerSource } from "../../src/providers/docker/source.ts";
 import type { SourceEvent } from "../../src/providers/event.ts";
@@ -173,8 +174,7 @@ testSourceContract("postgres", async () => {
   const gate = await openTcpGate(server.port);
   const events: SourceEvent[] = [];
   const source = createPostgresSource({
-    dsn: dsnOf(dsn({ port: gate.port })),
-    listenDsn: null,
+    connections: () => ok({ dsn: dsnOf(dsn({ port: gate.port })), listenDsn: null }),
     resolver: createResolver({}),
     resyncMs: 60_000,
     wakeable: false,

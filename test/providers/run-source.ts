@@ -25,6 +25,7 @@ export interface RunningSource {
   /** Waits until it is live for the n-th time. */
   live(times?: number, limitMs?: number): Promise<void>;
   stop(): Promise<void>;
+  reload(): void;
 }
 
 /** All the waits, `factor` times shorter. */
@@ -47,16 +48,20 @@ export function dsnOf(text: string): Dsn {
   return dsn.value;
 }
 
+/** What a source may be told here; one of `dsn` and `connections` counts. */
+export type SourceOptions = Partial<PostgresSourceDeps> & {
+  readonly dsn: Dsn;
+  readonly listenDsn?: Dsn | null;
+};
+
 /** Runs a source into a real table. The caller stops it. */
-export function runSource(
-  deps: Partial<PostgresSourceDeps> & Pick<PostgresSourceDeps, "dsn">,
-): RunningSource {
+export function runSource({ dsn, listenDsn = null, ...deps }: SourceOptions): RunningSource {
   const table = createRouteTable();
   const events: SourceEvent[] = [];
   const patches: Delta[] = [];
   const stopping = new AbortController();
   const source = createPostgresSource({
-    listenDsn: null,
+    connections: () => ok({ dsn, listenDsn }),
     resolver: createResolver({}),
     resyncMs: 60_000,
     wakeable: true,
@@ -86,6 +91,7 @@ export function runSource(
     last: (kind) => events.findLast((event) => event.kind === kind) as never,
     live: (times = 1, limitMs = 10_000) =>
       until(`live ${times} times`, () => count("source-live") >= times, limitMs),
+    reload: () => source.reload?.(),
     stop() {
       stopping.abort();
       return ended;

@@ -1,3 +1,4 @@
+import { type Backoff, createBackoff } from "../../base/backoff.ts";
 import { err, ok, type Result } from "../../base/result.ts";
 import { type Alarm, createAlarm } from "../../base/wait.ts";
 import type { Resolver } from "../../net/resolve.ts";
@@ -5,20 +6,24 @@ import type { PostgresClient } from "./client.ts";
 import { openClient, type ServerKind } from "./connection.ts";
 import type { DialBudget } from "./dial-budget.ts";
 import type { Dsn } from "./dsn.ts";
-import { lost as lostConnection, type PostgresFailure } from "./failure.ts";
+import { lost, type PostgresFailure } from "./failure.ts";
 import { type Listener, openListener } from "./listener.ts";
 import { createPendingChanges, type PendingChanges, type Reload } from "./pending.ts";
 import { createReadClock, type ReadClock } from "./read-clock.ts";
 import { createRowReader, type RowReader } from "./reader.ts";
+import type { Hearing } from "./table.ts";
 import type { HostMemory } from "./targets.ts";
 import type { PostgresTimings } from "./timings.ts";
 
-/** How changes reach the router: by LISTEN, or by reading everything again and again. */
+/** How changes reach the router: by notifications, or by reading everything again and again. */
 export type LinkMode = "notify" | "poll";
 
-/** What a read came to. `againMs`: read everything again after this time, whatever else happens. */
+/** What a read came to. */
 export interface ReloadResult {
+  /** Read everything again after this time, whatever else happens; null: no need. */
   readonly againMs: number | null;
+  /** Whether the table tells of its changes; null: it was not looked at. */
+  readonly hearing: Hearing | null;
 }
 
 /** What one cycle of the link needs. */
@@ -42,10 +47,12 @@ export interface CycleDeps {
     reader: RowReader,
     reload: Reload,
   ) => Promise<Result<ReloadResult, PostgresFailure>>;
-  /** Called when everything has been read, and again when the mode changes. */
+  /** Called after each read of everything that worked, with the way in which changes arrive. */
   readonly onLive: (mode: LinkMode) => void;
-  /** Called when LISTEN does not work, with the reason. */
-  readonly onPolling: (reason: string) => void;
+  /** Called when the server refused a read, which is tried again after `nextMs`. The connections stay. */
+  readonly onRefused: (reason: string, nextMs: number) => void;
+  /** Called with the reason and advice when changes are not told. */
+  readonly onPolling: (reason: string, advice: string | null) => void;
 }
 
 /** One cycle under way. */
@@ -58,14 +65,18 @@ interface Cycle {
   readonly clock: ReadClock;
   readonly client: PostgresClient;
   readonly reader: RowReader;
-  /** Null while polling. */
+  readonly backoff: Backoff;
+  /** Null while LISTEN does not work. */
   listener: Listener | null;
+  /** The table's triggers tell of every change. */
+  isTold: boolean;
+  /** When a refused read is tried again; null: none was refused. */
+  retryAt: number | null;
 }
 
 type Step = Result<void, PostgresFailure>;
 
 const done: Step = ok(undefined);
-const lost = (reason: string): Step => err(lostConnection(reason));
 
 /**
  * One cycle of the link: LISTEN, read everything, then follow the notifications until anything is wrong, and close both
@@ -92,8 +103,11 @@ export async function runCycle(deps: CycleDeps, signal: AbortSignal): Promise<st
     pending,
     clock: createReadClock(deps.resyncMs, deps.timings),
     client: opened.value,
-    reader: createRowReader(opened.value, deps.timings.readMs),
+    reader: createRowReader(opened.value, deps.timings),
+    backoff: createBackoff(deps.timings),
     listener: heard.ok ? heard.value : null,
+    isTold: true,
+    retryAt: null,
   };
   if (!heard.ok) fallBackToPolling(cycle, heard.error.reason);
   try {
@@ -101,8 +115,14 @@ export async function runCycle(deps: CycleDeps, signal: AbortSignal): Promise<st
     while (step.ok && !signal.aborted) step = await follow(cycle);
     return step.ok ? "stopped" : step.error.reason;
   } finally {
-    await Promise.all([cycle.client.close(), cycle.listener?.client.close()]);
+    await leave(cycle);
   }
+}
+
+/** A statement that is given up would go on without the router, and hold its place among the server's sessions. */
+async function leave({ client, reader, listener }: Cycle): Promise<void> {
+  if (reader.isBusy()) await client.cancel();
+  await Promise.all([client.close(), listener?.client.close()]);
 }
 
 /** The first read goes on while the first heartbeat is under way; only the echo proves that LISTEN delivers. */
@@ -115,43 +135,71 @@ async function begin(cycle: Cycle): Promise<Step> {
   if (!all.ok) return all;
   if (cycle.listener !== null && !(await cycle.listener.echoed(cycle.signal))) {
     const ended = endedBecause(cycle);
-    if (ended !== null) return lost(ended);
+    if (ended !== null) return err(lost(ended));
     fallBackToPolling(cycle, undelivered);
   }
-  cycle.deps.onLive(cycle.listener === null ? "poll" : "notify");
+  announce(cycle);
   return done;
 }
 
 /** One step: whatever is due, else a wait for the next thing. */
 async function follow(cycle: Cycle): Promise<Step> {
-  const { clock, listener } = cycle;
+  const { clock, listener, retryAt } = cycle;
   const ended = endedBecause(cycle);
-  if (ended !== null) return lost(ended);
+  if (ended !== null) return err(lost(ended));
   const now = performance.now();
   const overdueAt = listener?.overdueAt() ?? Infinity;
-  if (overdueAt <= now) return lost("a heartbeat did not come back");
+  if (overdueAt <= now) return err(lost("a heartbeat did not come back"));
 
-  const changesAt = clock.changesAt(cycle.pending.waiting());
-  if (clock.fullReadAt() <= now) return await read(cycle, { kind: "all" });
+  // What was refused is not asked again for each notification.
+  const changesAt = retryAt === null ? clock.changesAt(cycle.pending.waiting()) : Infinity;
+  const fullReadAt = retryAt ?? clock.fullReadAt();
+  if (fullReadAt <= now) return await readAndAnnounce(cycle, { kind: "all" });
   if (changesAt <= now) return await read(cycle, cycle.pending.take() ?? { kind: "all" });
   if (clock.speakAt() <= now && listener === null) return await listenAgain(cycle);
   if (clock.speakAt() <= now) {
     clock.listening();
     return (await listener?.beat(cycle.client)) ?? done;
   }
-  const dueAt = Math.min(changesAt, clock.fullReadAt(), clock.speakAt(), overdueAt);
+  const dueAt = Math.min(changesAt, fullReadAt, clock.speakAt(), overdueAt);
   await cycle.alarm.wait(Math.ceil(dueAt - now), cycle.signal);
   return done;
 }
 
+async function readAndAnnounce(cycle: Cycle, reload: Reload): Promise<Step> {
+  const step = await read(cycle, reload);
+  if (step.ok) announce(cycle);
+  return step;
+}
+
 /** Reads and applies. A read of everything answers the notifications before it, too. */
 async function read(cycle: Cycle, reload: Reload): Promise<Step> {
+  const { deps, clock } = cycle;
   if (reload.kind === "all") cycle.pending.take();
   const startedAt = performance.now();
-  const refreshed = await cycle.deps.refresh(cycle.reader, reload);
-  if (!refreshed.ok) return refreshed;
-  cycle.clock.noteRead(reload, startedAt, refreshed.value.againMs);
+  const refreshed = await deps.refresh(cycle.reader, reload);
+  if (!refreshed.ok && refreshed.error.kind === "lost") return refreshed;
+  if (!refreshed.ok) {
+    const nextMs = cycle.backoff.next();
+    cycle.retryAt = performance.now() + nextMs;
+    deps.onRefused(refreshed.error.reason, nextMs);
+    return done;
+  }
+  const { againMs, hearing } = refreshed.value;
+  cycle.retryAt = null;
+  cycle.backoff.reset();
+  clock.noteRead(reload, startedAt, againMs);
+  if (hearing !== null) {
+    cycle.isTold = hearing.kind === "heard";
+    clock.told(cycle.isTold);
+    if (hearing.kind === "unheard") deps.onPolling(hearing.reason, hearing.advice);
+  }
   return done;
+}
+
+/** Tells how changes arrive from now on, unless the last read was refused. */
+function announce({ deps, listener, isTold, retryAt }: Cycle): void {
+  if (retryAt === null) deps.onLive(listener !== null && isTold ? "notify" : "poll");
 }
 
 /** While polling: tries LISTEN once more, and goes on polling if it still does not deliver. */
@@ -166,16 +214,14 @@ async function listenAgain(cycle: Cycle): Promise<Step> {
   }
   cycle.listener = heard.value;
   cycle.clock.listening();
-  const all = await read(cycle, { kind: "all" });
-  if (all.ok) cycle.deps.onLive("notify");
-  return all;
+  return await readAndAnnounce(cycle, { kind: "all" });
 }
 
 function fallBackToPolling(cycle: Cycle, reason: string): void {
   cycle.listener?.client.abort();
   cycle.listener = null;
   cycle.clock.polling();
-  cycle.deps.onPolling(reason);
+  cycle.deps.onPolling(reason, null);
 }
 
 const endedBecause = (cycle: Cycle): string | null =>

@@ -11,15 +11,18 @@ export interface ReadClock {
   fullReadAt(): number;
   /** When the next heartbeat is due, or, while polling, the next attempt to LISTEN. */
   speakAt(): number;
-  /** Changes are heard: full reads are rare, heartbeats keep watch. */
+  /** Whether the table's triggers tell of every change; else full reads are the only way to see them. */
+  told(areTold: boolean): void;
+  /** Notifications arrive: full reads are rare, heartbeats keep watch. */
   listening(): void;
-  /** Changes are not heard: full reads are the only way to see them. */
+  /** Notifications do not arrive: full reads are the only way to see changes. */
   polling(): void;
 }
 
 /** A clock that begins in the listening state. */
 export function createReadClock(resyncMs: number, timings: PostgresTimings): ReadClock {
   let isListening = true;
+  let isTold = true;
   /** The last two reads of any kind. */
   let lastStartAt = -Infinity;
   let startBeforeAt = -Infinity;
@@ -31,7 +34,7 @@ export function createReadClock(resyncMs: number, timings: PostgresTimings): Rea
 
   const fullReadPauseMs = () => {
     // Spread, so that many routers on one database do not read in step.
-    return isListening ? resyncMs * (0.8 + Math.random() * 0.4) : timings.pollMs;
+    return isListening && isTold ? resyncMs * (0.8 + Math.random() * 0.4) : timings.pollMs;
   };
   return {
     noteRead(reload, startedAt, againMs) {
@@ -57,6 +60,10 @@ export function createReadClock(resyncMs: number, timings: PostgresTimings): Rea
       // Waiting for more costs little beside a long read. The pause after a read is as long as the read,
       // so that a large table costs at most half of the time.
       return Math.max(nextAt, waiting.since + Math.min(fullMs, coalesceMs), fullEndAt + fullMs);
+    },
+    told(areTold) {
+      isTold = areTold;
+      if (!areTold) fullReadAt = Math.min(fullReadAt, performance.now() + timings.pollMs);
     },
     fullReadAt: () => fullReadAt,
     speakAt: () => speakAt,

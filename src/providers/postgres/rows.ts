@@ -2,7 +2,7 @@ import { inChunks } from "../../base/wait.ts";
 import { dialableAddress } from "../../routing/address.ts";
 import { parsePatterns } from "../../routing/pattern.ts";
 import { type Route, sameRoute } from "../../routing/route.ts";
-import type { ServerRow } from "./reader.ts";
+import { longestValue, type ServerRow } from "./reader.ts";
 
 /** What rows become. */
 export interface RowRules {
@@ -195,6 +195,8 @@ function toRoute(
   row: ServerRow,
   rules: RowRules,
 ): { readonly route: Route | null; readonly complaint: string } {
+  const tooLong = lengthProblem(row);
+  if (tooLong !== null) return { route: null, complaint: tooLong };
   const { patterns, problems } = parsePatterns(row.domain, rules.simplifySrv);
   const address = dialableAddress(row.address);
   const complaints = problems.map(({ text, reason }) => `the hostname ${quoted(text)} ${reason}`);
@@ -217,3 +219,12 @@ function toRoute(
 /** Enough of a value to recognise it in a log line. */
 const quoted = (text: string): string =>
   text.length > 60 ? `"${text.slice(0, 60)}..."` : `"${text}"`;
+
+/** What is too long to be used; null: nothing. Longer values arrive cut one character behind their limit. */
+function lengthProblem(row: ServerRow): string | null {
+  for (const column of ["name", "domain", "address"] as const) {
+    const most = longestValue[column];
+    if (row[column].length > most) return `its ${column} is longer than ${most} characters`;
+  }
+  return null;
+}

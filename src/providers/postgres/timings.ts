@@ -8,6 +8,8 @@ export interface PostgresTimings {
   readonly cancelMs: number;
   /** One answer to a query, or one piece of a long one. */
   readonly readMs: number;
+  /** How long a read waits for a lock on the table. */
+  readonly lockMs: number;
   /** Between two heartbeats. */
   readonly heartbeatMs: number;
   /** How long a heartbeat may take to come back. */
@@ -40,6 +42,7 @@ export const defaultTimings: PostgresTimings = {
   handshakeMs: 5_000,
   cancelMs: 1_000,
   readMs: 15_000,
+  lockMs: 2_000,
   heartbeatMs: 10_000,
   echoMs: 5_000,
   pollMs: 5_000,

@@ -9,7 +9,6 @@ import {
 } from "bun:test";
 import { readdirSync } from "node:fs";
 import schema from "../../../src/providers/postgres/schema.sql" with { type: "text" };
-import type { PostgresSourceDeps } from "../../../src/providers/postgres/source.ts";
 import { type GateMode, openTcpGate, type TcpGate } from "../../support/net/tcp-gate.ts";
 import {
   freePort,
@@ -23,6 +22,7 @@ import {
   patientTimings,
   type RunningSource,
   runSource,
+  type SourceOptions,
   scaledTimings,
   settled,
 } from "../run-source.ts";
@@ -59,7 +59,7 @@ const spanMs = 3_000;
 /** For what a slow machine must not fail at. */
 const patient = patientTimings(10);
 
-function follow(deps: Partial<PostgresSourceDeps> = {}): RunningSource {
+function follow(deps: Partial<SourceOptions> = {}): RunningSource {
   const dsn = dsnOf(database.dsn({ port: gate.port }));
   const source = runSource({ dsn, timings, ...deps });
   running.push(source);
