@@ -5,7 +5,7 @@ import { nearestName } from "../base/nearest-name.ts";
 import { ok, type Result } from "../base/result.ts";
 import type { Config } from "../config/config.ts";
 import { type AcceptQueue, createAcceptQueue } from "../limits/accept-queue.ts";
-import { type Listener, listen, listenOn } from "../net/listen.ts";
+import type { Listener } from "../net/listen.ts";
 import { createCallbackRelay } from "../net/relay/callbacks.ts";
 import type { CreateLoginRelay } from "../net/relay/relay.ts";
 import { openThreads } from "../net/relay/threads.ts";
@@ -25,6 +25,7 @@ import { type AllowDenyFile, openAllowDenyFile } from "./allow-deny-file.ts";
 import { openApis, type RouterView } from "./api.ts";
 import { type Backends, createBackends } from "./backends.ts";
 import { noRoutesAdvice } from "./no-routes.ts";
+import { openPorts } from "./ports.ts";
 import { createPlatforms, sourcesOf } from "./providers.ts";
 import { openSessions } from "./sessions.ts";
 
@@ -215,7 +216,7 @@ async function open(config: Config, deps: AppDeps): Promise<Result<Router, strin
   });
 }
 
-/** Opens the API, waits for the first routes, and opens the port for players. */
+/** Opens the API, waits for the first routes, and opens the ports for players. */
 async function serve(
   router: Router,
   inherited: readonly InheritedSocket[],
@@ -230,17 +231,18 @@ async function serve(
   await supervisor.firstRoutes(patience.signal);
   late.cancel();
 
-  const hooks = { admits: sessions.admits, accept: sessions.accept, fault };
-  const isInherited = inherited.length > 0;
-  const opened = isInherited ? listenOn(inherited, hooks) : listen({ ...config.listen, ...hooks });
+  const opened = openPorts(config, inherited, sessions, fault);
   if (!opened.ok) return opened;
-  const { address, port, endpoints } = opened.value;
+  const { address, port, endpoints, fixed } = opened.value;
   for (const endpoint of endpoints) router.backends.egress.listens(endpoint.ip, endpoint.port);
   const advice = noRoutesAdvice(config);
   if (advice !== null) warn(`there is no route, so no player gets in: ${advice}`);
   if (config.listen.connectionsPerSecond === 1) warn(oneAtATime);
+  for (const { listener, hostname } of fixed) {
+    emit({ kind: "listening-for", address: listener.address, port: listener.port, hostname });
+  }
   emit({ kind: "listening", address, port, sessionLimit: router.sessionLimit });
-  if (config.listen.shared && !isInherited && losesHandshakes()) warn(handshakesAreLost);
+  if (config.listen.shared && inherited.length === 0 && losesHandshakes()) warn(handshakesAreLost);
   return opened;
 }
 

@@ -28,6 +28,7 @@ import {
   runtimeProblems,
   unknownNames,
 } from "./unused.ts";
+import type { FixedListener } from "./values.ts";
 
 /** Everything the operator decides, as plain data. It holds secrets: never print it whole. */
 export interface Config {
@@ -41,6 +42,8 @@ export interface Config {
     /** Other instances may listen on the same port. */
     readonly shared: boolean;
     readonly connectionsPerSecond: number;
+    /** Further ports, whose clients are routed by this hostname, whatever they send. */
+    readonly fixed: readonly FixedListener[];
   };
   /** Which clients may connect, by address; all of them where both lists are empty. */
   readonly clients: ClientFilterRanges;
@@ -199,6 +202,7 @@ function readConfig(env: Environment): Config {
     port: read("PORT"),
     shared: read("AUTOMC_REUSE_PORT"),
     connectionsPerSecond: read("CONNECTION_RATE_LIMIT"),
+    fixed: read("AUTOMC_LISTENERS"),
   };
   const egress = { allow: read("AUTOMC_BACKEND_ALLOW"), deny: read("AUTOMC_BACKEND_DENY") };
   return {

@@ -30,6 +30,7 @@ import {
   readHeaders,
   readInfluxUrl,
   readIp,
+  readListener,
   readMetricsBackend,
   readNamespace,
   readSnapshot,
@@ -76,6 +77,11 @@ const listening = {
     "TCP port for Minecraft clients; 0 takes any free one.",
   ),
   AUTOMC_BIND: setting(readIp, "::", "IP address to listen on; `::` takes IPv4 and IPv6."),
+  AUTOMC_LISTENERS: setting(
+    listOf(readListener, "entries such as 25601=survival.example.org"),
+    "",
+    "Further ports whose players all go to one hostname's server, as `25601=survival.example.org`; for proxies that send the hostname that the player typed.",
+  ),
   AUTOMC_REUSE_PORT: setting(
     readBoolean,
     "false",

@@ -6,7 +6,9 @@ import type { MetricsBackend } from "../observe/metrics.ts";
 import { webhookEvents } from "../observe/webhook.ts";
 import { type Dsn, parseDsn } from "../providers/postgres/dsn.ts";
 import { type Address, dialableAddress } from "../routing/address.ts";
-import { readList, readMap } from "./readers.ts";
+import type { Hostname } from "../routing/hostname.ts";
+import { matchablePattern } from "../routing/pattern.ts";
+import { readInteger, readList, readMap } from "./readers.ts";
 import type { SettingReader } from "./setting.ts";
 
 /** What is shown of a value that must not be seen. */
@@ -150,3 +152,22 @@ export const readNamespace: Reader<string> = (text) =>
   /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)
     ? ok(text)
     : err("the name of one namespace, or nothing for all");
+
+/** A further port for players, and the hostname that all of them are routed by. */
+export interface FixedListener {
+  readonly port: number;
+  readonly hostname: Hostname;
+}
+
+/** Reads `25601=survival.example.org`. */
+export const readListener: Reader<FixedListener> = (text) => {
+  const [portText = "", ...rest] = text.split("=");
+  const port = readInteger(portText.trim());
+  if (!port.ok || port.value < 1 || port.value > 65_535) {
+    return err("has no port from 1 to 65535 before the =");
+  }
+  const pattern = matchablePattern(rest.join("="));
+  if (!pattern.ok) return err(`has a hostname that ${pattern.error}`);
+  if (pattern.value.kind !== "exact") return err("has a pattern where one hostname is expected");
+  return ok({ port: port.value, hostname: pattern.value.hostname });
+};

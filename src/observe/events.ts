@@ -24,6 +24,13 @@ export type ProcessEvent =
       readonly port: number;
       readonly sessionLimit: number;
     }
+  /** A further port is open; clients that connect there are routed by this hostname, whatever they send. */
+  | {
+      readonly kind: "listening-for";
+      readonly address: string;
+      readonly port: number;
+      readonly hostname: string;
+    }
   | { readonly kind: "api-listening"; readonly binding: string }
   | { readonly kind: "log-level-changed"; readonly level: Level }
   /** It could not start, or not go on. */

@@ -87,6 +87,7 @@ export function entriesOf(event: RouterEvent, recordLogins: boolean): readonly E
     case "started":
     case "setting-warning":
     case "listening":
+    case "listening-for":
     case "api-listening":
     case "log-level-changed":
     case "api-changed":

@@ -16,6 +16,12 @@ export function processEntry(event: ProcessEvent | ObserverEvent | AuditEvent): 
         port: event.port,
         sessionLimit: event.sessionLimit,
       });
+    case "listening-for":
+      return info("listening for players of one hostname", {
+        listenAddress: hostPort(event.address, event.port),
+        port: event.port,
+        server: event.hostname,
+      });
     case "api-listening":
       return info("API listening", { binding: event.binding });
     case "log-level-changed":

@@ -55,15 +55,19 @@ export async function serve(session: Session, deps: SessionDeps): Promise<ServeR
     : ping(session, { ...request, opening }, deps);
 }
 
-/** Notes what the client said, and returns the hostname it asked for: empty, as the default route's, where it named none. */
-function noteOpening({ facts }: Session, opening: Opening, simplifySrv: boolean): Hostname {
+/** Notes what the client said, and returns the hostname that it is routed by: empty, as the default route's, where there is none. */
+function noteOpening(
+  { facts, fixedHostname }: Session,
+  opening: Opening,
+  simplifySrv: boolean,
+): Hostname {
   const { intent, protocol, rawHost } = sharedFields(opening);
   facts.intent = intent;
   facts.protocol = protocol;
   facts.player = opening.kind === "login" ? opening.player : null;
   facts.rawHost = rawHost?.split("\0", 1)[0] ?? null;
-  const hostname = toHostname(rawHost ?? "", simplifySrv);
-  facts.hostname = rawHost === null ? null : hostname;
+  const hostname = fixedHostname ?? toHostname(rawHost ?? "", simplifySrv);
+  facts.hostname = rawHost === null ? fixedHostname : hostname;
   return hostname;
 }
 

@@ -1,5 +1,6 @@
 import type { Place } from "../limits/connection-limiter.ts";
 import type { Conn, Endpoint } from "../net/conn.ts";
+import type { Hostname } from "../routing/hostname.ts";
 import type { Visit } from "../wake/idle.ts";
 import type { SessionFacts } from "./event.ts";
 
@@ -15,6 +16,8 @@ export interface Session {
   readonly isOverLimit: boolean;
   /** On the deadlines' clock, ms. */
   readonly acceptedAt: number;
+  /** What it is routed by, whatever it sends: it came in by a port of that hostname. Null: by what it sends. */
+  readonly fixedHostname: Hostname | null;
   /** What it takes of the limits. */
   readonly place: Place;
   /** When its turn in the accept queue came; null before. */
@@ -37,7 +40,7 @@ export interface Session {
 export function createSession(
   id: number,
   client: Conn,
-  given: Pick<Session, "isOverLimit" | "acceptedAt" | "place">,
+  given: Pick<Session, "isOverLimit" | "acceptedAt" | "place" | "fixedHostname">,
 ): Session {
   return {
     client,

@@ -8,6 +8,7 @@ import {
   type HandedOver,
   relayedBytes,
 } from "../net/relay/relay.ts";
+import type { Hostname } from "../routing/hostname.ts";
 import type { SessionFacts } from "./event.ts";
 import { dropped, type Outcome } from "./outcome.ts";
 import { type SessionDeps, serve } from "./serve.ts";
@@ -25,8 +26,11 @@ export interface LiveSession {
 export interface Sessions {
   /** Whether a client with this address may connect; asked before a session is made for it. */
   admits(ip: string): boolean;
-  /** Takes an admitted client over; false when there is no place for it, not even to say so: the caller then cuts it. */
-  accept(client: Conn): boolean;
+  /**
+   * Takes an admitted client over; false when there is no place for it, not even to say so: the caller then cuts it. `hostname` is
+   * what it is routed by, whatever it sends; left out, it is what it sends.
+   */
+  accept(client: Conn, hostname?: Hostname): boolean;
   /** How many clients are connected. */
   count(): number;
   /** The sessions that are not over, oldest first. */
@@ -76,14 +80,19 @@ export function createSessions(deps: SessionsDeps): Sessions {
   const count = (): number => sessions.size + players.size;
   const isEmpty = (): boolean => count() === 0 && ending.size === 0;
 
-  function accept(client: Conn): boolean {
+  function accept(client: Conn, hostname: Hostname | null = null): boolean {
     // First, so that a throw leaves nothing behind: the client is not kept yet.
     deps.emit({ kind: "session-accepted", client: client.remote });
     lastId += 1;
     const isOverLimit = count() >= deps.limit;
     const place = limiter.enter(client.remote.ip);
     const acceptedAt = deadlines.now();
-    const session = createSession(lastId, client, { isOverLimit, acceptedAt, place });
+    const session = createSession(lastId, client, {
+      isOverLimit,
+      acceptedAt,
+      place,
+      fixedHostname: hostname,
+    });
     sessions.set(client, session);
     client.onClose = closed;
     if (isOverLimit) {

@@ -27,7 +27,7 @@ const { parse, configOf, problemsOf, warningsOf } = settingsReader(files);
 
 const standard: Config = {
   printVersion: false,
-  listen: { bind: "::", port: 25565, shared: false, connectionsPerSecond: 1 },
+  listen: { bind: "::", port: 25565, shared: false, connectionsPerSecond: 1, fixed: [] },
   clients: { allow: [], deny: [] },
   proxyProtocol: { receive: null, send: false },
   limits: {

@@ -413,6 +413,23 @@ const rows: Readonly<Record<RouterEvent["kind"], readonly Row[]>> = {
       fields: { row: "a", why: "client", reason: "too many" },
     },
   ],
+  "listening-for": [
+    {
+      name: "a further port",
+      event: {
+        kind: "listening-for",
+        address: "::",
+        port: 25_601,
+        hostname: "survival.example.org",
+      },
+      level: "info",
+      fields: {
+        listenAddress: "[::]:25601",
+        port: 25_601,
+        server: "survival.example.org",
+      },
+    },
+  ],
   "api-listening": [
     {
       name: "api-listening",
