@@ -22,6 +22,7 @@ import { makeFirstFetch } from "./system/first-fetch.ts";
 import { libc } from "./system/libc.ts";
 import { sessionLimit } from "./system/limits.ts";
 import { handleSignals } from "./system/signals.ts";
+import { localTimeFile, zoneOfFile } from "./system/time-zone.ts";
 
 const withoutLibrary =
   "the C library cannot be called, so machines that vanish are noticed late and secrets stay in the environment";
@@ -29,7 +30,24 @@ const withoutLibrary =
 const defectsText =
   "more than 10 unexpected errors within a minute: the router ends when its players have left, to be started anew";
 
+/**
+ * Webhooks tell local times. The runtime heeds `TZ`, and else the name of the zone file instead of what is in
+ * it.
+ */
+function keepLocalTime(): void {
+  if ((process.env["TZ"] ?? "") !== "") return;
+  try {
+    const zone = zoneOfFile(readFileSync(localTimeFile), new Date());
+    if (zone !== null && zone !== new Intl.DateTimeFormat().resolvedOptions().timeZone) {
+      process.env["TZ"] = zone;
+    }
+  } catch {
+    // Without the file it is UTC, as the runtime has it.
+  }
+}
+
 async function run(): Promise<number> {
+  keepLocalTime();
   const parsed = readConfig(terminal);
   if (!parsed.ok) return refuse(terminal, parsed.error);
   const { config, warnings } = parsed.value;
