@@ -2,7 +2,7 @@ import type { Result } from "../base/result.ts";
 import type { EventLog } from "../observe/event-log.ts";
 import { type Level, levels } from "../observe/line.ts";
 import type { Overview } from "../observe/overview.ts";
-import type { Route } from "../routing/route.ts";
+import type { Route, WakeTarget } from "../routing/route.ts";
 import type { RouteTable } from "../routing/table.ts";
 import type { LiveSession } from "../session/sessions.ts";
 import type { WakeView } from "../wake/wakes.ts";
@@ -16,7 +16,7 @@ import type { OperationId } from "./operations.ts";
 import { pageHandlers, signIn, signOut } from "./page.ts";
 import { problem } from "./problem.ts";
 import { createRoutesApi, type RoutesApiDeps } from "./routes-api.ts";
-import { type Server, type ServerView, serversOf, serverViews } from "./servers.ts";
+import { type May, type Server, type ServerView, serversOf, serverViews } from "./servers.ts";
 import { asksToken, type Scope, type Tokens } from "./session-cookie.ts";
 import { statusOf } from "./status.ts";
 
@@ -47,6 +47,7 @@ export interface LogLevel {
 export interface ServerActions {
   /** What is known of each server, by `wakeKey`. */
   wakes(): ReadonlyMap<string, WakeView>;
+  may(target: WakeTarget): May;
   /** Starts a server, as for a player of that address who joins; returns at once. The error is one readable phrase. */
   start(route: Route, clientIp: string): Result<null, string>;
   /** Stops a server. The error is one readable phrase. */
@@ -114,7 +115,11 @@ function createServersApi(deps: ApiDeps) {
 
   const all = (): readonly Server[] => serversOf(table.entries());
   const viewsOf = (servers: readonly Server[]): readonly ServerView[] =>
-    serverViews(servers, deps.servers.wakes(), deps.sessions());
+    serverViews(servers, {
+      wakes: deps.servers.wakes(),
+      sessions: deps.sessions(),
+      may: deps.servers.may,
+    });
   const find = (name: string): Server | undefined => all().find((server) => server.name === name);
   const unknown = (name: string): Response =>
     problem("not-found", `there is no server ${JSON.stringify(name)}; GET /servers lists them`);

@@ -67,6 +67,7 @@ const serverSchema = record({
   },
   stateMs: { ...countOrNull, description: "For how long it has been in this state." },
   by: { ...textOrNull, description: "What starts and stops it." },
+  may: record({ start: flag, stop: flag }),
   address: textOrNull,
   hostnames: list(text),
   routes: list(record({ hostname: text, backend: text, source: text, row: text })),

@@ -21,12 +21,27 @@ interface RouteView {
   readonly row: string;
 }
 
+/** What the router may do with a server. */
+export interface May {
+  readonly start: boolean;
+  readonly stop: boolean;
+}
+
+/** What is known of servers beside their routes. */
+export interface ServerFacts {
+  /** By `wakeKey`. */
+  readonly wakes: ReadonlyMap<string, WakeView>;
+  readonly sessions: Iterable<LiveSession>;
+  may(target: WakeTarget): May;
+}
+
 /** A server as `GET /servers` shows it. */
 export interface ServerView {
   readonly name: string;
   readonly state: WakeView["state"] | "fixed";
   readonly stateMs: number | null;
   readonly by: WakeTarget["kind"] | null;
+  readonly may: May;
   readonly address: string | null;
   readonly hostnames: readonly string[];
   readonly routes: readonly RouteView[];
@@ -77,8 +92,7 @@ function uniqueName(name: string, taken: ReadonlySet<string>): string {
 /** The servers with their states, players and waiting clients. */
 export function serverViews(
   servers: readonly Server[],
-  wakes: ReadonlyMap<string, WakeView>,
-  sessions: Iterable<LiveSession>,
+  { wakes, sessions, may }: ServerFacts,
 ): readonly ServerView[] {
   const byHostname = new Map<string, { players: number; waiting: number }>();
   for (const { facts, relayed } of sessions) {
@@ -99,6 +113,7 @@ export function serverViews(
       state: route.wake === null ? "fixed" : (wake?.state ?? "unknown"),
       stateMs: roundOrNull(wake?.stateMs),
       by: route.wake?.kind ?? null,
+      may: route.wake === null ? { start: false, stop: false } : may(route.wake),
       address: wake?.address ?? (route.address.text || null),
       hostnames,
       routes,

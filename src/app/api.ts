@@ -104,6 +104,7 @@ function serverActions({ backends, stopping, fault }: ApiRooms): ServerActions {
   const { wakes } = backends;
   return {
     wakes: wakes.views,
+    may: wakes.may,
     start({ wake: target, address }: Route, ip: string) {
       if (target === null || !wakes.may(target).start) return err("the router cannot start it");
       const starter = { ip, player: null, mayStart: true, prove: null };

@@ -16,7 +16,7 @@ interface SourceStatus {
 
 /** A service that the router talks to besides sources and backends. */
 export interface ServiceStatus {
-  readonly name: "control plane" | "webhook" | "InfluxDB" | "notices";
+  readonly name: string;
   readonly isUp: boolean;
   readonly reason: string | null;
 }
@@ -58,7 +58,7 @@ const keptWarnings = 50;
 export function createOverview(now: () => Date): Overview {
   const startedAt = now();
   const sources = new Map<SourceName, Source>();
-  const services = new Map<ServiceStatus["name"], ServiceStatus>();
+  const trouble = createTrouble();
   const warnings: Warning[] = [];
   const waiting = new Set<number>();
   const relaying = new Set<number>();
@@ -69,9 +69,6 @@ export function createOverview(now: () => Date): Overview {
     warnings.push({ at: now().toISOString(), message });
     if (warnings.length > keptWarnings) warnings.shift();
   }
-
-  const service = (name: ServiceStatus["name"], reason: string | null): void =>
-    void services.set(name, { name, isUp: reason === null, reason });
 
   function sessionEvent(event: Parameters<Observer>[0]): void {
     switch (event.kind) {
@@ -139,28 +136,28 @@ export function createOverview(now: () => Date): Overview {
           warned(event.message);
           return;
         case "control-plane-lost":
-          service("control plane", event.reason);
+          trouble.lost(`control plane, ${event.call}`, event.server, event.reason);
           return;
         case "control-plane-back":
-          service("control plane", null);
+          trouble.back(`control plane, ${event.call}`, event.server);
           return;
         case "webhook-lost":
-          service("webhook", event.reason);
+          trouble.lost("webhook", event.server, event.reason);
           return;
         case "webhook-back":
-          service("webhook", null);
+          trouble.back("webhook", event.server);
           return;
         case "influx-lost":
-          service("InfluxDB", event.reason);
+          trouble.lost("InfluxDB", "", event.reason);
           return;
         case "influx-back":
-          service("InfluxDB", null);
+          trouble.back("InfluxDB", "");
           return;
         case "notifier-lost":
-          service("notices", event.reason);
+          trouble.lost("notices", "", event.reason);
           return;
         case "notifier-back":
-          service("notices", null);
+          trouble.back("notices", "");
           return;
         default:
           return;
@@ -174,7 +171,29 @@ export function createOverview(now: () => Date): Overview {
         const ageMs = staleSince === null ? 0 : Math.max(0, now().getTime() - staleSince);
         return { name, state, mode, ageMs, reason };
       }),
-    services: () => [...services.values()],
+    services: trouble.services,
     warnings: () => warnings,
+  };
+}
+
+/** Keeps by service for which servers it fails, and why: it is up again when it fails for none. */
+function createTrouble() {
+  const services = new Map<string, Map<string, string>>();
+  return {
+    lost(name: string, server: string, reason: string): void {
+      const failing = services.get(name) ?? new Map<string, string>();
+      failing.set(server, server === "" ? reason : `${server}: ${reason}`);
+      services.set(name, failing);
+    },
+    back(name: string, server: string): void {
+      const failing = services.get(name) ?? new Map<string, string>();
+      failing.delete(server);
+      services.set(name, failing);
+    },
+    services: (): readonly ServiceStatus[] =>
+      Array.from(services, ([name, failing]) => {
+        const reason = [...failing.values()].at(-1) ?? null;
+        return { name, isUp: reason === null, reason };
+      }),
   };
 }

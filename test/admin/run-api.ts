@@ -59,6 +59,7 @@ export async function runApi(
     ...freshView(),
     servers: {
       wakes: () => new Map(),
+      may: () => ({ start: false, stop: false }),
       start: () => err("no"),
       stop: () => Promise.resolve(err("no")),
     },

@@ -102,6 +102,7 @@ test("an operator signs in, sees servers and sessions, wakes one, edits routes, 
     servers: [
       { name: "survival", address: server.address, startMs: 1_500 },
       { name: "creative", state: "running", address: server.address },
+      { name: "skyblock", startMs: null },
     ],
   });
   await using network = await startNetwork({
@@ -116,6 +117,7 @@ test("an operator signs in, sees servers and sessions, wakes one, edits routes, 
       API_BINDING: `127.0.0.1:${laterPort()}`,
       AUTOMC_API_TOKEN: "open sesame",
       AUTOMC_API_READ_TOKEN: "look",
+      AUTOMC_WAKER_STOP: "true",
       MAPPING: `lobby.example.org=${server.address}`,
     },
   });
@@ -143,9 +145,24 @@ test("an operator signs in, sees servers and sessions, wakes one, edits routes, 
   await row(page, "Alex").first().waitFor();
 
   await page.getByRole("button", { name: "Wake survival" }).click();
-  await row(page, "starting the server").first().waitFor();
+  const survival = page.getByRole("listitem").filter({ hasText: "survival.example.org" });
+  await survival
+    .filter({ hasText: /starting for \d+ s/ })
+    .first()
+    .waitFor();
+  await survival
+    .filter({ hasText: /up for \d+ s/ })
+    .first()
+    .waitFor();
   await row(page, "the server is up").first().waitFor();
   expect(plane.starts("survival")).toBe(1);
+
+  await page.getByRole("button", { name: "Wake skyblock" }).click();
+  const skyblock = page.getByRole("listitem").filter({ hasText: "skyblock.example.org" });
+  await skyblock
+    .filter({ hasText: /starting for .*1 waiting/ })
+    .first()
+    .waitFor();
 
   await page.getByLabel("Hostname", { exact: true }).fill("new.example.org");
   await page.getByLabel("Backend").fill(server.address);

@@ -6,7 +6,7 @@ export interface Server {
   readonly name: string;
   readonly state: "unknown" | "looking" | "starting" | "up" | "failed" | "fixed";
   readonly stateMs: number | null;
-  readonly by: string | null;
+  readonly may: { readonly start: boolean; readonly stop: boolean };
   readonly address: string | null;
   readonly hostnames: readonly string[];
   readonly routes: readonly Route[];

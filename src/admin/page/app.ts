@@ -7,7 +7,7 @@ import {
   type Session,
   type Status,
 } from "./api.ts";
-import { byId, duration, setItems, setText } from "./dom.ts";
+import { byId, counted, duration, setItems, setText } from "./dom.ts";
 import {
   createEventList,
   createRouteList,
@@ -133,7 +133,7 @@ function showStatus(status: Status): void {
     : status.notReady.map(({ name, reason }) => `${name}: ${reason}`).join("; ");
   setText(
     byId("summary", HTMLElement),
-    `${ready} · ${servers.length} servers · ${relaying} sessions · ${waiting} waiting · up ${up}`,
+    `${ready} · ${counted(servers.length, "server")} · ${counted(relaying, "session")} · ${waiting} waiting · up ${up}`,
   );
   setText(byId("build", HTMLElement), `automc-router ${status.version} (${status.commit})`);
   const warnings = status.warnings.map(({ message }) => message);
@@ -161,7 +161,7 @@ function sourceText({
 }: Status["sources"][number]): string {
   const age = ageMs === null || ageMs === 0 ? "" : `, as of ${duration(ageMs)} ago`;
   const how = mode === null ? "" : `, ${modes[mode] ?? mode}`;
-  return `${name}: ${state}, ${routes} routes${how}${age}${reason === null ? "" : `: ${reason}`}`;
+  return `${name}: ${state}, ${counted(routes, "route")}${how}${age}${reason === null ? "" : `: ${reason}`}`;
 }
 
 /** Follows the router's events; the browser connects again by itself after a restart. */

@@ -30,6 +30,10 @@ export function setItems(list: HTMLElement, items: readonly string[]): void {
   if (!same) list.replaceChildren(...items.map((text) => make("li", "", text)));
 }
 
+/** `1 player`, `2 players`. */
+export const counted = (count: number, noun: string): string =>
+  `${count} ${noun}${count === 1 ? "" : "s"}`;
+
 /** `4 s`, `12 min`, `3 h` or `5 d`. */
 export function duration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));

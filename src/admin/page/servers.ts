@@ -1,5 +1,5 @@
 import type { Server } from "./api.ts";
-import { duration, make, setText } from "./dom.ts";
+import { counted, duration, make, setText } from "./dom.ts";
 import { createWindowList, type Row, type WindowList } from "./window-list.ts";
 
 /** What the list of servers needs. */
@@ -64,9 +64,9 @@ function makeRow(deps: ServerListDeps): Row<Server> {
       setText(players, playersText(server));
       setText(failure, server.lastFailure === null ? "" : `Last failure: ${server.lastFailure}`);
       failure.title = server.lastFailure ?? "";
-      const isOurs = server.by !== null && deps.mayChange();
-      wake.hidden = !isOurs || server.state === "up" || server.state === "starting";
-      stop.hidden = !isOurs || server.state !== "up";
+      const { may, state: now } = server;
+      wake.hidden = !may.start || !deps.mayChange() || now === "up" || now === "starting";
+      stop.hidden = !may.stop || !deps.mayChange() || now !== "up";
       wake.setAttribute("aria-label", `Wake ${server.name}`);
       stop.setAttribute("aria-label", `Stop ${server.name}`);
     },
@@ -90,6 +90,6 @@ function stateText({ state, stateMs, usualStartMs }: Server, ageMs: number): str
 }
 
 function playersText({ players, waiting }: Server): string {
-  const on = `${players} ${players === 1 ? "player" : "players"}`;
+  const on = counted(players, "player");
   return waiting === 0 ? on : `${on}, ${waiting} waiting`;
 }

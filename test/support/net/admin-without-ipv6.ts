@@ -14,6 +14,7 @@ const started = await startAdminServer({
   ...freshView(),
   servers: {
     wakes: () => new Map(),
+    may: () => ({ start: false, stop: false }),
     start: () => err("no"),
     stop: () => Promise.resolve(err("no")),
   },
