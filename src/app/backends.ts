@@ -6,7 +6,7 @@ import { createWakeBudget } from "../limits/wake-budget.ts";
 import { createBalancer } from "../net/balance.ts";
 import { createDialer, type Dialer } from "../net/dial.ts";
 import type { Observer } from "../observe/bus.ts";
-import { createStatusProbe, createTcpProbe } from "../session/probe.ts";
+import { createOccupancy, createStatusProbe, createTcpProbe } from "../session/probe.ts";
 import { createIdle, type Idle } from "../wake/idle.ts";
 import type { StartTimes } from "../wake/start-times.ts";
 import { createWakes, type Wakes } from "../wake/wakes.ts";
@@ -40,6 +40,12 @@ export function createBackends(config: Config, platforms: Platforms, deps: Backe
   const balancer = createBalancer({ policy: balance });
   const dialing = { ...deps, egress, balancer, resolver: platforms.resolver };
   const dialer = createDialer({ ...dialing, timeoutMs: attemptMs });
+  const probing = {
+    dialer,
+    deadlines: deps.deadlines,
+    sendProxyProtocol: config.proxyProtocol.send,
+  };
+  const occupancy = createOccupancy(probing);
   const wakes = createWakes({
     ...deps,
     wakers: wakersOf(config, platforms, { ...deps, attemptMs }),
@@ -49,20 +55,14 @@ export function createBackends(config: Config, platforms: Platforms, deps: Backe
       now: deps.deadlines.now,
     }),
     dialer,
-    probe:
-      config.ready === "tcp"
-        ? createTcpProbe({ dialer })
-        : createStatusProbe({
-            dialer,
-            deadlines: deps.deadlines,
-            sendProxyProtocol: config.proxyProtocol.send,
-          }),
+    probe: config.ready === "tcp" ? createTcpProbe(probing) : createStatusProbe(probing),
     coolDownMs: limits.wakes.coolDownMs,
   });
   const idle = createIdle({
     ...config.idle,
     ...deps,
     canStop: (target) => wakes.may(target).stop,
+    occupancy: (backend, signal) => occupancy(backend, wakes.addressOf(backend), signal),
     stop: wakes.stop,
   });
   return { dialer: createDialer({ ...dialing, timeoutMs: dialTimeoutMs }), egress, wakes, idle };

@@ -53,9 +53,9 @@ export type Connected =
 export const isWakeable = (target: WakeTarget, wakes: Wakes): boolean =>
   wakes.may(target).start || wakes.isJoinable(target);
 
-/** The visit of a session, which has not begun; null where the backend is never put to sleep. */
+/** The visit of a session, which has not begun; null where no backend is ever put to sleep. */
 export const visitTo = (route: Route, isLogin: boolean, { idle }: BackendDeps): Visit | null =>
-  idle === null || route.wake === null ? null : idle.visit(route.wake, isLogin);
+  idle === null ? null : idle.visit(route.wake, isLogin);
 
 /**
  * Takes `length` bytes, which begin with the opening, from the inbox and returns what the backend is sent for them: the client's
@@ -121,6 +121,7 @@ export function join(
 ): ServeResult {
   try {
     session.visit?.begin();
+    session.visit?.reached(backend.remote);
     deps.emit({ kind: "session-relaying", session: session.facts });
   } catch (thrown) {
     abort(backend);

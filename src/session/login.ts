@@ -4,7 +4,8 @@ import type { Handshake } from "../protocol/handshake.ts";
 import { longestVanillaName } from "../protocol/login.ts";
 import type { Address } from "../routing/address.ts";
 import type { Hostname } from "../routing/hostname.ts";
-import type { Route, WakeTarget } from "../routing/route.ts";
+import { type Route, type WakeTarget, wakeKey } from "../routing/route.ts";
+import type { RouteTable } from "../routing/table.ts";
 import type { Starter } from "../wake/waiters.ts";
 import type { WakeableBackend } from "../wake/waker.ts";
 import type { Wakes } from "../wake/wakes.ts";
@@ -35,6 +36,8 @@ export interface LoginDeps extends AdmissionDeps, BackendDeps {
   readonly keepAlive: boolean;
   /** Start servers only for clients that prove that they are a game. */
   readonly wakeProof: boolean;
+  /** Finds the server that a hostname leads to. */
+  readonly table: Pick<RouteTable, "resolve">;
   /** The players that may start servers, as of now. */
   wakePermissions(): WakePermissions;
   readonly texts: KickTexts;
@@ -137,7 +140,7 @@ function reach(
   // No game sends a longer name: a backend that runs may judge it, but nothing is started for it.
   const isPermitted =
     opening.player.name.length <= longestVanillaName &&
-    mayWake(deps.wakePermissions(), hostname, opening.player);
+    mayWake(deps.wakePermissions(), leadsTo(target, hostname, deps.table), opening.player);
   const waiting: WaitingLogin = {
     session,
     handshake: opening.handshake,
@@ -154,6 +157,20 @@ function reach(
   }
   return reachByWaking(waiting, deps);
 }
+
+/**
+ * Tells of a hostname whether it leads to the server: the one that the client asked for, and each that a route of the server's claims. A
+ * hostname that only the default route takes is nobody's.
+ */
+const leadsTo =
+  (target: WakeTarget, asked: Hostname, table: LoginDeps["table"]) =>
+  (hostname: Hostname): boolean => {
+    if (hostname === asked) return true;
+    const claim = table.resolve(hostname);
+    if (claim === null || claim.pattern.kind === "default" || claim.route.wake === null)
+      return false;
+    return wakeKey(claim.route.wake) === wakeKey(target);
+  };
 
 const backendOf = (route: Route, target: WakeTarget, hostname: Hostname): WakeableBackend => ({
   target,

@@ -21,26 +21,28 @@ export interface WakePermissions {
   readonly servers: ReadonlyMap<Hostname, PlayerLists>;
 }
 
-/** Who may start servers when nobody says anything: everybody. */
+/** All players may start all servers: what holds without a file. */
 export const everybody: WakePermissions = {
   global: { allow: [], deny: [] },
   servers: new Map(),
 };
 
 /**
- * True when a login by this hostname may start a server. Lists of all servers and of this one count together, allowing before
- * denying, and as soon as anybody is allowed by name all others are not. Whose player is not known matches no entry.
+ * True when the player may start a server. The lists of all servers and those of each of its hostnames count together; `isIts` tells
+ * whether a hostname leads to it. A player who is denied may not; where players are allowed, only those may. A player who is not
+ * known matches no entry.
  */
 export function mayWake(
   { global, servers }: WakePermissions,
-  hostname: Hostname,
+  isIts: (hostname: Hostname) => boolean,
   player: Player | null,
 ): boolean {
-  const own = servers.get(hostname);
-  const allow = own === undefined ? global.allow : [...global.allow, ...own.allow];
-  const deny = own === undefined ? global.deny : [...global.deny, ...own.deny];
-  if (allow.some((named) => matches(named, player))) return true;
-  return allow.length === 0 && !deny.some((named) => matches(named, player));
+  const lists = [global];
+  for (const [hostname, own] of servers) if (isIts(hostname)) lists.push(own);
+  const isNamed = (of: keyof PlayerLists): boolean =>
+    lists.some((list) => list[of].some((named) => matches(named, player)));
+  if (isNamed("deny")) return false;
+  return lists.every(({ allow }) => allow.length === 0) || isNamed("allow");
 }
 
 function matches({ uuid, name }: NamedPlayer, player: Player | null): boolean {

@@ -1,15 +1,22 @@
 import type { Deadline, Deadlines } from "../base/deadlines.ts";
+import { hostPort } from "../base/ip.ts";
+import { createRecent } from "../base/recent.ts";
 import type { Result } from "../base/result.ts";
+import type { Endpoint } from "../net/conn.ts";
 import { isNowhere } from "../routing/address.ts";
 import { patternText } from "../routing/pattern.ts";
 import { type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
 import type { Changes, Claim } from "../routing/table.ts";
 import type { BackendEvent } from "./event.ts";
+import type { WakeableBackend } from "./waker.ts";
 
 /** Puts backends to sleep that nobody has been on for a while. */
 export interface Idle {
-  /** A client's visit to the backend, which has not begun. Pings are visits unless only logins count. */
-  visit(target: WakeTarget, isLogin: boolean): Visit;
+  /**
+   * A client's visit, which has not begun. Pings are visits unless only logins count. `target` is null for a backend that is not put to
+   * sleep by this route; it may be by another one.
+   */
+  visit(target: WakeTarget | null, isLogin: boolean): Visit;
   /** Takes notice of the routes: a backend that they newly name counts as idle from now on, one that none names any more is left alone. */
   routesChanged(changes: Changes): void;
   /** Puts nothing to sleep any more, and takes back what is under way. */
@@ -20,8 +27,18 @@ export interface Idle {
 export interface Visit {
   /** A wake for the client has begun, or its connection. Safe to call twice. */
   begin(): void;
+  /** The client is connected there. Whatever else leads there is not put to sleep either. */
+  reached(backend: Endpoint): void;
   /** It is over, or never began. Safe to call twice. */
   end(): void;
+}
+
+/** Who is on a server, by its own account. */
+export interface Occupancy {
+  /** Where it was reached; null where it was not. */
+  readonly at: Endpoint | null;
+  /** How many players its status names; null where it names none. */
+  readonly online: number | null;
 }
 
 /** What putting to sleep needs. */
@@ -33,6 +50,8 @@ export interface IdleDeps {
   readonly counts: "all" | "logins";
   /** True for targets that can be put to sleep at all. */
   canStop(target: WakeTarget): boolean;
+  /** Asks the server itself who is there. Settles in a few seconds. */
+  occupancy(backend: WakeableBackend, signal: AbortSignal): Promise<Occupancy>;
   /** Puts one to sleep. The error is one readable phrase. */
   stop(target: WakeTarget, signal: AbortSignal): Promise<Result<void, string>>;
   emit(event: BackendEvent): void;
@@ -42,26 +61,35 @@ export interface IdleDeps {
 
 /** A backend that could not be put to sleep is not asked again sooner than this, ms: the delay may be nothing at all. */
 const leastRetryMs = 30_000;
+/** A backend on which there were players is not asked again sooner than this, ms. */
+const leastRecheckMs = 1_000;
+/** Addresses that clients have left and that are remembered. */
+const leftLimit = 10_000;
+
+interface NamedClaim {
+  readonly claim: Claim;
+  readonly target: WakeTarget;
+}
 
 /** One backend, as long as a route names it or somebody is there. */
 interface Backend {
   readonly key: string;
   readonly server: string;
   /** The targets by the patterns that lead to them. */
-  readonly claims: Map<string, { readonly claim: Claim; readonly target: WakeTarget }>;
+  readonly claims: Map<string, NamedClaim>;
   visits: number;
   /** Set while nobody is there: when it is put to sleep. */
   timer: Deadline | null;
   isStopping: boolean;
+  /** It named players when it was last asked. */
+  wasOccupied: boolean;
 }
 
+/** A visit that does not count. */
 const noVisit: Visit = {
-  begin() {
-    // It is no backend of ours to put to sleep.
-  },
-  end() {
-    // See above.
-  },
+  begin: () => undefined,
+  reached: () => undefined,
+  end: () => undefined,
 };
 
 /** Nothing is put to sleep before the routes are known. */
@@ -69,6 +97,9 @@ export function createIdle(deps: IdleDeps): Idle {
   const { deadlines, emit } = deps;
   const backends = new Map<string, Backend>();
   const stopped = new AbortController();
+  /** Clients by the address that they are connected to, and when the last one left each. */
+  const clientsAt = new Map<string, number>();
+  const leftAt = createRecent<string, number>(leftLimit);
 
   function backendOf(target: WakeTarget): Backend {
     const key = wakeKey(target);
@@ -81,33 +112,59 @@ export function createIdle(deps: IdleDeps): Idle {
       visits: 0,
       timer: null,
       isStopping: false,
+      wasOccupied: false,
     };
     backends.set(key, fresh);
     return fresh;
   }
 
-  function visit(target: WakeTarget, isLogin: boolean): Visit {
-    const isCounted = isLogin || deps.counts === "all";
-    if (!isCounted || !deps.canStop(target)) return noVisit;
+  function visit(target: WakeTarget | null, isLogin: boolean): Visit {
+    if (!isLogin && deps.counts !== "all") return noVisit;
+    const counted = target !== null && deps.canStop(target) ? target : null;
     let state: "before" | "there" | "over" = "before";
+    let place: string | null = null;
     return {
       begin() {
         if (state !== "before") return;
         state = "there";
-        const backend = backendOf(target);
-        backend.visits += 1;
-        disarm(backend);
+        if (counted !== null) enterBackend(counted);
+      },
+      reached({ ip, port }) {
+        if (state === "over" || place !== null) return;
+        place = hostPort(ip, port);
+        clientsAt.set(place, (clientsAt.get(place) ?? 0) + 1);
       },
       end() {
         const wasThere = state === "there";
         state = "over";
-        if (!wasThere) return;
-        const backend = backendOf(target);
-        backend.visits -= 1;
-        arm(backend, deps.afterMs);
-        forgetUnused(backend);
+        if (place !== null) leavePlace(place);
+        place = null;
+        if (wasThere && counted !== null) leaveBackend(counted);
       },
     };
+  }
+
+  function enterBackend(target: WakeTarget): void {
+    const backend = backendOf(target);
+    backend.visits += 1;
+    disarm(backend);
+  }
+
+  function leaveBackend(target: WakeTarget): void {
+    const backend = backendOf(target);
+    backend.visits -= 1;
+    arm(backend, deps.afterMs);
+    forgetUnused(backend);
+  }
+
+  function leavePlace(place: string): void {
+    const left = (clientsAt.get(place) ?? 0) - 1;
+    if (left > 0) {
+      clientsAt.set(place, left);
+      return;
+    }
+    clientsAt.delete(place);
+    leftAt.set(place, deadlines.now());
   }
 
   /** Without effect while the timer runs already, or somebody is there: whoever leaves last arms it. */
@@ -133,34 +190,58 @@ export function createIdle(deps: IdleDeps): Idle {
   }
 
   async function putToSleep(backend: Backend): Promise<void> {
-    const target = spokesman(backend);
-    if (target === null) return;
-    // Somebody came and went while it is still being put to sleep for the time before.
+    const claim = firstClaim(backend);
+    if (claim === null) return;
+    // Clients came and went while it is still being put to sleep for the time before.
     if (backend.isStopping) return arm(backend, Math.max(deps.afterMs, leastRetryMs));
-    const { server } = backend;
-    const since = deadlines.now();
-    emit({ kind: "sleep-started", server });
     backend.isStopping = true;
-    const slept = await deps.stop(target, stopped.signal);
+    const waitMs = await untilIdle(backend, claim);
+    // Clients may have come meanwhile, and left again.
+    const isVisited = backend.visits > 0 || backend.timer !== null;
+    const isWanted = isVisited || backend.claims.size === 0 || stopped.signal.aborted;
+    if (!isWanted && waitMs === 0) await stop(backend, claim.target);
     backend.isStopping = false;
-    if (stopped.signal.aborted) return;
-    if (slept.ok) {
-      emit({ kind: "sleep-done", server, tookMs: deadlines.now() - since });
-    } else {
-      const retryMs = Math.max(deps.afterMs, leastRetryMs);
-      emit({ kind: "sleep-failed", server, reason: slept.error, retryMs });
-      arm(backend, retryMs);
-    }
+    if (!isWanted && waitMs > 0) arm(backend, waitMs);
     forgetUnused(backend);
   }
 
-  /** The target whose hostname comes first, by code units; that of the default route, which has none, only when it is alone. */
-  function spokesman(backend: Backend): WakeTarget | null {
+  /** How long it has to be left alone yet, ms: players may have come by other ways. */
+  async function untilIdle(backend: Backend, { claim, target }: NamedClaim): Promise<number> {
+    const { address, proxyProtocol } = claim.route;
+    const asked = { target, address, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) };
+    const { at, online } = await deps.occupancy(asked, stopped.signal);
+    const recheckMs = Math.max(deps.afterMs, leastRecheckMs);
+    const { wasOccupied } = backend;
+    backend.wasOccupied = (online ?? 0) > 0;
+    if (backend.wasOccupied || wasOccupied) return recheckMs;
+    const place = at === null ? address.text : hostPort(at.ip, at.port);
+    if (clientsAt.has(place)) return recheckMs;
+    const leftMs = (leftAt.get(place) ?? Number.NEGATIVE_INFINITY) + deps.afterMs - deadlines.now();
+    return Math.max(0, leftMs);
+  }
+
+  async function stop(backend: Backend, target: WakeTarget): Promise<void> {
+    const { server } = backend;
+    const since = deadlines.now();
+    emit({ kind: "sleep-started", server });
+    const slept = await deps.stop(target, stopped.signal);
+    if (stopped.signal.aborted) return;
+    if (slept.ok) {
+      emit({ kind: "sleep-done", server, tookMs: deadlines.now() - since });
+      return;
+    }
+    const retryMs = Math.max(deps.afterMs, leastRetryMs);
+    emit({ kind: "sleep-failed", server, reason: slept.error, retryMs });
+    arm(backend, retryMs);
+  }
+
+  /** The claim whose hostname comes first, by code units; that of the default route, which has none, only when it is alone. */
+  function firstClaim(backend: Backend): NamedClaim | null {
     const [first] = [...backend.claims].sort(
       ([a, { claim: claimA }], [b, { claim: claimB }]) =>
         Number(isDefault(claimA)) - Number(isDefault(claimB)) || (a < b ? -1 : 1),
     );
-    return first?.[1].target ?? null;
+    return first?.[1] ?? null;
   }
 
   function enter(claim: Claim): void {

@@ -14,10 +14,10 @@ const host = "mc.example.com";
 function decide(file: unknown, who: Player | null = player, raw = host): boolean {
   const permissions = readWakePermissions(file, false);
   if (!permissions.ok) throw new Error(permissions.error);
-  return mayWake(permissions.value, toHostname(raw), who);
+  return mayWake(permissions.value, (hostname) => hostname === toHostname(raw), who);
 }
 
-describe("mc-router's table", () => {
+describe("mc-router's table, but that denying wins", () => {
   const allow = (...players: unknown[]) => ({ allowlist: players });
   const deny = (...players: unknown[]) => ({ denylist: players });
   const rows: readonly { name: string; global?: unknown; server?: unknown; may: boolean }[] = [
@@ -29,12 +29,12 @@ describe("mc-router's table", () => {
     { name: "denied", global: deny(p), may: false },
     { name: "another one is denied", global: deny(q), may: true },
     { name: "an empty entry is denied", global: deny({}), may: true },
-    { name: "allowed and denied", global: { ...allow(p), ...deny(p) }, may: true },
+    { name: "allowed and denied", global: { ...allow(p), ...deny(p) }, may: false },
     { name: "allowed on the server", server: allow(p), may: true },
     { name: "another one is allowed on the server", server: allow(q), may: false },
     { name: "denied on the server", server: deny(p), may: false },
-    { name: "allowed, and denied on the server", global: allow(p), server: deny(p), may: true },
-    { name: "denied, and allowed on the server", global: deny(p), server: allow(p), may: true },
+    { name: "allowed, and denied on the server", global: allow(p), server: deny(p), may: false },
+    { name: "denied, and allowed on the server", global: deny(p), server: allow(p), may: false },
     { name: "another one allowed, and denied here", global: allow(q), server: deny(p), may: false },
   ];
   for (const { name, global, server, may } of rows) {

@@ -37,11 +37,13 @@ function bench(options: Partial<Pick<IdleDeps, "afterMs" | "counts">> = {}) {
   const stopped: WakeTarget[] = [];
   let answer: (signal: AbortSignal) => Promise<Result<void, string>> = () =>
     Promise.resolve(ok(undefined));
+  let occupancy: IdleDeps["occupancy"] = () => Promise.resolve({ at: null, online: null });
   const idle = createIdle({
     deadlines: clock,
     afterMs,
     counts: "all",
     canStop: ({ kind }) => kind === "webhook",
+    occupancy: (backend, signal) => occupancy(backend, signal),
     stop(each, signal) {
       stopped.push(each);
       return answer(signal);
@@ -61,6 +63,18 @@ function bench(options: Partial<Pick<IdleDeps, "afterMs" | "counts">> = {}) {
     publish: (...routes: Route[]) => idle.routesChanged(table.replace("file", routes)),
     answer(next: typeof answer) {
       answer = next;
+    },
+    /** What the server says of itself from now on; it is reached where its route says. */
+    says(online: number | null) {
+      const at = { ip: "127.0.0.1", port: 1 };
+      occupancy = () => Promise.resolve({ at, online });
+    },
+    /** The server takes its time to say that it is empty. */
+    occupiedAfter(asked: Promise<void>) {
+      occupancy = async () => {
+        await asked;
+        return { at: null, online: 0 };
+      };
     },
     /** Moves the clock and lets what was put to sleep be told. */
     async pass(ms: number) {
@@ -365,5 +379,64 @@ describe("a backend whose route says that it sleeps", () => {
     town.publish(asleep, other);
     await town.pass(afterMs);
     expect(town.stopped).toHaveLength(1);
+  });
+});
+
+describe("a backend with players who came by other ways", () => {
+  test("is not put to sleep while its own status names players, nor right after", async () => {
+    const town = bench();
+    town.publish(route("a.example.com"));
+    town.says(3);
+    await town.pass(afterMs);
+    await town.pass(afterMs);
+    expect(town.stopped).toEqual([]);
+    town.says(0);
+    await town.pass(afterMs);
+    expect(town.stopped).toEqual([]);
+    await town.pass(afterMs);
+    expect(town.stopped).toEqual([target()]);
+  });
+
+  test("is not put to sleep while a client of another route is connected to the same address", async () => {
+    const town = bench();
+    town.publish(route("a.example.com"));
+    town.says(null);
+    const visit = town.visit(null, true);
+    visit.begin();
+    visit.reached({ ip: "127.0.0.1", port: 1 });
+    await town.pass(afterMs);
+    expect(town.stopped).toEqual([]);
+    await town.pass(afterMs / 2);
+    visit.end();
+    visit.end();
+    await town.pass(afterMs - 1);
+    expect(town.stopped).toEqual([]);
+    await town.pass(afterMs);
+    expect(town.stopped).toEqual([target()]);
+  });
+
+  test("is not kept awake by clients at other addresses, nor by pings where only logins count", async () => {
+    const town = bench({ counts: "logins" });
+    town.publish(route("a.example.com"));
+    town.says(null);
+    const [other, ping] = [town.visit(null, true), town.visit(null, false)];
+    other.reached({ ip: "127.0.0.1", port: 2 });
+    ping.reached({ ip: "127.0.0.1", port: 1 });
+    await town.pass(afterMs);
+    expect(town.stopped).toEqual([target()]);
+  });
+
+  test("is left alone when a client comes and goes while it is asked", async () => {
+    const town = bench();
+    const asked = Promise.withResolvers<void>();
+    town.publish(route("a.example.com"));
+    town.occupiedAfter(asked.promise);
+    await town.pass(afterMs);
+    town.enter()();
+    asked.resolve();
+    await town.pass(0);
+    expect(town.stopped).toEqual([]);
+    await town.pass(afterMs);
+    expect(town.stopped).toEqual([target()]);
   });
 });

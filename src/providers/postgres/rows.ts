@@ -190,6 +190,9 @@ function drop(held: Held, { name, route }: HeldRow, removed: Route[]): void {
 const isSameRow = (a: HeldRow, b: ServerRow): boolean =>
   a.domain === b.domain && a.address === b.address && a.proxyProtocol === (b.proxyProtocol ?? null);
 
+/** Names that a URL cannot hold as a part of its path (RFC 3986, section 5.2.4). */
+const pathless: ReadonlySet<string> = new Set(["", ".", ".."]);
+
 /** The row's route, null when it has none, and what is wrong with it, "" when nothing is. */
 function toRoute(
   row: ServerRow,
@@ -202,8 +205,10 @@ function toRoute(
   const complaints = problems.map(({ text, reason }) => `the hostname ${quoted(text)} ${reason}`);
   if (patterns.length === 0 && problems.length === 0) complaints.push("it names no hostname");
   if (!address.ok) complaints.push(`the address ${quoted(row.address)} ${address.error}`);
+  const isNameless = rules.wakeable && pathless.has(row.name);
+  if (isNameless) complaints.push("its name has no path of its own at the control plane");
   const complaint = complaints.join("; ");
-  if (patterns.length === 0 || !address.ok) return { route: null, complaint };
+  if (patterns.length === 0 || !address.ok || isNameless) return { route: null, complaint };
   const route: Route = {
     source: "postgres",
     id: row.name,

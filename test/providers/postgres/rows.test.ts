@@ -132,6 +132,16 @@ describe("a bad row", () => {
     expect(rows.goodRows()).toMatchObject([row("good", "good.x")]);
   });
 
+  test.each(["", ".", ".."])(
+    "is skipped and named where its name, %j, has no path at the control plane",
+    async (name) => {
+      const { rows, readAll, complaints } = await rowsWith();
+      expect((await readAll(row(name, "a.x"))).upsert).toEqual([]);
+      expect(complaints).toEqual([`${name}: its name has no path of its own at the control plane`]);
+      expect(rows.routeCount()).toBe(0);
+    },
+  );
+
   test("is complained about once for each problem, also when it is read in another way", async () => {
     const { rows, readAll, complaints } = await rowsWith();
     await readAll(row("a", "a.x", "h:0"));
