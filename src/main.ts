@@ -169,7 +169,7 @@ async function serve(
     emit({ kind: "failed", reason: started.error });
     return exitCodes.no;
   }
-  service.ready(started.value);
+  service.opened(started.value);
   const { reason, code } = await ending.promise;
   if (code === exitCodes.defects) emit({ kind: "failed", reason: defectsText });
   await started.value.stop(reason, now.signal);

@@ -36,6 +36,8 @@ export interface App {
   routes(): number;
   /** False when clients wait in the kernel and it has handed none over since the last call. */
   isAccepting(): boolean;
+  /** Resolves when each source has published for the first time, or when the signal aborts. */
+  firstRoutes(signal: AbortSignal): Promise<void>;
   /** Reads again what may have changed: the routes file, and the list of players that may start servers. */
   reload(): Promise<void>;
   /**
@@ -87,6 +89,9 @@ interface Reports {
 /** How long the port stays closed for routes that are still being read, ms: a player should not find the router empty. */
 const firstRoutesMs = 5_000;
 
+/** The same where another instance serves the port meanwhile: an upgrade must not replace its routes by none. */
+const sharedFirstRoutesMs = 30_000;
+
 /** Pause between two looks at the clients that have not said what they want, ms. */
 const openingsPollMs = 50;
 
@@ -116,6 +121,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     port: listener.port,
     routes: () => [...table.size().routes.values()].reduce((sum, count) => sum + count, 0),
     isAccepting: listener.isAccepting,
+    firstRoutes: router.supervisor.firstRoutes,
     async reload() {
       emit({ kind: "reloading" });
       await allowDeny.reload();
@@ -227,7 +233,9 @@ async function serve(
   for (const close of api.value) router.closers.push(close);
 
   const patience = new AbortController();
-  const late = deadlines.after(firstRoutesMs, () => patience.abort());
+  const late = deadlines.after(config.listen.shared ? sharedFirstRoutesMs : firstRoutesMs, () =>
+    patience.abort(),
+  );
   await supervisor.firstRoutes(patience.signal);
   late.cancel();
 

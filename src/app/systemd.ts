@@ -1,3 +1,4 @@
+import { createTimedScope } from "../base/abort.ts";
 import type { Observer } from "../observe/bus.ts";
 import { createServiceStatus } from "../observe/service-status.ts";
 import { monotonicUs, type Notify, openNotify } from "../system/notify.ts";
@@ -9,10 +10,22 @@ export interface Service {
   readonly observe: Observer;
   /** Why the service manager cannot be told; null when it can, or when there is none. */
   readonly problem: string | null;
-  /** Reports the router ready, and feeds the watchdog from now on. */
-  ready(app: Pick<App, "routes" | "isAccepting">): void;
+  /**
+   * The router has its port: the watchdog is fed from now on, and the router reported ready as soon as each source has
+   * published, or 30 s after the start.
+   */
+  opened(app: OpenedApp): void;
   stop(): void;
 }
+
+/** What is told of the router. */
+type OpenedApp = Pick<App, "routes" | "isAccepting" | "firstRoutes">;
+
+/**
+ * How long a router without its routes waits before it counts as ready, ms: systemd would stop the old instance of an
+ * upgrade for it.
+ */
+const readyMs = 30_000;
 
 /** Between two looks at the status, and between two extensions of a stop, ms. */
 const beatMs = 2_000;
@@ -36,26 +49,31 @@ export function openService(
   return createService(notify.value, watchdogTimeout(variables, pid));
 }
 
-const unwatched = { observe: () => {}, ready: () => {}, stop: () => {} };
+const unwatched = { observe: () => {}, opened: () => {}, stop: () => {} };
 
 function createService(notify: Notify, watchdogMs: number | null): Service {
   const status = createServiceStatus();
-  let app: Pick<App, "routes" | "isAccepting"> | null = null;
+  const patience = createTimedScope(readyMs, new AbortController().signal);
+  let app: OpenedApp | null = null;
+  let isReady = false;
   let watchdog: Watchdog | null = null;
   let timer: ReturnType<typeof setInterval> | null = null;
   let isStopping = false;
   let told = "";
 
-  const isUp = (): boolean => app !== null && !isStopping;
+  const isUp = (): boolean => isReady && !isStopping;
+
+  const currentText = (): string =>
+    `${isReady || isStopping ? "" : "waiting for the first routes: "}${status.text(app?.routes() ?? 0)}`;
 
   function statusText(): string {
-    told = status.text(app?.routes() ?? 0);
+    told = currentText();
     return told;
   }
 
   function beat(): void {
     if (isStopping) notify({ EXTEND_TIMEOUT_USEC: extensionMs * 1_000 });
-    if (app !== null && status.text(app.routes()) !== told) notify({ STATUS: statusText() });
+    if (app !== null && currentText() !== told) notify({ STATUS: statusText() });
   }
 
   return {
@@ -81,9 +99,14 @@ function createService(notify: Notify, watchdogMs: number | null): Service {
           return;
       }
     },
-    ready(started) {
+    opened(started) {
       app = started;
-      notify({ READY: 1, STATUS: statusText() });
+      void started.firstRoutes(patience.signal).then(() => {
+        patience.release();
+        if (isStopping) return;
+        isReady = true;
+        notify({ READY: 1, STATUS: statusText() });
+      });
       timer = setInterval(beat, beatMs);
       if (watchdogMs === null) return;
       watchdog = startWatchdog({
@@ -94,6 +117,8 @@ function createService(notify: Notify, watchdogMs: number | null): Service {
       });
     },
     stop() {
+      patience.abort();
+      patience.release();
       if (timer !== null) clearInterval(timer);
       watchdog?.stop();
     },
