@@ -46,6 +46,17 @@ export function within<T>(
   });
 }
 
+/** The promise's value, or `late()` after `ms`; the promise is then left behind and must not reject. */
+export async function withinOr<T>(ms: number, promise: Promise<T>, late: () => T): Promise<T> {
+  const { promise: timeout, resolve: expire } = Promise.withResolvers<T>();
+  const timer = setTimeout(() => expire(late()), ms);
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Resolves when the signal aborts. */
 export function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => void onAbort(signal, resolve));

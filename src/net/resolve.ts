@@ -1,10 +1,11 @@
 import { promises as dns } from "node:dns";
-import { readFile, stat } from "node:fs/promises";
 import { isIP } from "node:net";
 import { onAbort } from "../base/abort.ts";
 import { createRecent } from "../base/recent.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { codeOf, messageOf } from "../base/thrown.ts";
+import { withinOr } from "../base/wait.ts";
+import { createHostFiles, type HostFilesDeps } from "./host-files.ts";
 
 /** Why a name has no address now. `message` is one readable phrase, without the name. */
 interface ResolveFailure {
@@ -23,13 +24,9 @@ export interface Resolver {
 }
 
 /** What a resolver may be told; by default it does what the host's own files say. */
-interface ResolverDeps {
-  /** Milliseconds on a clock that never jumps; by default `performance.now`. */
-  readonly now?: () => number;
+interface ResolverDeps extends Partial<HostFilesDeps> {
   /** Nameservers as `ip`, `ip:port` or `[ip]:port`; by default those of the host. */
   readonly servers?: readonly string[];
-  readonly hostsPath?: string;
-  readonly resolvConfPath?: string;
 }
 
 type Answer = Result<readonly string[], ResolveFailure>;
@@ -68,16 +65,8 @@ const familyGraceMs = 50;
 /** The whole time for one name, search list and retries included. */
 const lookUpMs = 3_000;
 
-/**
- * How often the host's files are looked at, and how long a look-up waits for the disk before it
- * uses what it knows.
- */
-const recheckMs = 1_000;
-const diskPatienceMs = 100;
-
 const lookUpLimit = 256;
 const entryLimit = 4_096;
-const searchLimit = 6;
 
 const loopback: readonly string[] = ["127.0.0.1", "::1"];
 
@@ -100,12 +89,7 @@ export const literal = (host: string): string | null => (isIP(host) === 0 ? null
  */
 export function createResolver(deps: ResolverDeps): Resolver {
   const { now = () => performance.now() } = deps;
-  const hosts = createWatchedFile(deps.hostsPath ?? defaultHostsPath(), parseHosts, now);
-  const resolvConf = createWatchedFile(
-    deps.resolvConfPath ?? "/etc/resolv.conf",
-    parseResolvConf,
-    now,
-  );
+  const files = createHostFiles({ ...deps, now });
   const ask = createDnsClient(deps.servers, now);
   const entries = createRecent<string, Entry>(entryLimit);
   const pending = new Map<string, Promise<Answer>>();
@@ -126,11 +110,10 @@ export function createResolver(deps: ResolverDeps): Resolver {
   }
 
   async function findAnywhere(name: string): Promise<Finding> {
-    const { search, dotsEnough } = await resolvConf.read();
     const until = now() + lookUpMs;
     let failure = notFound;
-    for (const candidate of candidates(name, search, dotsEnough)) {
-      const finding = await within(ask(candidate), until - now(), () => err(timedOut));
+    for (const candidate of await files.candidates(name)) {
+      const finding = await withinOr(until - now(), ask(candidate), () => err(timedOut));
       // A silent nameserver will not answer the next candidate either.
       if (finding.ok || finding.error.kind === "timeout") return finding;
       if (finding.error.kind !== "not-found") failure = finding.error;
@@ -152,8 +135,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
     const name = host.toLowerCase();
     const bare = name.endsWith(".") ? name.slice(0, -1) : name;
     if (bare === "") return err(notFound);
-    const local = (await hosts.read()).get(bare);
-    if (local !== undefined) return ok(local);
+    const local = await files.addressesOf(bare);
+    if (local !== null) return ok(local);
     // RFC 6761, section 6.3: these never go out to a nameserver.
     if (bare === "localhost" || bare.endsWith(".localhost")) return ok(loopback);
 
@@ -165,7 +148,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
     const stale = known !== null && now() < known.staleUntil ? known : null;
     if (pending.size >= lookUpLimit) return stale?.answer ?? err(busy);
     const fresh = lookUp(name, stale);
-    const answer = stale === null ? fresh : within(fresh, stalePatienceMs, () => stale.answer);
+    const answer = stale === null ? fresh : withinOr(stalePatienceMs, fresh, () => stale.answer);
     pending.set(name, answer);
     return answer;
   }
@@ -215,7 +198,7 @@ function createDnsClient(
     const asking6 = finding(() => asked.resolve6(name, { ttl: true }));
     const v4 = await finding(() => asked.resolve4(name, { ttl: true }));
     // IPv4 comes first anyway, so a nameserver that drops questions for IPv6 must not hold it up.
-    const v6 = await (v4.ok ? within(asking6, familyGraceMs, () => err(timedOut)) : asking6);
+    const v6 = await (v4.ok ? withinOr(familyGraceMs, asking6, () => err(timedOut)) : asking6);
     if (!v4.ok) return v6.ok || v4.error.kind === "not-found" ? v6 : v4;
     if (!v6.ok) return v4;
     return ok({
@@ -245,125 +228,5 @@ async function finding(ask: () => Promise<readonly AddressRecord[]>): Promise<Fi
     if (code === "ENOTFOUND" || code === "ENODATA") return err(notFound);
     if (code === "ETIMEOUT") return err(timedOut);
     return err({ kind: "nameserver-error", message: `the nameserver answered with ${code}` });
-  }
-}
-
-interface WatchedFile<T> {
-  /** What the file says now, or said when the disk last answered. */
-  read(): Promise<T>;
-}
-
-/** A small file of the host that may change at any time. An absent one reads like an empty one. */
-function createWatchedFile<T>(
-  path: string,
-  parse: (text: string) => T,
-  now: () => number,
-): WatchedFile<T> {
-  let value = parse("");
-  let stamp = "";
-  let nextCheck = Number.NEGATIVE_INFINITY;
-  let checking: Promise<T> | null = null;
-
-  async function check(): Promise<T> {
-    try {
-      const { mtimeMs, size, ino } = await stat(path);
-      const seen = `${mtimeMs} ${size} ${ino}`;
-      if (seen !== stamp) value = parse(await readFile(path, "utf8"));
-      stamp = seen;
-    } catch (cause) {
-      // Any other failure (no file descriptors left, say) tells nothing about the content.
-      if (codeOf(cause) === "ENOENT") {
-        value = parse("");
-        stamp = "";
-      }
-    } finally {
-      checking = null;
-    }
-    return value;
-  }
-
-  function read(): Promise<T> {
-    if (checking !== null) return checking;
-    if (now() < nextCheck) return Promise.resolve(value);
-    nextCheck = now() + recheckMs;
-    // The pool that reads files may be blocked by another getaddrinfo: then what is known must do.
-    checking = within(check(), diskPatienceMs, () => value);
-    return checking;
-  }
-
-  return { read };
-}
-
-/** Where the host keeps its own names. */
-const defaultHostsPath = (): string =>
-  process.platform === "win32" ? "C:\\Windows\\System32\\drivers\\etc\\hosts" : "/etc/hosts";
-
-/** hosts(5): names in lower case, each with all its addresses, IPv4 first. */
-function parseHosts(text: string): ReadonlyMap<string, readonly string[]> {
-  const found = new Map<string, string[]>();
-  for (const [ip = "", ...names] of fields(text)) {
-    if (literal(ip) === null) continue;
-    for (const name of names) {
-      const key = name.toLowerCase();
-      const ips = found.get(key) ?? [];
-      if (!ips.includes(ip)) ips.push(ip);
-      found.set(key, ips);
-    }
-  }
-  for (const ips of found.values()) ips.sort((a, b) => isIP(a) - isIP(b));
-  return found;
-}
-
-interface SearchRules {
-  readonly search: readonly string[];
-  /** A name with this many dots is first tried as it is. */
-  readonly dotsEnough: number;
-}
-
-/** resolv.conf(5): the last `search` or `domain` line, and `ndots`. c-ares reads the rest. */
-function parseResolvConf(text: string): SearchRules {
-  let search: readonly string[] = [];
-  let dotsEnough = 1;
-  for (const [keyword, ...values] of fields(text)) {
-    if (keyword === "search") search = values;
-    if (keyword === "domain") search = values.slice(0, 1);
-    if (keyword !== "options") continue;
-    for (const option of values) {
-      const dots = /^ndots:(\d+)$/.exec(option)?.[1];
-      if (dots !== undefined) dotsEnough = Math.min(15, Number(dots));
-    }
-  }
-  const domains = search.map((domain) => domain.replace(/^\.|\.$/g, "").toLowerCase());
-  return { search: domains.filter((domain) => domain !== "").slice(0, searchLimit), dotsEnough };
-}
-
-/** The words of each line, without comments. */
-const fields = (text: string): string[][] =>
-  text.split("\n").map((line) =>
-    line
-      .replace(/[#;].*/, "")
-      .split(/\s+/)
-      .filter((word) => word !== ""),
-  );
-
-/** The full names that a name may stand for, in the order in which resolv.conf(5) tries them. */
-function candidates(name: string, search: readonly string[], dotsEnough: number): string[] {
-  if (name.endsWith(".")) return [name.slice(0, -1)];
-  const expanded = search.map((domain) => `${name}.${domain}`);
-  const dots = name.split(".").length - 1;
-  return dots >= dotsEnough ? [name, ...expanded] : [...expanded, name];
-}
-
-/**
- * The promise's value, or `late()` if it takes longer than `ms`; the promise then goes on unheeded
- * and must not reject.
- */
-async function within<T>(promise: Promise<T>, ms: number, late: () => T): Promise<T> {
-  const { promise: timeout, resolve: expire } = Promise.withResolvers<T>();
-  const timer = setTimeout(() => expire(late()), ms);
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
   }
 }
