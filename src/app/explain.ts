@@ -38,6 +38,8 @@ export interface Explanation {
   readonly hostname: string;
   /** How one of several addresses is chosen; null for one address, or where that is not known. */
   readonly balance: string | null;
+  /** The hostname whose route takes logins while the backend is down; null: none, or that is not known. */
+  readonly fallback: string | null;
   /** What an operator should know besides. */
   readonly warnings: readonly string[];
   /** Every claim on the hostname; the first one gets the players. */
@@ -57,7 +59,8 @@ export interface ExplainedClaim {
 }
 
 /** The explanation for a terminal. */
-export function explanationText({ hostname, balance, warnings, claims }: Explanation): string {
+export function explanationText(explanation: Explanation): string {
+  const { hostname, balance, fallback, warnings, claims } = explanation;
   const [winner] = claims;
   const shown = (backend: string): string => backend || "none while it sleeps";
   const route =
@@ -68,6 +71,7 @@ export function explanationText({ hostname, balance, warnings, claims }: Explana
           `backend   ${shown(winner.backend)}`,
           ...(balance === null ? [] : [`balance   ${balance}`]),
           `wake      ${winner.wake}`,
+          ...(fallback === null ? [] : [`fallback  ${fallback}, for logins while it is down`]),
         ];
   const lines = [
     `hostname  ${hostname === "" ? "(empty)" : hostname}`,
@@ -128,6 +132,7 @@ export async function explain(
   return ok({
     hostname,
     balance: winner === undefined ? null : balanceText(winner.claim.route, config),
+    fallback: winner?.claim.route.fallback ?? config.fallback,
     warnings,
     claims: candidates.map(({ claim: { pattern, route }, standing }) => ({
       pattern: patternText(pattern),
@@ -151,6 +156,7 @@ export async function explainRunning(
   return ok({
     hostname: textOf(explained, "hostname") ?? "",
     balance: null,
+    fallback: null,
     warnings: [],
     claims: listOf(explained, "claims").map((claim) => ({
       pattern: textOf(claim, "pattern") ?? "",

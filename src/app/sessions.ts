@@ -23,6 +23,7 @@ export interface SessionSettings
   extends Pick<
     Config,
     | "clients"
+    | "fallback"
     | "hold"
     | "limits"
     | "motd"
@@ -98,6 +99,7 @@ export function openSessions(settings: SessionSettings, rooms: SessionRooms): Op
       limits.connections.holding ?? Math.ceil(places.served / 2),
     ),
     sendProxyProtocol: proxyProtocol.send,
+    fallback: settings.fallback,
     transferAsLogin: settings.transferAsLogin,
     recentDialFailures: createRecentDialFailures(deadlines),
     statusCache: maxAgeMs === 0 ? null : createStatusCache({ maxAgeMs, deadlines }),

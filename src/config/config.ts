@@ -6,6 +6,7 @@ import type { AddressRange, ClientFilterRanges } from "../limits/cidr.ts";
 import type { EgressRules } from "../limits/egress.ts";
 import type { BalancePolicy } from "../net/balance.ts";
 import type { Connections } from "../providers/postgres/link.ts";
+import type { Hostname } from "../routing/hostname.ts";
 import type { Route } from "../routing/route.ts";
 import { statusPath } from "../session/status-store.ts";
 import type { KickTexts } from "../session/texts.ts";
@@ -59,6 +60,8 @@ export interface Config {
   readonly dialTimeoutMs: number;
   /** How one of several addresses of a backend is chosen. */
   readonly balance: BalancePolicy;
+  /** The hostname whose route takes logins of backends that are down; null: they are refused. */
+  readonly fallback: Hostname | null;
   readonly simplifySrv: boolean;
   /** The fixed routes, by hostname; their source is "env" and their id the pattern's text. */
   readonly routes: readonly Route[];
@@ -214,6 +217,7 @@ function readConfig(env: Environment): Config {
     egress,
     dialTimeoutMs: read("BACKEND_DIAL_TIMEOUT"),
     balance: read("AUTOMC_BALANCE"),
+    fallback: read("AUTOMC_FALLBACK"),
     simplifySrv,
     routes: readFixedRoutes(env, { simplifySrv, egress, listen }),
     routesFile: { path: read("ROUTES_CONFIG"), watch: read("ROUTES_CONFIG_WATCH") },

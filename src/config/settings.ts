@@ -28,6 +28,7 @@ import {
   readDsn,
   readEvents,
   readHeaders,
+  readHostname,
   readInfluxUrl,
   readIp,
   readListener,
@@ -204,6 +205,11 @@ const routes = {
     oneOf(...balancePolicies),
     "first",
     "Which of a backend's several addresses a player gets: the `first` that answers, the one with the `least` of our players, or a `random` one; those that are down come last.",
+  ),
+  AUTOMC_FALLBACK: setting(
+    optional(readHostname),
+    "",
+    "The hostname whose route takes the logins of backends that are down, such as a lobby's.",
   ),
   AUTOMC_TRANSFER_AS_LOGIN: setting(
     readBoolean,

@@ -25,6 +25,14 @@ export const readAddress: SettingReader<Address> = (text) => {
   return err([{ expected: "host:port", fault: `: the address ${address.error}` }]);
 };
 
+/** One hostname that clients can send. */
+export const readHostname: Reader<Hostname> = (text) => {
+  const pattern = matchablePattern(text);
+  if (pattern.ok && pattern.value.kind === "exact") return ok(pattern.value.hostname);
+  const reason = pattern.ok ? "is a pattern for many" : pattern.error;
+  return err(`one hostname such as lobby.example.org (this one ${reason})`);
+};
+
 /**
  * A boolean, or nothing: `VERSION` is what Minecraft images call the game's version, so a text that is no
  * exact boolean belongs to another program.

@@ -1,4 +1,5 @@
 import { type Address, sameAddress } from "./address.ts";
+import type { Hostname } from "./hostname.ts";
 import { type Pattern, patternText } from "./pattern.ts";
 
 /**
@@ -140,6 +141,8 @@ export interface Route {
   readonly motd?: Motd;
   /** Whether the backend wants a PROXY protocol header; left out, the router's setting decides. */
   readonly proxyProtocol?: boolean;
+  /** The hostname whose route takes its logins while it is down; left out, the router's setting decides. */
+  readonly fallback?: Hostname;
 }
 
 /** True when both lead to the same backend, woken the same way. */
@@ -185,6 +188,7 @@ export const sameRoute = (a: Route, b: Route): boolean =>
   sameTarget(a, b) &&
   sameMotd(a.motd, b.motd) &&
   sameSpelling(a.wake, b.wake) &&
+  a.fallback === b.fallback &&
   a.patterns.length === b.patterns.length &&
   a.patterns.every((pattern, i) => patternText(pattern) === patternText(b.patterns[i] ?? pattern));
 

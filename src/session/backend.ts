@@ -58,20 +58,28 @@ export const visitTo = (route: Route, isLogin: boolean, { idle }: BackendDeps): 
   idle === null ? null : idle.visit(route.wake, isLogin);
 
 /**
- * Takes `length` bytes, which begin with the opening, from the inbox and returns what the backend is sent for them: the client's
- * own bytes, behind a PROXY protocol header where the backend wants one, and with a transfer's intent changed where that is set.
+ * Takes `length` bytes, which begin with the opening, from the inbox and returns them: the client's own bytes, with a
+ * transfer's intent changed where that is set.
  */
 export function takeOpening(
-  session: Session,
-  { opening, route }: Pick<Request<"status" | "login" | "legacy-ping">, "opening" | "route">,
+  { client }: Session,
+  { opening }: Pick<Request<"status" | "login" | "legacy-ping">, "opening">,
   length: number,
   deps: BackendDeps,
 ): Uint8Array {
-  const { client, facts, local } = session;
   const own = peek(client).subarray(0, length);
   take(client, length);
   const isTransfer = opening.kind === "login" && opening.handshake.intent === "transfer";
-  const bytes = isTransfer && deps.transferAsLogin ? loginInsteadOfTransfer(own) : own;
+  return isTransfer && deps.transferAsLogin ? loginInsteadOfTransfer(own) : own;
+}
+
+/** What the route's backend is sent for these bytes: a PROXY protocol header goes first where it wants one. */
+export function withProxyHeader(
+  { client, facts, local }: Session,
+  route: Route,
+  bytes: Uint8Array,
+  deps: BackendDeps,
+): Uint8Array {
   if (!(route.proxyProtocol ?? deps.sendProxyProtocol)) return bytes;
   return Buffer.concat([proxyHeaderV2(facts.client, local ?? localEndpoint(client)), bytes]);
 }

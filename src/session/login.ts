@@ -12,7 +12,6 @@ import type { Wakes } from "../wake/wakes.ts";
 import { type AdmissionDeps, refusalNow } from "./admission.ts";
 import { kick } from "./answer.ts";
 import {
-  type BackendDeps,
   type Connected,
   connect,
   isWakeable,
@@ -22,7 +21,9 @@ import {
   takeOpening,
   visitTo,
   whereItRuns,
+  withProxyHeader,
 } from "./backend.ts";
+import { type FallbackDeps, fallBack, isDown } from "./fallback.ts";
 import { type Hold, type HoldEnd, holdLogin, proveHold, releaseHold, stopHold } from "./hold.ts";
 import { refusalOf } from "./motd.ts";
 import { answered, dropped } from "./outcome.ts";
@@ -31,7 +32,7 @@ import { fillText, type KickTexts, type Refusal } from "./texts.ts";
 import { mayWake, type WakePermissions } from "./wake-permission.ts";
 
 /** What a login needs. */
-export interface LoginDeps extends AdmissionDeps, BackendDeps {
+export interface LoginDeps extends AdmissionDeps, FallbackDeps {
   /** Keep waiting logins alive; false lets them wait in silence. */
   readonly keepAlive: boolean;
   /** Start servers only for clients that prove that they are a game. */
@@ -52,6 +53,8 @@ type LoginEnd =
       readonly reason: string | null;
       /** Instead of the router's own words; empty: those. */
       readonly words: string;
+      /** The wait that ended so; null where there was none. */
+      readonly hold: Hold | null;
     }
   /** The client left, or broke the rules: it is closed without a word. */
   | { readonly kind: "gone"; readonly why: "left" | "out-of-turn" };
@@ -74,11 +77,14 @@ const longestName = 255;
 /** The hold's limit lies behind the wake's own end, which knows the reason; it is for a backend that never says a word, ms. */
 const graceMs = 1_000;
 
-const refused = (answer: Refusal, reason: string | null = null, words = ""): LoginEnd => ({
+type Refused = LoginEnd & { readonly kind: "refused" };
+
+const refused = (answer: Refusal, reason: string | null = null, words = ""): Refused => ({
   kind: "refused",
   answer,
   reason,
   words,
+  hold: null,
 });
 
 /** Brings a login to its backend, which is started first if need be, or tells the player why not. */
@@ -87,7 +93,7 @@ export async function login(
   request: Request<"login">,
   deps: LoginDeps,
 ): Promise<ServeResult> {
-  const end = await reach(session, request, deps);
+  const end = refusalAtOnce(session, request, deps) ?? (await reach(session, request, deps));
   // A wait that ended before anything was dialled was for the route's backend.
   if (session.facts.waitedMs !== null) session.facts.backend ??= request.route.address.text || null;
   switch (end.kind) {
@@ -111,7 +117,7 @@ export async function login(
 function wordsFor(
   { facts }: Session,
   route: Route,
-  { answer, reason }: LoginEnd & { readonly kind: "refused" },
+  { answer, reason }: Refused,
   { texts }: LoginDeps,
 ): string {
   const own = answer === "unreachable" ? refusalOf(route, Date.now()) : "";
@@ -119,17 +125,39 @@ function wordsFor(
   return own || fillText(texts[answer], { server, reason, etaMs: null, waiting: null });
 }
 
-function reach(
+/** Why the login is not served at all; null when it is. */
+function refusalAtOnce(
+  session: Session,
+  { opening }: Request<"login">,
+  deps: LoginDeps,
+): Refused | null {
+  const notNow = refusalNow(session, "login", deps);
+  if (notNow !== null) return refused(notNow);
+  return opening.player.name.length > longestName ? refused("bad-name") : null;
+}
+
+/** Reaches the route's backend, or the fallback's while that is down. */
+async function reach(
   session: Session,
   request: Request<"login">,
   deps: LoginDeps,
-): Promise<LoginEnd> | LoginEnd {
-  const { opening, hostname, route, openingLength } = request;
-  const notNow = refusalNow(session, "login", deps);
-  if (notNow !== null) return refused(notNow);
-  if (opening.player.name.length > longestName) return refused("bad-name");
+): Promise<LoginEnd> {
+  const { route, openingLength } = request;
+  const opening = takeOpening(session, request, openingLength, deps);
+  const end = await reachOwn(session, request, opening, deps);
+  if (end.kind !== "refused" || !isDown(end.answer)) return end;
+  const other = await fallBack({ session, route, opening, hold: end.hold }, deps);
+  return other === null ? end : endOf(other, "unreachable");
+}
 
-  const bytes = takeOpening(session, request, openingLength, deps);
+function reachOwn(
+  session: Session,
+  request: Request<"login">,
+  own: Uint8Array,
+  deps: LoginDeps,
+): Promise<LoginEnd> | LoginEnd {
+  const { opening, hostname, route } = request;
+  const bytes = withProxyHeader(session, route, own, deps);
   session.visit = visitTo(route, true, deps);
   const { wakes, waitingLogins } = deps;
   const { address, wake: target } = route;
@@ -239,13 +267,15 @@ async function reachByWaking(login: WaitingLogin, deps: LoginDeps): Promise<Logi
         break;
       }
       case "failed":
-        return refused("wake-failed", woken.reason, woken.message ?? "");
+        return { ...refused("wake-failed", woken.reason, woken.message ?? ""), hold };
       case "denied":
-        return refused("wake-denied");
-      case "refused":
-        return refused(woken.why === "proof" ? "unproven" : "wake-refused", woken.reason);
+        return { ...refused("wake-denied"), hold };
+      case "refused": {
+        const answer = woken.why === "proof" ? "unproven" : "wake-refused";
+        return { ...refused(answer, woken.reason), hold };
+      }
       case "gone":
-        return refused("unreachable", "its route was removed");
+        return { ...refused("unreachable", "its route was removed"), hold };
       case "left":
         return endOfHold(hold.end ?? "left");
     }

@@ -15,6 +15,7 @@ import {
   takeOpening,
   visitTo,
   whereItRuns,
+  withProxyHeader,
 } from "./backend.ts";
 import { type DefaultMotd, motdOf } from "./motd.ts";
 import { answered, dropped } from "./outcome.ts";
@@ -86,7 +87,8 @@ async function reach(session: Session, request: PingRequest, deps: PingDeps): Pr
   // The status request is there mostly, and goes along in the same write where it is sure to be relayed.
   const length = isAlwaysRelayed(request, deps) ? peek(session.client).length : openingLength;
   const isAnswered = request.opening.kind === "legacy-ping" || length > openingLength;
-  const bytes = takeOpening(session, request, length, deps);
+  const own = takeOpening(session, request, length, deps);
+  const bytes = withProxyHeader(session, route, own, deps);
   session.visit = visitTo(route, false, deps);
   const reachAt = (at: Address): Promise<PingEnd> =>
     reachOrCache(session, request, at, { bytes, isAnswered }, deps);

@@ -78,10 +78,15 @@ test.each([
 });
 
 test("of several addresses it is told how one is chosen", async () => {
-  const config = configOf({ MAPPING: "a.lan=10.0.0.1:1|10.0.0.2", AUTOMC_BALANCE: "least" });
+  const config = configOf({
+    MAPPING: "a.lan=10.0.0.1:1|10.0.0.2",
+    AUTOMC_BALANCE: "least",
+    AUTOMC_FALLBACK: "Lobby.lan",
+  });
   const explained = await explain(config, "a.lan", () => {});
   const text = explained.ok ? explanationText(explained.value) : "";
   expect(text).toContain("backend   10.0.0.1:1|10.0.0.2:25565\n");
+  expect(text).toContain("fallback  lobby.lan, for logins while it is down\n");
   expect(text).toContain("balance   the address with the fewest of the router's players; those");
 });
 

@@ -50,6 +50,7 @@ const standard: Config = {
   egress: { allow: [], deny: [] },
   dialTimeoutMs: 2_000,
   balance: "first",
+  fallback: null,
   simplifySrv: false,
   routes: [],
   routesFile: { path: null, watch: false },

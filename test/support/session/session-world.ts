@@ -9,6 +9,7 @@ import { listen } from "../../../src/net/listen.ts";
 import { createResolver } from "../../../src/net/resolve.ts";
 import { createControlPlane } from "../../../src/providers/control-plane/waker.ts";
 import { parseAddress } from "../../../src/routing/address.ts";
+import type { Hostname } from "../../../src/routing/hostname.ts";
 import { type Pattern, parsePattern } from "../../../src/routing/pattern.ts";
 import type { Route } from "../../../src/routing/route.ts";
 import { createRouteTable, type RouteTable } from "../../../src/routing/table.ts";
@@ -166,6 +167,8 @@ export interface SessionWorldOptions {
   /** Pings of running servers are answered from a cache of this age, ms. */
   readonly statusMaxAgeMs?: number;
   readonly transferAsLogin?: boolean;
+  /** The hostname whose route takes the logins of backends that are down. */
+  readonly fallback?: Hostname;
   /** The clients come through proxies, any of which is believed. */
   readonly behindProxies?: boolean;
   readonly limit?: number;
@@ -220,6 +223,7 @@ function settingsOf(options: SessionWorldOptions): SessionSettings {
     motd: { asleep: asleepText, loading: loadingText },
     places: { served: limit, overflow },
     proxyProtocol: { receive: options.behindProxies ? { trusted: null } : null, send: false },
+    fallback: options.fallback ?? null,
     simplifySrv: false,
     statusCacheMs: options.statusMaxAgeMs ?? 0,
     texts: {
