@@ -154,6 +154,8 @@ export interface WakerConfig {
   /** Without a slash at its end. */
   readonly url: string;
   readonly token: string | null;
+  /** PEM text of the authorities that sign its certificate; null: the public ones. */
+  readonly ca: string | null;
   readonly timeoutMs: number;
   readonly pollIntervalMs: number;
   /** Idle servers are put to sleep through it. */
@@ -327,6 +329,7 @@ function readWaker(
 ): WakerConfig | null {
   const url = read("AUTOMC_WAKER_URL");
   const token = read("AUTOMC_WAKER_TOKEN");
+  const ca = read("AUTOMC_WAKER_CA");
   const timeoutMs = read("AUTOMC_WAKER_TIMEOUT");
   const pollIntervalMs = read("AUTOMC_WAKER_POLL_INTERVAL");
   const mayStop = read("AUTOMC_WAKER_STOP");
@@ -339,7 +342,7 @@ function readWaker(
     warn("AUTOMC_WAKER_URL", "AUTOMC_DSN beside it; only routes from Postgres are woken");
     return null;
   }
-  return { url, token, timeoutMs, pollIntervalMs, mayStop };
+  return { url, token, ca, timeoutMs, pollIntervalMs, mayStop };
 }
 
 function readScaler({ read }: Environment): ScalerConfig | null {

@@ -24,6 +24,7 @@ import {
   postUrl,
   readAddress,
   readApiVersion,
+  readAuthorities,
   readControl,
   readDsn,
   readEvents,
@@ -259,6 +260,11 @@ const waking = {
     "Base URL of the control plane that starts servers from the Postgres table.",
   ),
   AUTOMC_WAKER_TOKEN: secret(optional(readToken), "Sent to the control plane as `X-API-Key`."),
+  AUTOMC_WAKER_CA: setting(
+    optional(readAuthorities),
+    "",
+    "PEM file with the authorities that may sign the certificate of an `https` control plane; the public ones without it.",
+  ),
   AUTOMC_WAKER_TIMEOUT: setting(
     durationWithin(1_000, dayMs),
     "90s",

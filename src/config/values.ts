@@ -73,6 +73,15 @@ function unitFile(
   return ok(directory === "" ? null : join(directory, name));
 }
 
+/** The certificates in a PEM file that the text names. */
+export const readAuthorities: SettingReader<string> = (text, { readFile }) => {
+  const file = readFile(text);
+  if (!file.ok) return err(`a PEM file that can be read (${file.error})`);
+  return file.value.includes("-----BEGIN CERTIFICATE-----")
+    ? file
+    : err("a PEM file with at least one certificate");
+};
+
 /** The control plane's base URL, without a slash at its end. */
 export const readWakerUrl: SettingReader<string> = (text) => {
   const url = /^https?:\/\//i.test(text) ? URL.parse(text) : null;

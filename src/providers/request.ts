@@ -35,8 +35,8 @@ export type Requester = (
 /** How many requests may be under way at once. */
 const requestLimit = 32;
 
-/** A requester with a queue of its own. */
-export function createRequester(deadlines: Deadlines): Requester {
+/** A requester with a queue of its own. `ca` is PEM text of the authorities it trusts; null: the public ones. */
+export function createRequester(deadlines: Deadlines, ca: string | null = null): Requester {
   const gate = createGate(requestLimit, deadlines);
   return async (request, signal) => {
     const { what, url, method, headers, body, timeoutMs, redirect, answerLimit } = request;
@@ -56,6 +56,7 @@ export function createRequester(deadlines: Deadlines): Requester {
         // A small answer must not unpack to a large one.
         decompress: false,
         signal: limit.signal,
+        ...(ca === null ? {} : { tls: { ca } }),
         ...proxyFor(url),
       });
       const read = await readCapped(response, answerLimit);

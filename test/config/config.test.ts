@@ -413,10 +413,28 @@ describe("the waker", () => {
     expect(waker({ AUTOMC_WAKER_URL: "http://127.0.0.1:8080" })).toEqual({
       url: "http://127.0.0.1:8080",
       token: null,
+      ca: null,
       timeoutMs: 90_000,
       pollIntervalMs: 2_000,
       mayStop: false,
     });
+  });
+
+  test("takes the authorities of its certificate from a file", () => {
+    const pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    const variables = {
+      AUTOMC_DSN: dsn,
+      AUTOMC_WAKER_URL: "https://manager.example.com",
+      AUTOMC_WAKER_CA: "/etc/ca.pem",
+    };
+    expect(settingsReader({ "/etc/ca.pem": pem }).configOf(variables).waker?.ca).toBe(pem);
+    expect(settingsReader({ "/etc/ca.pem": "nothing" }).problemsOf(variables)).toEqual([
+      {
+        variable: "AUTOMC_WAKER_CA",
+        value: "/etc/ca.pem",
+        expected: "a PEM file with at least one certificate",
+      },
+    ]);
   });
 
   test("takes its token and its times", () => {

@@ -118,12 +118,15 @@ function reachBackends(routes: readonly Route[]): Promise<readonly Finding[]> {
   );
 }
 
+const authorities = (ca: string | null) =>
+  ca === null ? null : { ca, cert: null, key: null, verify: true, serverName: null };
+
 async function reachControlPlane({ waker }: Config): Promise<readonly Finding[]> {
   if (waker === null) return [];
   const what = `control plane ${waker.url}`;
   const path = "/servers/automc-router-check";
   const answer = await callApi(
-    { url: waker.url, unix: null, tls: null },
+    { url: waker.url, unix: null, tls: authorities(waker.ca) },
     { method: "GET", path, headers: waker.token === null ? {} : { "x-api-key": waker.token } },
     patienceMs,
     AbortSignal.timeout(patienceMs),

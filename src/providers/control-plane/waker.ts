@@ -16,6 +16,8 @@ export interface ControlPlaneDeps {
   readonly url: string;
   /** Sent as `X-API-Key`; null sends none. */
   readonly token: string | null;
+  /** PEM text of the authorities that sign its certificate; null: the public ones. */
+  readonly ca: string | null;
   /** How long one wake may take, ms. */
   readonly timeoutMs: number;
   /** Time between two polls, ms. */
@@ -45,9 +47,9 @@ const failureWords: ReadonlySet<unknown> = new Set(["failed", "crashed", "error"
 export function createControlPlane(deps: ControlPlaneDeps): Waker<PlaneTarget> {
   // Each with a queue of its own: a start that takes its time delays no look.
   const ask = {
-    start: createRequester(deps.deadlines),
-    status: createRequester(deps.deadlines),
-    stop: createRequester(deps.deadlines),
+    start: createRequester(deps.deadlines, deps.ca),
+    status: createRequester(deps.deadlines, deps.ca),
+    stop: createRequester(deps.deadlines, deps.ca),
   };
   const headers = {
     accept: "application/json",
@@ -94,6 +96,8 @@ export function createControlPlane(deps: ControlPlaneDeps): Waker<PlaneTarget> {
     );
     if (answered.ok && answered.value.isCut)
       return err(`${what}: the answer is longer than ${answerLimit} bytes`);
+    if (!answered.ok && /certificate/i.test(answered.error))
+      return err(`${answered.error}; AUTOMC_WAKER_CA names the authority of a private certificate`);
     return answered;
   }
 

@@ -1,4 +1,7 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   createControlPlane,
   type PlaneTarget,
@@ -7,6 +10,7 @@ import { makeAddress } from "../../../src/routing/address.ts";
 import type { BackendEvent } from "../../../src/wake/event.ts";
 import type { WakeableBackend } from "../../../src/wake/waker.ts";
 import { sending, startBackend } from "../../support/net/backend.ts";
+import { makeAuthority } from "../../support/net/certificates.ts";
 import { reserveClosedPort } from "../../support/net/ports.ts";
 import {
   type ControlPlane,
@@ -24,13 +28,14 @@ const sleeper = (server: string): WakeableBackend<PlaneTarget> => ({
 });
 
 /** A waker for this control plane, on a clock that the test moves. */
-function wakerFor(url: string, apiKey: string | null = token) {
+function wakerFor(url: string, apiKey: string | null = token, ca: string | null = null) {
   const clock = manualDeadlines();
   const events: BackendEvent[] = [];
   const emit = (event: BackendEvent): void => void events.push(event);
   const waker = createControlPlane({
     url,
     token: apiKey,
+    ca,
     timeoutMs: 90_000,
     pollIntervalMs: 2_000,
     mayStop: true,
@@ -447,6 +452,7 @@ test("servers are stopped only where that is wanted", () => {
     const clock = manualDeadlines();
     const waker = createControlPlane({
       url: "http://127.0.0.1:9",
+      ca: null,
       token: null,
       timeoutMs: 90_000,
       pollIntervalMs: 2_000,
@@ -469,4 +475,42 @@ test("a request that nobody waits for any more is taken back, and says nothing a
   expect(await looking).toMatchObject({ kind: "trouble" });
   expect(waker.events).toEqual([]);
   expect(waker.clock.pending).toBe(0);
+});
+
+describe("a control plane behind TLS", () => {
+  const folder = mkdtempSync(join(tmpdir(), "automc-waker-tls-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const ours = makeAuthority(folder, "ours");
+  const other = makeAuthority(folder, "other");
+
+  function startPlane() {
+    const { certificate, key } = ours.certify();
+    return Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      tls: { cert: certificate, key },
+      fetch: () => Response.json({ state: "running", address: "127.0.0.1:4000" }),
+    });
+  }
+
+  test("is asked when its certificate is of the authority that AUTOMC_WAKER_CA names", async () => {
+    using plane = startPlane();
+    const ca = readFileSync(ours.path, "utf8");
+    const waker = wakerFor(`https://localhost:${plane.port}`, token, ca);
+    expect(await waker.look("a", never)).toMatchObject({ kind: "running" });
+  });
+
+  test.each([
+    { name: "another authority", ca: readFileSync(other.path, "utf8") },
+    { name: "the public authorities", ca: null },
+  ])("is not trusted by $name, and the reason is the certificate", async ({ ca }) => {
+    using plane = startPlane();
+    const waker = wakerFor(`https://localhost:${plane.port}`, token, ca);
+    const state = await waker.look("a", never);
+    expect(state).toMatchObject({
+      kind: "trouble",
+      reason: expect.stringContaining("certificate"),
+    });
+    expect(JSON.stringify(waker.events)).toContain("AUTOMC_WAKER_CA");
+  });
 });
