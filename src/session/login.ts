@@ -118,11 +118,17 @@ function wordsFor(
   { facts }: Session,
   route: Route,
   { answer, reason }: Refused,
-  { texts }: LoginDeps,
+  { texts, wakes }: LoginDeps,
 ): string {
   const own = answer === "unreachable" ? refusalOf(route, Date.now()) : "";
-  const server = facts.row ?? facts.hostname;
-  return own || fillText(texts[answer], { server, reason, etaMs: null, waiting: null });
+  const view = route.wake === null ? null : (wakes?.view(route.wake) ?? null);
+  const known = {
+    server: facts.row ?? facts.hostname,
+    reason,
+    etaMs: view?.usualStartMs ?? null,
+    waiting: view?.waiting ?? null,
+  };
+  return own || fillText(texts[answer], known);
 }
 
 /** Why the login is not served at all; null when it is. */

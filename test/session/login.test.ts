@@ -9,6 +9,7 @@ import { startControlPlane } from "../support/process/control-plane.ts";
 import { advanceUntil, manualDeadlines, until } from "../support/session/session-clock.ts";
 import {
   realDialer,
+  realWakes,
   route,
   type SessionWorldOptions,
   sleepingBackend,
@@ -404,6 +405,23 @@ describe("a wait that ends without a backend", () => {
       player.close();
     }
     expect(world.count("wake-abandoned")).toBe(1);
+  });
+});
+
+test("the operator's words tell what is known of the server", async () => {
+  const clock = manualDeadlines();
+  await using plane = startControlPlane({ servers: [{ name: "a", startMs: null }] });
+  const wakes = realWakes(plane, clock, () => {}, { timeoutMs: 20_000 });
+  await using world = startSessions({
+    routes: [route("a.example.com", "127.0.0.1:1", "a")],
+    wakes: { ...wakes, view: (of) => ({ ...wakes.view(of), usualStartMs: 47_200, waiting: 3 }) },
+    deadlines: clock,
+    texts: { "wake-failed": "{server}: usually {eta}, {waiting} wait" },
+  });
+  const held = waitThroughHold(await world.player(opening));
+  await advanceUntil(clock, "the end", () => world.count("session-ended") === 1);
+  expect(JSON.parse(disconnectText((await held).frame))).toEqual({
+    text: "a: usually 48 s, 3 wait",
   });
 });
 
