@@ -37,8 +37,8 @@ export function scaledTimings(factor: number): PostgresTimings {
 
 /** The pauses, `factor` times shorter; what a slow machine needs time for keeps its default. */
 export function patientTimings(factor: number): PostgresTimings {
-  const { roundMs, handshakeMs, readMs, echoMs } = defaultTimings;
-  return { ...scaledTimings(factor), roundMs, handshakeMs, readMs, echoMs };
+  const { roundMs, readMs, echoMs } = defaultTimings;
+  return { ...scaledTimings(factor), roundMs, readMs, echoMs };
 }
 
 /** A connection string that must be right. */

@@ -23,12 +23,21 @@ export interface ClientRequest {
    * The first statements, at least one: they prove that the server is ready. A failure refuses this server, and the
    * next one is tried.
    */
-  readonly greet: (client: PostgresClient) => Promise<Result<void, PostgresFailure>>;
+  readonly greet: (
+    client: PostgresClient,
+    leftMs: TimeLeft,
+  ) => Promise<Result<void, PostgresFailure>>;
   /** What kind of server a greeted client has reached. */
-  readonly kindOf: (client: PostgresClient) => Promise<Result<ServerKind, PostgresFailure>>;
+  readonly kindOf: (
+    client: PostgresClient,
+    leftMs: TimeLeft,
+  ) => Promise<Result<ServerKind, PostgresFailure>>;
   /** Called when an opened connection ends for whatever reason. */
   readonly onEnd: () => void;
 }
+
+/** How much of its time an attempt has left, ms. */
+type TimeLeft = () => number;
 
 /** What `target_session_attrs` asks about. */
 export interface ServerKind {
@@ -142,8 +151,9 @@ async function openOne(attempt: Attempt, way: Way): Promise<Opened> {
     onEnd: request.onEnd,
     signal,
   });
-  const greeted = await request.greet(client);
-  const kind = greeted.ok ? await request.kindOf(client) : greeted;
+  const leftMs = () => Math.max(0, attempt.until - performance.now());
+  const greeted = await request.greet(client, leftMs);
+  const kind = greeted.ok ? await request.kindOf(client, leftMs) : greeted;
   const refusal = kind.ok ? refusalOf(attempt.wanted, kind.value) : null;
   if (kind.ok && refusal === null) return ok(client);
   client.abort();

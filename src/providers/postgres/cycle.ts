@@ -3,7 +3,7 @@ import { err, ok, type Result } from "../../base/result.ts";
 import { type Alarm, createAlarm } from "../../base/wait.ts";
 import type { Resolver } from "../../net/resolve.ts";
 import type { PostgresClient } from "./client.ts";
-import { openClient, type ServerKind } from "./connection.ts";
+import { type ClientRequest, openClient, type ServerKind } from "./connection.ts";
 import type { DialBudget } from "./dial-budget.ts";
 import type { Dsn } from "./dsn.ts";
 import { lost, type PostgresFailure } from "./failure.ts";
@@ -244,7 +244,7 @@ function listen(deps: CycleDeps, alarm: Alarm, pending: PendingChanges, signal: 
 }
 
 function openReader(deps: CycleDeps, alarm: Alarm, signal: AbortSignal) {
-  const kindOf = (client: PostgresClient) => askKind(client, deps.timings.handshakeMs);
+  const kindOf: ClientRequest["kindOf"] = (client, leftMs) => askKind(client, leftMs());
   const greet = async () => done;
   return openClient({ ...deps, onEnd: alarm.ring, greet, kindOf }, signal);
 }

@@ -40,14 +40,11 @@ export async function openListener(
     awaited = null;
     echo.ring();
   };
-  const greet = async (client: PostgresClient): Promise<Result<void, PostgresFailure>> => {
+  const greet: ClientRequest["greet"] = async (client, leftMs) => {
     const { sql } = client;
-    const routes = await client.within(
-      timings.handshakeMs,
-      sql.listen(routesChannel, request.onChange),
-    );
+    const routes = await client.within(leftMs(), sql.listen(routesChannel, request.onChange));
     if (!routes.ok) return routes;
-    const beating = await client.within(timings.handshakeMs, sql.listen(heartbeatChannel, hear));
+    const beating = await client.within(leftMs(), sql.listen(heartbeatChannel, hear));
     return beating.ok ? ok(undefined) : beating;
   };
   // The connection belongs to `listen`, so the kind is what the server has reported (from PostgreSQL 14 on).

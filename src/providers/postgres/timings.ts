@@ -1,9 +1,7 @@
 /** Every wait of the Postgres source, in milliseconds. */
 export interface PostgresTimings {
-  /** One round over all hosts of a connection string: look-ups, connects, TLS, startup and login. */
+  /** One round over all hosts: look-ups, connects, TLS, startup, login and the first statements. */
   readonly roundMs: number;
-  /** One of the first statements of a session. */
-  readonly handshakeMs: number;
   /** The connection that cancels a statement. */
   readonly cancelMs: number;
   /** One answer to a query, or one piece of a long one. */
@@ -39,7 +37,6 @@ export interface PostgresTimings {
 /** The waits a router runs with. Tests scale them down. */
 export const defaultTimings: PostgresTimings = {
   roundMs: 6_000,
-  handshakeMs: 5_000,
   cancelMs: 1_000,
   readMs: 15_000,
   lockMs: 2_000,

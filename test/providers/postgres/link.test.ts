@@ -7,7 +7,10 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { createResolver } from "../../../src/net/resolve.ts";
 import schema from "../../../src/providers/postgres/schema.sql" with { type: "text" };
 import { type GateMode, openTcpGate, type TcpGate } from "../../support/net/tcp-gate.ts";
 import {
@@ -248,7 +251,7 @@ describe("the link", () => {
 
   test("sees at once that the server closes, however early it does", async () => {
     gate.mode = "close";
-    const source = follow({ timings: { ...patient, handshakeMs: 3_600_000, dialBurst: 1_000 } });
+    const source = follow({ timings: { ...patient, roundMs: 3_600_000, dialBurst: 1_000 } });
     await until("five attempts", () => source.count("source-retry") >= 4);
     expect(source.last("source-retry")?.reason).toContain("the server closed the connection");
   });
@@ -258,6 +261,32 @@ describe("the link", () => {
     const source = follow({ dsn: dsnOf(text), timings: patient });
     await source.live();
     await settled(source, database);
+  });
+
+  test("gives all hosts one round's time, and tries the last good one first from then on", async () => {
+    const dead = [await openTcpGate(server.port), await openTcpGate(server.port)];
+    for (const each of dead) each.mode = "mute";
+    const hosts = [...dead, gate].map(({ port }) => `127.0.0.1:${port}`).join(",");
+    const dsn = dsnOf(`postgres://postgres@${hosts}/${database.name}?sslmode=disable`);
+    const source = follow({ dsn, timings: { ...patient, roundMs: 3_000 } });
+    await source.live();
+    expect(dead.map((each) => each.dials())).toEqual([1, 1]);
+    for (const pid of await database.routerPids()) {
+      await database.sql`SELECT pg_terminate_backend(${pid})`;
+    }
+    await source.live(2);
+    expect(dead.map((each) => each.dials())).toEqual([1, 1]);
+    for (const each of dead) each.stop();
+  });
+
+  test("tries every address of a name, as the router's own resolver knows them", async () => {
+    const hostsPath = join(mkdtempSync(join(tmpdir(), "automc-hosts-")), "hosts");
+    writeFileSync(hostsPath, "127.0.0.77 db.test\n127.0.0.1 db.test\n");
+    const dsn = dsnOf(database.dsn({ port: gate.port }).replace("127.0.0.1", "db.test"));
+    const source = follow({ dsn, timings: patient, resolver: createResolver({ hostsPath }) });
+    await source.live();
+    await settled(source, database);
+    rmSync(dirname(hostsPath), { recursive: true });
   });
 
   test("works over a unix socket", async () => {
@@ -344,6 +373,18 @@ describe("a hot standby", () => {
       const source = follow({ dsn, timings: patient });
       await source.live();
       expect(source.last("source-live")?.mode).toBe("notify");
+    },
+  );
+
+  test.each(["standby", "read-only", "prefer-standby"])(
+    "is taken, and polled, when the wanted server is %s",
+    async (wanted) => {
+      const text = `postgres://postgres@127.0.0.1:${server.port},127.0.0.1:${standby.port}/${database.name}`;
+      const dsn = dsnOf(`${text}?sslmode=disable&target_session_attrs=${wanted}`);
+      const source = follow({ dsn, timings: patient });
+      await source.live();
+      expect(source.last("source-live")?.mode).toBe("poll");
+      await settled(source, database);
     },
   );
 
