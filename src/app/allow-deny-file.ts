@@ -4,7 +4,7 @@ import { parseAllowDeny } from "../config/allow-deny.ts";
 import type { Config } from "../config/config.ts";
 import { everybody, type WakePermissions } from "../session/wake-permission.ts";
 
-/** Who may start servers, as the operator's file says it. */
+/** The players that may start servers, as the operator's file lists them. */
 export interface AllowDenyFile {
   /** What is in force now. */
   permissions(): WakePermissions;
@@ -12,7 +12,7 @@ export interface AllowDenyFile {
   reload(): Promise<void>;
 }
 
-/** The file that the settings name, as it was read with them; without one everybody may. */
+/** The file that the settings name, as it was read with them; without one every player may. */
 export function openAllowDenyFile(
   { allowDeny, simplifySrv }: Config,
   warn: (message: string) => void,

@@ -39,8 +39,8 @@ export interface ApiRooms {
 }
 
 /**
- * Opens the API where a binding is set, and the control socket. Gives what closes them. A control socket that cannot be
- * opened is a warning; a binding that cannot, an error in one readable phrase.
+ * Opens the API where a binding is set, and the control socket. Gives what closes them. A control socket that
+ * cannot be opened is a warning; a binding that cannot, an error in one readable phrase.
  */
 export async function openApis(rooms: ApiRooms): Promise<Result<readonly Closer[], string>> {
   const { config, emit, warn } = rooms;

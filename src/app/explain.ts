@@ -194,7 +194,10 @@ const withoutSnapshot = (config: Config): Config =>
     ? config
     : { ...config, postgres: { ...config.postgres, snapshot: null } };
 
-/** The places of the route's address that are never dialled, and why. A name is judged where it leads at that moment. */
+/**
+ * The places of the route's address that are never dialled, and why. A name is judged where it leads at that
+ * moment.
+ */
 function refusals({ address }: Route, { egress }: Config): readonly string[] {
   return placesOf(address).flatMap(({ host, port }) => {
     const reason = isIP(host) === 0 ? null : createEgress(egress).refusal(host, port);

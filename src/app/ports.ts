@@ -5,7 +5,9 @@ import type { Hostname } from "../routing/hostname.ts";
 import type { Sessions } from "../session/sessions.ts";
 import type { InheritedSocket } from "../system/activation.ts";
 
-/** The ports for players, as one: its address is that of the first, by which hostnames are what clients send. */
+/**
+ * The ports for players, as one: its address is that of the first, by which hostnames are what clients send.
+ */
 export interface Ports extends Listener {
   /** The further ports, with the hostname that all their clients are routed by. */
   readonly fixed: readonly { readonly listener: Listener; readonly hostname: Hostname }[];

@@ -81,7 +81,10 @@ export function sourcesOf(
   ];
 }
 
-/** Every waker. A new one is one entry here. `attemptMs` is how long one attempt to reach a woken backend may take. */
+/**
+ * Every waker. A new one is one entry here. `attemptMs` is how long one attempt to reach a woken backend may
+ * take.
+ */
 export function wakersOf(
   { waker, scaler, kubernetes: cluster }: Config,
   { docker, swarm, kubernetes }: Platforms,

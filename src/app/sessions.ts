@@ -33,7 +33,10 @@ export interface SessionSettings
     | "texts"
     | "transferAsLogin"
   > {
-  /** How many sessions are served at a time, and how many clients beyond them are told that the router is full. */
+  /**
+   * How many sessions are served at a time, and how many clients beyond them are told that the router is
+   * full.
+   */
   readonly places: { readonly served: number; readonly overflow: number };
 }
 

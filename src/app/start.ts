@@ -41,8 +41,8 @@ export interface App {
   /** Reads again what may have changed: the routes file, and the list of players that may start servers. */
   reload(): Promise<void>;
   /**
-   * Refuses new clients, tells waiting players, and resolves when the last session is over: at the latest after the drain
-   * timeout, and at once when the signal aborts. A second call joins the first.
+   * Refuses new clients, tells waiting players, and resolves when the last session is over: at the latest
+   * after the drain timeout, and at once when the signal aborts. A second call joins the first.
    */
   stop(reason: string, now: AbortSignal): Promise<void>;
 }
@@ -86,10 +86,15 @@ interface Reports {
   warn(message: string): void;
 }
 
-/** How long the port stays closed for routes that are still being read, ms: a player should not find the router empty. */
+/**
+ * How long the port stays closed for routes that are still being read, ms: a player should not find the
+ * router empty.
+ */
 const firstRoutesMs = 5_000;
 
-/** The same where another instance serves the port meanwhile: an upgrade must not replace its routes by none. */
+/**
+ * The same where another instance serves the port meanwhile: an upgrade must not replace its routes by none.
+ */
 const sharedFirstRoutesMs = 30_000;
 
 /** Pause between two looks at the clients that have not said what they want, ms. */
@@ -267,8 +272,8 @@ async function drain(
   const until = deadlines.now() + drainMs;
   emit({ kind: "draining", signal, sessions: sessions.count(), drainMs });
   listener.stop();
-  // Another instance takes the port's players from here on. Clients that this one has accepted already are still served, and
-  // those in its accept queue do not wait for their turn: it would not come before the end.
+  // Another instance takes the port's players from here on. Clients that this one has accepted already are
+  // still served, and those in its accept queue do not wait for their turn: it would not come before the end.
   if (isPortShared) {
     router.queue.stop();
     await openingsOver(sessions, Math.min(openingMs, drainMs), deadlines, now);
@@ -307,7 +312,9 @@ function createClosers(): Closers {
   };
 }
 
-/** The way logins are relayed: on threads where the operator and the system allow it, else in the callbacks. */
+/**
+ * The way logins are relayed: on threads where the operator and the system allow it, else in the callbacks.
+ */
 function loginRelay(
   { relay: { mode, threads } }: Config,
   deadlines: Deadlines,
@@ -345,7 +352,10 @@ function supervise(
   });
 }
 
-/** As mc-router does, the start does not wait for a cluster whose API cannot be reached; the source keeps trying. */
+/**
+ * As mc-router does, the start does not wait for a cluster whose API cannot be reached; the source keeps
+ * trying.
+ */
 const passOverCluster =
   (supervisor: Supervisor): Observer =>
   (event) => {

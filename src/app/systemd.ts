@@ -11,8 +11,8 @@ export interface Service {
   /** Why the service manager cannot be told; null when it can, or when there is none. */
   readonly problem: string | null;
   /**
-   * The router has its port: the watchdog is fed from now on, and the router reported ready as soon as each source has
-   * published, or 30 s after the start.
+   * The router has its port: the watchdog is fed from now on, and the router reported ready as soon as each
+   * source has published, or 30 s after the start.
    */
   opened(app: OpenedApp): void;
   stop(): void;
@@ -22,8 +22,8 @@ export interface Service {
 type OpenedApp = Pick<App, "routes" | "isAccepting" | "firstRoutes">;
 
 /**
- * How long a router without its routes waits before it counts as ready, ms: systemd would stop the old instance of an
- * upgrade for it.
+ * How long a router without its routes waits before it counts as ready, ms: systemd would stop the old
+ * instance of an upgrade for it.
  */
 const readyMs = 30_000;
 

@@ -1,15 +1,19 @@
 /** Serves connections at a limited rate, in the order in which they came. */
 export interface AcceptQueue {
   /**
-   * Runs `start` at once when a token is there and the queue is empty, otherwise later and in turn. Returns how to leave the
-   * queue without using a token (no effect once started), or null when the queue is full or stopped: then `start` never runs.
+   * Runs `start` at once when a token is there and the queue is empty, otherwise later and in turn. Returns
+   * how to leave the queue without using a token (no effect once started), or null when the queue is full or
+   * stopped: then `start` never runs.
    */
   enter(start: () => void): (() => void) | null;
   /** Tokens in the bucket besides the one in hand; -1 while the next one is awaited. */
   available(): number;
   /** How long a connection that comes now would wait, ms. */
   waitMs(): number;
-  /** Runs the `start` of every connection that waits, in order and at once, and takes no more. Safe to call twice. */
+  /**
+   * Runs the `start` of every connection that waits, in order and at once, and takes no more. Safe to call
+   * twice.
+   */
   stop(): void;
 }
 
@@ -28,9 +32,9 @@ interface Waiter {
 }
 
 /**
- * Upstream's `CONNECTION_RATE_LIMIT`: a bucket of twice the rate that starts full, and an acceptor that takes a token
- * before it accepts. It therefore sits idle with one token in hand while the bucket fills up behind it: `2 x rate`
- * connections get in right after start, `2 x rate + 1` after a long idle time.
+ * Upstream's `CONNECTION_RATE_LIMIT`: a bucket of twice the rate that starts full, and an acceptor that takes
+ * a token before it accepts. It therefore sits idle with one token in hand while the bucket fills up behind
+ * it: `2 x rate` connections get in right after start, `2 x rate + 1` after a long idle time.
  */
 export function createAcceptQueue(deps: AcceptQueueDeps): AcceptQueue {
   const { now = () => performance.now(), waitingLimit = 10_000 } = deps;
@@ -105,12 +109,17 @@ export function createAcceptQueue(deps: AcceptQueueDeps): AcceptQueue {
 }
 
 interface TokenBucket {
-  /** Takes a token, on credit if need be. Gives the time, on the bucket's clock, from which it may be used. */
+  /**
+   * Takes a token, on credit if need be. Gives the time, on the bucket's clock, from which it may be used.
+   */
   take(): number;
   available(): number;
 }
 
-/** The token bucket of github.com/juju/ratelimit 1.0.2: whole tokens, at ticks counted from the bucket's creation. */
+/**
+ * The token bucket of github.com/juju/ratelimit 1.0.2: whole tokens, at ticks counted from the bucket's
+ * creation.
+ */
 function createTokenBucket(perSecond: number, now: () => number): TokenBucket {
   const nanosecondsPerMs = 1e6;
   // Truncated like upstream's time.Duration, so that three per second is a token each 333,333,333 ns.

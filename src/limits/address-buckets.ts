@@ -1,35 +1,39 @@
 import { type IpPrefix, readIpPrefix } from "./ip-prefix.ts";
 
-/** How fast tokens of one kind come back to an address, and how many it has at most. `perSecond` 0: no limit. */
+/**
+ * How fast tokens of one kind come back to an address, and how many it has at most. `perSecond` 0: no limit.
+ */
 export interface TokenRate {
   readonly perSecond: number;
   readonly burst: number;
 }
 
 /**
- * What is counted for each client address and for the network around it: IPv4 /32 and /24, IPv6 /64 and /48. An address that is
- * unknown, or has been forgotten to make room, has all its tokens. Text that is no IP literal is never limited.
+ * What is counted for each client address and for the network around it: IPv4 /32 and /24, IPv6 /64 and /48.
+ * An address that is unknown, or has been forgotten to make room, has all its tokens. Text that is no IP
+ * literal is never limited.
  */
 export interface AddressBuckets {
-  /** Takes a token of this kind from the address and one from its network; false, and takes none, when either has none left. */
+  /**
+   * Takes a token of this kind from the address and one from its network; false, and takes none, when either
+   * has none left.
+   */
   take(ip: string, kind: number): boolean;
   /** Gives back what a successful `take` took. */
   giveBack(ip: string, kind: number): void;
-  /** Whether one more may be there at the same time, from this address and from its network. */
+  /** Whether one more client may be connected from this address and from its network. */
   hasRoom(ip: string): boolean;
-  /** Counts one more that is there. */
+  /** Counts one more connected client. */
   enter(ip: string): void;
   /** Takes back one `enter`. */
   leave(ip: string): void;
-  /** How many addresses and networks are known at the moment. */
-  size(): number;
 }
 
 /** What buckets need. */
 export interface AddressBucketsDeps {
   /** One for each kind of token. */
   readonly rates: readonly TokenRate[];
-  /** How many may be there at the same time from one address; 0: no limit. */
+  /** How many clients may be connected at a time from one address; 0: no limit. */
   readonly liveLimit: number;
   /** How many addresses and networks are remembered: a power of two from 16. */
   readonly entries: number;
@@ -37,19 +41,21 @@ export interface AddressBucketsDeps {
   readonly now?: () => number;
 }
 
-/** How much more than a single address the network around it has of everything. */
+/** A network has so many times what a single address has. */
 export const networkFactor = 4;
 
-/** An entry may stand in this many places, all next to each other; the one of least use there makes room. */
+/**
+ * An entry may stand in this many places, all next to each other; the least useful entry there makes room.
+ */
 const ways = 16;
 
-/** What an entry is about; 0 is a free place. */
+/** What an entry counts for; 0 is a free place. */
 const tags = { ipv4: 1, ipv4Network: 2, ipv6: 3, ipv6Network: 4 } as const;
 
 /**
- * Buckets of a fixed size: typed arrays that nothing is ever added to, 21 bytes and 8 for each kind of token for each
- * entry. Where an
- * entry stands depends on a number drawn at start, so that nobody can choose addresses that crowd one place.
+ * A table of fixed size: typed arrays of 21 bytes, and 8 for each kind of token, for each entry. Where an
+ * entry stands depends on a number drawn at start, so that an attacker cannot choose addresses that crowd one
+ * place.
  */
 export function createAddressBuckets(deps: AddressBucketsDeps): AddressBuckets {
   const { entries, liveLimit, now = () => performance.now() } = deps;
@@ -67,7 +73,6 @@ export function createAddressBuckets(deps: AddressBucketsDeps): AddressBuckets {
   const tokens = new Float64Array(entries * kinds);
 
   const prefix: IpPrefix = { family: 4, high: 0, low: 0 };
-  let known = 0;
 
   /** The first of the places in which an entry may stand. */
   function placeOf(tag: number, high: number, low: number): number {
@@ -94,7 +99,6 @@ export function createAddressBuckets(deps: AddressBucketsDeps): AddressBuckets {
       return found;
     }
     const at = leastUseful(placeOf(tag, high, low), time);
-    if (tagOf[at] === 0) known += 1;
     tagOf[at] = tag;
     highOf[at] = high;
     lowOf[at] = low;
@@ -126,8 +130,8 @@ export function createAddressBuckets(deps: AddressBucketsDeps): AddressBuckets {
   }
 
   /**
-   * Of the places from `first` on a free one; else the one whose entry has the largest part of its tokens, as a full one tells nothing,
-   * and of equal ones the oldest. Entries with somebody there go last.
+   * Of the places from `first` on a free one; else the one whose entry has the largest part of its tokens, as
+   * a full one tells nothing, and of equal ones the oldest. Entries with connected clients go last.
    */
   function leastUseful(first: number, time: number): number {
     let best = first;
@@ -218,5 +222,5 @@ export function createAddressBuckets(deps: AddressBucketsDeps): AddressBuckets {
     if (at !== -1) liveOf[at] = Math.max(0, (liveOf[at] ?? 0) - 1);
   }
 
-  return { take, giveBack, hasRoom, enter, leave, size: () => known };
+  return { take, giveBack, hasRoom, enter, leave };
 }

@@ -1,18 +1,21 @@
 import { createAddressBuckets } from "./address-buckets.ts";
 import type { AddressSet } from "./cidr.ts";
 
-/** Why an address may not have another connection: it has made too many of late, or has too many. */
+/** Why an address may not have another connection: too many a second, or too many at a time. */
 export type ClientRefusal = "rate" | "client";
 
-/** What one address may have of the router, and the network around it. Nobody's share depends on what others do. */
+/** What one address, and the network around it, may have of the router, whatever others do. */
 export interface ClientLimits {
-  /** Why an address may not have one more connection now; null when it may. Each question counts towards the rate. */
+  /**
+   * Why an address may not have one more connection now; null when it may. Each question counts towards the
+   * rate.
+   */
   refusal(ip: string): ClientRefusal | null;
-  /** An address has one more connection. */
+  /** Counts one more connection of an address. */
   entered(ip: string): void;
-  /** That connection is gone. */
+  /** Takes back one `entered`. */
   left(ip: string): void;
-  /** Whether the address may be served this now. Pings cannot use up what logins need. */
+  /** Whether the address may be served this now. Pings and logins have tokens of their own. */
   allows(ip: string, what: "status" | "login"): boolean;
 }
 
@@ -23,20 +26,23 @@ export interface ClientLimitsDeps {
   /** Connections each second in the long run; half as many pings. */
   readonly perSecond: number;
   readonly loginsPerSecond: number;
-  /** Whom nothing of this applies to. */
+  /** Addresses that are not limited. */
   readonly exempt: AddressSet;
   /** Milliseconds on a clock that never jumps; by default `performance.now`. */
   readonly now?: () => number;
 }
 
-/** How many seconds' worth may come at once: a server list is pinged all together, and after a restart everybody joins. */
+/**
+ * How many seconds' worth may come at once: a server list is pinged as a whole, and after a restart all
+ * players join.
+ */
 const burstSeconds = 10;
 /** Addresses and networks that are remembered: 2.9 MB. */
 const entries = 65_536;
 
 const kinds = { connection: 0, status: 1, login: 2 } as const;
 
-/** Limits that nobody has touched yet. */
+/** Limits that no client has used yet. */
 export function createClientLimits(deps: ClientLimitsDeps): ClientLimits {
   const { exempt } = deps;
   const rate = (perSecond: number) => ({ perSecond, burst: perSecond * burstSeconds });
@@ -48,7 +54,7 @@ export function createClientLimits(deps: ClientLimitsDeps): ClientLimits {
   });
 
   return {
-    // Who is exempt is found out only for those who would be refused, as nearly nobody is.
+    // Exemptions are looked up for refused clients only, which are few.
     refusal(ip) {
       if (!buckets.take(ip, kinds.connection) && !exempt.has(ip)) return "rate";
       return buckets.hasRoom(ip) || exempt.has(ip) ? null : "client";

@@ -4,7 +4,10 @@ import type { ClientLimits, ClientRefusal } from "./client-limits.ts";
 /** Why a client is turned away: its address has used up what it may have, or the router has no place left. */
 export type ConnectionRefusal = ClientRefusal | "total" | "opening" | "pings" | "logins";
 
-/** What one client takes of the limits. Only this file writes it; once the client has left, it takes nothing more. */
+/**
+ * What one client takes of the limits. Only this file writes it; once the client has left, it takes nothing
+ * more.
+ */
 export interface Place {
   /** The address that it counts against; null while that is not known. */
   countedIp: string | null;
@@ -19,7 +22,10 @@ export interface ConnectionLimiter {
   admits(ip: string): boolean;
   /** A client has connected. Its place is given back by `leave`. */
   enter(ip: string): Place;
-  /** Counts a client for the address that a proxy told; false when that address has used up its limits, or the client has left. */
+  /**
+   * Counts a client for the address that a proxy told; false when that address has used up its limits, or the
+   * client has left.
+   */
   countFor(place: Place, ip: string): boolean;
   /** Whether a client with this address may be served this now. A call counts towards the address's rate. */
   allows(ip: string, what: "status" | "login"): boolean;
@@ -32,7 +38,10 @@ export interface ConnectionLimiter {
 /** What a connection limiter needs. */
 export interface ConnectionLimiterDeps {
   readonly clients: ClientLimits;
-  /** The peers that send a PROXY protocol header: those in `trusted`, or all where it is null. Null: the protocol is off. */
+  /**
+   * The peers that send a PROXY protocol header: those in `trusted`, or all where it is null. Null: the
+   * protocol is off.
+   */
   readonly proxies: { readonly trusted: AddressSet | null } | null;
   /** How many clients may be connected, and how many of them may still have to say what they want. */
   readonly places: { readonly total: number; readonly opening: number };

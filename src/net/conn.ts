@@ -3,26 +3,33 @@ import type { Deadline, Deadlines } from "../base/deadlines.ts";
 import { codeOf } from "../base/thrown.ts";
 import { setUserTimeout } from "./socket-options.ts";
 
-/** One side of a TCP connection. `ip` is a literal in its plain form: an IPv4 peer of a dual-stack listener reads `192.0.2.1`. */
+/**
+ * One side of a TCP connection. `ip` is a literal in its plain form: an IPv4 peer of a dual-stack listener
+ * reads `192.0.2.1`.
+ */
 export interface Endpoint {
   readonly ip: string;
   readonly port: number;
 }
 
-/** What ended the wait for more bytes: they came, the peer sent FIN, the connection is gone, or the wait was over first. */
+/**
+ * What ended the wait for more bytes: they came, the peer sent FIN, the connection is gone, or the wait was
+ * over first.
+ */
 export type Arrival = "data" | "ended" | "closed" | "late";
 
 /**
- * How a connection stopped being readable: by the peer's FIN, by a reset, because the other machine acknowledged nothing or
- * cannot be reached any more, or by our own doing.
+ * How a connection stopped being readable: by the peer's FIN, by a reset, because the other machine
+ * acknowledged nothing or cannot be reached any more, or by our own doing.
  */
 export type Ending = "fin" | "reset" | "timed-out" | "aborted";
 
 /**
  * One TCP connection, to a client or to a backend.
  *
- * Before the relay it is read by `more`, `peek` and `take` and written by `send`; then `relay` takes it over together
- * with its peer. Plain data, so that the relay's callbacks reach everything by one property read. Only net/ writes its fields.
+ * Before the relay it is read by `more`, `peek` and `take` and written by `send`; then `relay` takes it over
+ * together with its peer. Plain data, so that the relay's callbacks reach everything by one property read.
+ * Only net/ writes its fields.
  */
 export interface Conn {
   readonly socket: Socket<Conn>;
@@ -67,15 +74,18 @@ export interface RelayBytes {
 }
 
 /**
- * How a relay went: bytes given to either side in the whole session, and which side ended first and how. A relay that failed
- * by a fault of the router's own was ended by neither.
+ * How a relay went: bytes given to either side in the whole session, and which side ended first and how. A
+ * relay that failed by a fault of the router's own was ended by neither.
  */
 export interface RelayEnd extends RelayBytes {
   readonly endedBy: "client" | "backend";
   readonly ending: Ending | "relay-failed";
 }
 
-/** A relay in the socket callbacks: what its two connections share. Plain data. Only `relay/` writes its fields. */
+/**
+ * A relay in the socket callbacks: what its two connections share. Plain data. Only `relay/` writes its
+ * fields.
+ */
 export interface Relay {
   readonly kind: "callbacks";
   readonly client: Conn;
@@ -89,22 +99,23 @@ export interface Relay {
   /** Told once, when both sides are closed; null after that. */
   over: ((end: RelayEnd) => void) | null;
   /**
-   * Asked whenever bytes of the backend have been passed on and none wait: true when it has handed both sockets to a relay
-   * thread, after which neither Conn is used any more. Null where the callbacks keep the relay.
+   * Asked whenever bytes of the backend have been passed on and none wait: true when it has handed both
+   * sockets to a relay thread, after which neither Conn is used any more. Null where the callbacks keep the
+   * relay.
    */
   handOver: ((relay: Relay) => boolean) | null;
 }
 
 /**
- * How full an inbox may be before its socket is paused, bytes: what comes after that waits in the kernel until the relay reads on.
- * One read may fill it to half a megabyte more. A client's has room for a PROXY header (4 KiB), a handshake (16 KiB) and a Login
- * Start (5 KiB), each as long as it may be.
+ * How full an inbox may be before its socket is paused, bytes: what comes after that waits in the kernel
+ * until the relay reads on. One read may fill it to half a megabyte more. A client's has room for a PROXY
+ * header (4 KiB), a handshake (16 KiB) and a Login Start (5 KiB), each as long as it may be.
  */
 export const inboxLimits = { client: 26 * 1024, backend: 64 * 1024 } as const;
 
 /**
- * Bytes that all clients together may have in their inboxes beyond the first 8 KiB of each. A client that would exceed it is
- * reset: otherwise 10,000 waiting clients could have half a megabyte kept for each.
+ * Bytes that all clients together may have in their inboxes beyond the first 8 KiB of each. A client that
+ * would exceed it is reset: otherwise 10,000 waiting clients could have half a megabyte kept for each.
  */
 const spareLimit = 64 * 1024 * 1024;
 const inboxShare = 8 * 1024;
@@ -115,12 +126,16 @@ const nothing = Buffer.alloc(0);
 /** After how long without a packet the kernel asks the other machine whether it is there, ms. */
 const probeMs = 30_000;
 /**
- * After how long without an acknowledgement the kernel gives the connection up, ms. It counts the time for which a receiver's
- * window is closed as well, and a game that loads many mods reads nothing for more than a minute.
+ * After how long without an acknowledgement the kernel gives the connection up, ms. It counts the time for
+ * which a receiver's window is closed as well, and a game that loads many mods reads nothing for more than a
+ * minute.
  */
 const unacknowledgedMs = 120_000;
 
-/** How long a goodbye may take to be read before the connection is cut, ms; and how much is read meanwhile, bytes. */
+/**
+ * How long a goodbye may take to be read before the connection is cut, ms; and how much is read meanwhile,
+ * bytes.
+ */
 const farewellMs = 2_000;
 const farewellBytes = 64 * 1024;
 
@@ -167,14 +182,19 @@ export const localEndpoint = (conn: Conn): Endpoint => ({
   port: conn.socket.localPort,
 });
 
-/** An IPv4-mapped IPv6 address as the IPv4 address that it means (RFC 4291 section 2.5.5.2); others unchanged. */
+/**
+ * An IPv4-mapped IPv6 address as the IPv4 address that it means (RFC 4291 section 2.5.5.2); others unchanged.
+ */
 export const plainIp = (ip: string): string =>
   ip.startsWith("::ffff:") && ip.includes(".") ? ip.slice(7) : ip;
 
 /** Bytes that have arrived and were not taken. Valid until the next wait. */
 export const peek = (conn: Conn): Buffer => conn.inbox;
 
-/** Drops the first `count` bytes of what has arrived. A socket that was paused is read again when there is room. */
+/**
+ * Drops the first `count` bytes of what has arrived. A socket that was paused is read again when there is
+ * room.
+ */
 export function take(conn: Conn, count: number): void {
   if (conn.inbox.length > count) {
     conn.inbox = conn.inbox.subarray(count);
@@ -198,7 +218,10 @@ function countSpare(conn: Conn): boolean {
   return spareBytes <= spareLimit;
 }
 
-/** Waits for bytes that were not there before, for at most `ms` (Infinity: without limit) and until the signal aborts. One wait at a time. */
+/**
+ * Waits for bytes that were not there before, for at most `ms` (Infinity: without limit) and until the signal
+ * aborts. One wait at a time.
+ */
 export function more(
   conn: Conn,
   deadlines: Deadlines,
@@ -222,7 +245,10 @@ export function more(
   });
 }
 
-/** Calls back at every arrival from now on, until the next wait or `unwatch`: for waits that are long and many. */
+/**
+ * Calls back at every arrival from now on, until the next wait or `unwatch`: for waits that are long and
+ * many.
+ */
 export function watch(conn: Conn, onArrival: (arrival: Arrival) => void): void {
   conn.waiting = onArrival;
 }
@@ -233,9 +259,10 @@ export function unwatch(conn: Conn): void {
 }
 
 /**
- * Has the kernel ask, after 30 s of silence, whether the other machine is still there, and give the connection up when nothing has
- * been acknowledged for 120 s. Otherwise a session would last for ever when both its machines vanish. It takes five system calls,
- * so it is for sessions that stay; shorter ones have a deadline.
+ * Has the kernel ask, after 30 s of silence, whether the other machine is still there, and give the
+ * connection up when nothing has been acknowledged for 120 s. Otherwise a session would last for ever when
+ * both its machines vanish. It takes five system calls, so it is for sessions that stay; shorter ones have a
+ * deadline.
  */
 export function probeWhenSilent(conn: Conn): void {
   if (conn.closed) return;
@@ -243,7 +270,10 @@ export function probeWhenSilent(conn: Conn): void {
   setUserTimeout(conn.socket.fd, unacknowledgedMs);
 }
 
-/** Sends bytes in order. False when the connection cannot be written any more; what the kernel does not take at once is kept. */
+/**
+ * Sends bytes in order. False when the connection cannot be written any more; what the kernel does not take
+ * at once is kept.
+ */
 export function send(conn: Conn, bytes: Uint8Array): boolean {
   if (conn.closed || conn.finSent || conn.finWhenSent) return false;
   if (conn.unsent !== null) {
@@ -281,8 +311,9 @@ export function finish(conn: Conn): void {
 }
 
 /**
- * Ends the connection so that the peer reads everything sent so far: FIN behind the last byte, then whatever still comes is
- * read and dropped. Bun's `end()` would close at once, and unread input then turns the goodbye into a reset.
+ * Ends the connection so that the peer reads everything sent so far: FIN behind the last byte, then whatever
+ * still comes is read and dropped. Bun's `end()` would close at once, and unread input then turns the goodbye
+ * into a reset.
  */
 export function close(conn: Conn, deadlines: Deadlines): void {
   if (conn.closed || conn.discarded !== null) return;
@@ -299,7 +330,10 @@ export function close(conn: Conn, deadlines: Deadlines): void {
   if (!conn.closed) conn.socket.resume();
 }
 
-/** Closes the connection at once. What the kernel has taken is still delivered, unless input is unread or the peer goes on sending: that makes it a reset. */
+/**
+ * Closes the connection at once. What the kernel has taken is still delivered, unless input is unread or the
+ * peer goes on sending: that makes it a reset.
+ */
 export function drop(conn: Conn): void {
   if (conn.closed) return;
   conn.ending ??= "aborted";
@@ -349,8 +383,9 @@ function endingOf(error: Error | undefined): Ending {
 const unreachable: ReadonlySet<string> = new Set(["ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"]);
 
 /**
- * Puts a chunk behind what is in the inbox. Each time that there is no room, three times as much is made: a client that sends its
- * 16 KiB in pieces of a few bytes would otherwise leave megabytes of copies to the garbage collector.
+ * Puts a chunk behind what is in the inbox. Each time that there is no room, three times as much is made: a
+ * client that sends its 16 KiB in pieces of a few bytes would otherwise leave megabytes of copies to the
+ * garbage collector.
  */
 function append(conn: Conn, chunk: Buffer): void {
   const { inbox } = conn;
@@ -371,7 +406,10 @@ function append(conn: Conn, chunk: Buffer): void {
   conn.inboxRoom = capacity - length;
 }
 
-/** Behind the peer's own FIN nothing can come that would turn a plain close into a reset, and that is one system call instead of two. */
+/**
+ * Behind the peer's own FIN nothing can come that would turn a plain close into a reset, and that is one
+ * system call instead of two.
+ */
 function sendFin(conn: Conn): void {
   conn.finWhenSent = false;
   conn.finSent = true;

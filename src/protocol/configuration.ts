@@ -37,13 +37,16 @@ const formats: ReadonlyMap<number, ConfigurationFormat> = new Map([
   [777, { ...since771, transfer: 0x0c, clearDialog: 0x12, showDialog: 0x13, hasSessionId: true }],
 ]);
 
-/** How the configuration phase of this version is spoken; null for a version that has no dialogs or that is not known. */
+/**
+ * How the configuration phase of this version is spoken; null for a version that has no dialogs or that is
+ * not known.
+ */
 export const configurationFormat = (protocol: number): ConfigurationFormat | null =>
   formats.get(protocol) ?? null;
 
 /**
- * Ends the login without encryption; the client answers with Login Acknowledged and is in the configuration phase.
- * `sessionId` is 16 random bytes.
+ * Ends the login without encryption; the client answers with Login Acknowledged and is in the configuration
+ * phase. `sessionId` is 16 random bytes.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Login_Success
  */
 export function loginSuccess(
@@ -76,8 +79,8 @@ export interface Dialog {
 
 /**
  * Shows a dialog, in the place of one that is shown already. The game goes on, and Escape does not close it.
- * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Show_Dialog_(configuration), a dialog of the type
- * `minecraft:notice`: https://minecraft.wiki/w/Dialog
+ * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Show_Dialog_(configuration), a dialog
+ * of the type `minecraft:notice`: https://minecraft.wiki/w/Dialog
  */
 export const showDialog = (format: ConfigurationFormat, dialog: Dialog): Uint8Array =>
   frame(

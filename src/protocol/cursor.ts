@@ -7,9 +7,10 @@ export type Stop = Exclude<Parsed<never>, { kind: "ok" }>;
 /**
  * Reads fields one after the other out of bytes that may still be arriving.
  *
- * The first read that cannot be served stops the cursor: as `bad` when the field cannot fit where it must fit, which is
- * known before its bytes are there, else as `need-more`. A stopped cursor stays where it is, and every further read
- * gives 0, "" or false. So a parser reads all its fields, says `fail` where one is wrong, and asks once, by `finish`.
+ * The first read that cannot be served stops the cursor: as `bad` when the field cannot fit where it must
+ * fit, which is known before its bytes are there, else as `need-more`. A stopped cursor stays where it is,
+ * and every further read gives 0, "" or false. So a parser reads all its fields, says `fail` where one is
+ * wrong, and asks once, by `finish`.
  */
 export interface Cursor {
   /** Offset of the next byte. */
@@ -19,7 +20,9 @@ export interface Cursor {
   readonly isStopped: boolean;
   /** From here on, reading beyond the next `count` bytes is bad. */
   limitTo(count: number): void;
-  /** Stops as bad, unless it has stopped before; gives why it stopped first. `reason` is a constant phrase. */
+  /**
+   * Stops as bad, unless it has stopped before; gives why it stopped first. `reason` is a constant phrase.
+   */
   fail(reason: string): Stop;
   /** The value that `make` builds when every read was served, else why not. */
   finish<T>(make: () => T): Parsed<T>;
@@ -39,13 +42,16 @@ export interface Cursor {
   length(): number;
   /** A `length` of bytes, then valid UTF-8 that is at most `maxUnits` UTF-16 units long. */
   string(maxUnits: number): string;
-  /** A `uint16` of units, at most `maxUnits`, then UTF-16, high byte first: the strings of the game before 1.7. */
+  /**
+   * A `uint16` of units, at most `maxUnits`, then UTF-16, high byte first: the strings of the game before
+   * 1.7.
+   */
   utf16(maxUnits: number): string;
   /** Sixteen bytes as dashed lower case. */
   uuid(): string;
 }
 
-// The byte order mark is kept: what a client sends is not ours to shorten.
+// The byte order mark is kept: what a client sends is passed on as it is.
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const utf16BigEndian = new TextDecoder("utf-16be", { ignoreBOM: true });
 
@@ -187,7 +193,7 @@ const hexDigits = new TextEncoder().encode("0123456789abcdef");
 const dash = 0x2d;
 const uuidBytes = new Uint8Array(36);
 
-/** One flat string: slices that are put together would all stay in memory for as long as the player plays. */
+/** One flat string: slices that are put together would stay in memory for as long as the player plays. */
 function uuidText(bytes: Uint8Array, from: number): string {
   let to = 0;
   for (let index = 0; index < 16; index++) {

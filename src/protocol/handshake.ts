@@ -12,7 +12,10 @@ const loginIntent = 2;
 /** Protocol -1, which pingers send that do not know the server's version. */
 const anyVersion = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x0f);
 
-/** The longest name, up to the first NUL. What mods and proxies append (BungeeCord a skin, Floodgate an account) is longer. */
+/**
+ * The longest name, up to the first NUL. What mods and proxies append (BungeeCord a skin, Floodgate an
+ * account) is longer.
+ */
 const longestName = 255;
 const longestHost = 8_192;
 const maxPayload = 16 * 1024;
@@ -31,8 +34,8 @@ export interface Handshake {
 }
 
 /**
- * The handshake that begins at `start`. Of the versions that are known it must end behind its intent; later ones may have added
- * fields there.
+ * The handshake that begins at `start`. Of the versions that are known it must end behind its intent; later
+ * ones may have added fields there.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Handshake
  */
 export function readHandshake(bytes: Uint8Array, start: number): Parsed<Handshake> {
@@ -62,13 +65,18 @@ export function isOtherPacket(bytes: Uint8Array): boolean {
   return !packet.isStopped && id !== 0x00;
 }
 
-/** True when a proxy has put the player's address and id behind the hostname, as BungeeCord's ip_forward does. */
+/**
+ * True when a proxy has put the player's address and id behind the hostname, as BungeeCord's ip_forward does.
+ */
 export function carriesProxyData({ rawHost }: Pick<Handshake, "rawHost">): boolean {
   const [, ip = "", uuid = ""] = rawHost.split("\0");
   return ipBytes(withoutZone(ip)) !== null && /^[\da-f]{32}$/i.test(uuid.replaceAll("-", ""));
 }
 
-/** A copy of a valid handshake frame that asks for a login instead of a transfer; every other byte stays as it was. */
+/**
+ * A copy of a valid handshake frame that asks for a login instead of a transfer; every other byte stays as it
+ * was.
+ */
 export function loginInsteadOfTransfer(handshake: Uint8Array): Uint8Array {
   const packet = openFrame(handshake, 0, maxPayload);
   packet.varInt();
@@ -76,7 +84,8 @@ export function loginInsteadOfTransfer(handshake: Uint8Array): Uint8Array {
   packet.string(longestHost);
   packet.uint16();
 
-  // The intent need not be the last byte alone: a longer encoding keeps its length, and so the frame keeps its own.
+  // The intent need not be the last byte alone: a longer encoding keeps its length, and so the frame keeps
+  // its own.
   const copy = new Uint8Array(handshake);
   copy[packet.at] = ((copy[packet.at] ?? 0) & 0x80) | loginIntent;
   return copy;

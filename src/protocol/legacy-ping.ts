@@ -2,8 +2,8 @@ import { createCursor } from "./cursor.ts";
 import type { Parsed } from "./parsed.ts";
 
 /**
- * The server list's ping of a client before 1.7, or of a newer one whose own ping has failed.
- * `form` is named after the first version that sends it: FE, FE 01, or FE 01 FA with the protocol and the hostname.
+ * The server list's ping of a client before 1.7, or of a newer one whose own ping has failed. `form` is named
+ * after the first version that sends it: FE, FE 01, or FE 01 FA with the protocol and the hostname.
  */
 export type LegacyPing =
   | {
@@ -33,7 +33,9 @@ const betaPing = {
 
 const ping14 = { ...betaPing, form: "1.4" } as const satisfies LegacyPing;
 
-/** FE 01, then the plugin message FA on the channel `MC|PingHost`, whose length is counted in UTF-16 units. */
+/**
+ * FE 01, then the plugin message FA on the channel `MC|PingHost`, whose length is counted in UTF-16 units.
+ */
 const pingHostStart = Uint8Array.of(
   ...[0xfe, 0x01, 0xfa, 0x00, 0x0b],
   ...Array.from("MC|PingHost", (character) => [0x00, character.charCodeAt(0)]).flat(),
@@ -48,8 +50,9 @@ const pingHostFixed = 7;
 const maxReplyUnits = 256;
 
 /**
- * The legacy ping that begins at the first byte, which must be FE; null when a modern frame begins like that. The pings
- * of different ages are prefixes of each other: `ifQuiet` says which one it is when nothing follows.
+ * The legacy ping that begins at the first byte, which must be FE; null when a modern frame begins like that.
+ * The pings of different ages are prefixes of each other: `ifQuiet` says which one it is when nothing
+ * follows.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Server_List_Ping#1.6 and the sections behind it
  */
 export function readLegacyPing(bytes: Uint8Array): Parsed<LegacyPing> | null {
@@ -81,8 +84,8 @@ export function readLegacyPing(bytes: Uint8Array): Parsed<LegacyPing> | null {
 }
 
 /**
- * The login of a client before 1.7, whose first byte must be 02. A modern frame of two bytes begins like that too; it cannot be a
- * handshake.
+ * The login of a client before 1.7, whose first byte must be 02. A modern frame of two bytes begins like that
+ * too; it cannot be a handshake.
  * Wire format: packet 02 in the protocol's revisions 17 to 78; strings are UTF-16 with a length of two bytes.
  */
 export function readLegacyLogin(bytes: Uint8Array): Parsed<LegacyLogin> {
@@ -104,7 +107,10 @@ export function readLegacyLogin(bytes: Uint8Array): Parsed<LegacyLogin> {
   return login.finish(() => ({ kind: "legacy-login" }));
 }
 
-/** The reply to a legacy ping: as much of `motd` as these clients take, nobody of one online. Fields are mc-router's. */
+/**
+ * The reply to a legacy ping: as much of `motd` as these clients take, nobody of one online. Fields are
+ * mc-router's.
+ */
 export function legacyPingReply(form: LegacyPing["form"], motd: string): Uint8Array {
   switch (form) {
     case "beta-1.8":

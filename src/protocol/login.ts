@@ -5,7 +5,7 @@ import type { Parsed } from "./parsed.ts";
 import { encodeVarInt } from "./varint.ts";
 import { isSnapshot } from "./versions.ts";
 
-/** Who wants to join, as the client claims it: nothing of this is proven. */
+/** The player as the client names him: nothing of this is proven. */
 export interface Player {
   /** Not empty; any characters. A game sends 16 at most. */
   readonly name: string;
@@ -61,8 +61,9 @@ const releases: readonly LoginStartFormat[] = [
 ];
 
 /**
- * The longest Login Start, bytes: a name of 16 characters of four bytes, a UUID, and keys as long as the game accepts them. One
- * limit for all versions, as longer names and fields of later versions are for the backend to judge.
+ * The longest Login Start, bytes: a name of 16 characters of four bytes, a UUID, and keys as long as the game
+ * accepts them. One limit for all versions, as longer names and fields of later versions are for the backend
+ * to judge.
  */
 const longestPayload = 4_700;
 
@@ -79,8 +80,9 @@ const firstWithLongTimeout = 47;
 const maxPluginResponse = 32 * 1024;
 
 /**
- * The Login Start that begins at `start`, sent by a client of this protocol. Bad without a name. How long the name is, and what
- * follows it, is for the backend to judge: where that is not what the version sends, the UUID is null.
+ * The Login Start that begins at `start`, sent by a client of this protocol. Bad without a name. How long the
+ * name is, and what follows it, is for the backend to judge: where that is not what the version sends, the
+ * UUID is null.
  */
 export function readLoginStart(bytes: Uint8Array, start: number, protocol: number): Parsed<Player> {
   const format = releaseFormat(protocol);
@@ -108,7 +110,9 @@ function releaseFormat(protocol: number): LoginStartFormat | null {
   return releases.find(({ since }) => protocol >= since) ?? null;
 }
 
-/** Null where the fields end too early. Bytes behind the last known field are a later version's and ignored. */
+/**
+ * Null where the fields end too early. Bytes behind the last known field are a later version's and ignored.
+ */
 function uuidByLayout(fields: Uint8Array, layout: Layout): string | null {
   const cursor = createCursor(fields, 0, fields.length);
   const found = layout(cursor);
@@ -127,13 +131,14 @@ function uuidByShape(fields: Uint8Array): string | null {
 }
 
 /**
- * What keeps a waiting login alive; null for a client that bears nothing. Clients drop a connection after 20 s (before 1.8) or 30 s
- * without a byte, and proxies may do so after 6 s.
+ * What keeps a waiting login alive; null for a client that bears nothing. Clients drop a connection without
+ * a byte for 20 s (before 1.8) or 30 s, and proxies may do so after 6 s.
  *
- * From 1.13 on, snapshots included, clients answer a login plugin request without leaving the login. Before, there is no packet
- * that could be sent, but an empty frame is read and ignored by the game. BungeeCord and other strict decoders end the login at
- * one, so it is sent as late as the game can bear, and never to a client whose host carries a proxy's data. Since 26.1 the game
- * itself disconnects at an empty frame, so it goes only to numbers that are surely older than 1.13. Negative numbers are no game's.
+ * From 1.13 on, snapshots included, clients answer a login plugin request without leaving the login. Before,
+ * there is no packet that could be sent, but an empty frame is read and ignored by the game. BungeeCord and
+ * other strict decoders end the login at one, so it is sent as late as the game can bear, and never to a
+ * client whose host carries a proxy's data. Since 26.1 the game itself disconnects at an empty frame, so it
+ * goes only to numbers that are surely older than 1.13. Negative numbers are no game's.
  */
 export function keepAliveFor(handshake: Pick<Handshake, "protocol" | "rawHost">): KeepAlive | null {
   const { protocol } = handshake;
@@ -150,22 +155,24 @@ export function keepAliveFor(handshake: Pick<Handshake, "protocol" | "rawHost">)
 export const emptyFrame: Uint8Array = Uint8Array.of(0x00);
 
 /**
- * Ends a login and shows `text`. In this packet it is JSON in every version, also where later ones have gone to NBT.
+ * Ends a login and shows `text`. In this packet it is JSON in every version, also where later ones have gone
+ * to NBT.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Disconnect_(login)
  */
 export const loginDisconnect = (text: string): Uint8Array =>
   frame(0x00, encodeString(JSON.stringify({ text })));
 
 /**
- * Asks the client something, without data, on a channel such as `automc:hold`. Clients of 1.13 and newer answer.
+ * Asks the client something, without data, on a channel such as `automc:hold`. Clients of 1.13 and newer
+ * answer.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Login_Plugin_Request
  */
 export const loginPluginRequest = (id: number, channel: string): Uint8Array =>
   frame(0x04, encodeVarInt(id), encodeString(channel));
 
 /**
- * The number of the request that the Login Plugin Response at `start` answers; any other packet is bad. Whether the client knew
- * the channel, and data that follows, is passed over.
+ * The number of the request that the Login Plugin Response at `start` answers; any other packet is bad.
+ * Whether the client knew the channel, and data that follows, is passed over.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Login_Plugin_Response
  */
 export function readLoginPluginResponse(bytes: Uint8Array, start: number): Parsed<number> {

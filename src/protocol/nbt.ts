@@ -1,6 +1,9 @@
 import { concat } from "./cursor.ts";
 
-/** A value that has a form in NBT: text, a flag (a byte), a whole number (an int), a list of one kind, a compound. */
+/**
+ * A value that has a form in NBT: text, a flag (a byte), a whole number (an int), a list of one kind, a
+ * compound.
+ */
 export type Nbt = string | boolean | number | readonly Nbt[] | { readonly [name: string]: Nbt };
 
 const endTag = 0x00;
@@ -53,8 +56,8 @@ function int32(value: number): Uint8Array {
 const longestText = 0xffff;
 
 /**
- * A length of two bytes and Java's modified UTF-8: NUL takes two bytes, and each half of a surrogate pair three. Text beyond
- * the longest that fits is cut.
+ * A length of two bytes and Java's modified UTF-8: NUL takes two bytes, and each half of a surrogate pair
+ * three. Text beyond the longest that fits is cut.
  */
 function text(value: string): Uint8Array {
   const bytes: number[] = [];

@@ -24,9 +24,9 @@ export type Opening =
   | LegacyLogin;
 
 /**
- * What the bytes that a client has sent so far mean. Called on every arrival with all of them: nothing is kept between two
- * calls. A wrong length, id or field is bad as soon as it is there, so that no more is waited for. Bytes behind the opening are
- * not read.
+ * What the bytes that a client has sent so far mean. Called on every arrival with all of them: nothing is
+ * kept between two calls. A wrong length, id or field is bad as soon as it is there, so that no more is
+ * waited for. Bytes behind the opening are not read.
  */
 export function parseOpening(bytes: Uint8Array): Parsed<Opening> {
   switch (bytes[0]) {

@@ -1,8 +1,9 @@
 /**
  * What a parser makes of the bytes that have arrived so far.
  *
- * `ok` carries the value and the offset just behind it. `need-more` is no failure: the bytes are a valid beginning.
- * `ifQuiet` on it is what the bytes mean when nothing follows for a while (the oldest pings are prefixes of newer ones).
+ * `ok` carries the value and the offset just behind it. `need-more` is no failure: the bytes are a valid
+ * beginning. `ifQuiet` on it is what the bytes mean when nothing follows for a while (the oldest pings are
+ * prefixes of newer ones).
  * `bad` is final: no further byte can make the input valid.
  */
 export type Parsed<T> =

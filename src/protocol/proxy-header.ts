@@ -2,15 +2,19 @@ import { ipBytes, ipv6Text, mappedPrefix } from "../base/ip.ts";
 import { type Cursor, concat, createCursor } from "./cursor.ts";
 import { type Parsed, parsed } from "./parsed.ts";
 
-/** One end of a proxied connection. `ip` is a literal in its shortest form, without a zone; IPv4-mapped ones are plain IPv4. */
+/**
+ * One end of a proxied connection. `ip` is a literal in its shortest form, without a zone; IPv4-mapped ones
+ * are plain IPv4.
+ */
 export interface ProxyEndpoint {
   readonly ip: string;
   readonly port: number;
 }
 
 /**
- * What a proxy says about the client before the first byte of the connection that it passes on: nothing, as there is no header;
- * that the connection is its own or the client's address is not known (the socket's addresses hold); or both real ends.
+ * What a proxy says about the client before the first byte of the connection that it passes on: nothing, as
+ * there is no header; that the connection is its own or the client's address is not known (the socket's
+ * addresses hold); or both real ends.
  */
 export type ProxyHeader =
   | { readonly kind: "none" }
@@ -47,8 +51,9 @@ const carriageReturn = 0x0d;
 const upperU = 0x55;
 
 /**
- * The PROXY protocol header, version 1 or 2, that a connection begins with. The first byte that differs from both beginnings means
- * "none", which ends at 0; a header that goes on wrongly is bad. No Minecraft packet begins like a header.
+ * The PROXY protocol header, version 1 or 2, that a connection begins with. The first byte that differs from
+ * both beginnings means "none", which ends at 0; a header that goes on wrongly is bad. No Minecraft packet
+ * begins like a header.
  * Wire format: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt sections 2.1 and 2.2
  */
 export function readProxyHeader(bytes: Uint8Array): Parsed<ProxyHeader> {
@@ -59,8 +64,9 @@ export function readProxyHeader(bytes: Uint8Array): Parsed<ProxyHeader> {
 }
 
 /**
- * A version 2 header that says PROXY over TCP, without further fields: 28 bytes when both ends are IPv4, otherwise 52, with
- * an IPv4 end as IPv4-mapped. Zones are left out. Text that is no IP literal is the caller's bug and throws.
+ * A version 2 header that says PROXY over TCP, without further fields: 28 bytes when both ends are IPv4,
+ * otherwise 52, with an IPv4 end as IPv4-mapped. Zones are left out. Text that is no IP literal is the
+ * caller's bug and throws.
  */
 export function proxyHeaderV2(source: ProxyEndpoint, destination: ProxyEndpoint): Uint8Array {
   const ips = [literalBytes(source.ip), literalBytes(destination.ip)];
@@ -124,7 +130,9 @@ function readPortText(line: Cursor, delimiter: string): number {
   return Number(text);
 }
 
-/** Text of the characters allowed up to the delimiter, which is moved over; bad at the first other character. */
+/**
+ * Text of the characters allowed up to the delimiter, which is moved over; bad at the first other character.
+ */
 function readText(line: Cursor, allowed: RegExp, delimiter: string): string {
   let text = "";
   for (;;) {
@@ -144,8 +152,8 @@ function readVersion2(bytes: Uint8Array): Parsed<ProxyHeader> {
   }
 
   const family = header.uint8();
-  // The family of a LOCAL header is to be ignored together with its block, which may be of any kind. Of an unspecified family
-  // the block is to be ignored as well, and the socket's own addresses hold.
+  // The family of a LOCAL header is to be ignored together with its block, which may be of any kind. Of an
+  // unspecified family the block is to be ignored as well, and the socket's own addresses hold.
   const isUnaddressed = command === localCommand || family >> 4 === unspecified;
   const ipSize = isUnaddressed ? 0 : ipSizeOf(family);
   if (ipSize === null) header.fail("the PROXY header is not for TCP over IPv4 or IPv6");
@@ -202,7 +210,9 @@ function literalBytes(ip: string): Uint8Array {
 const isMapped = (ip: Uint8Array): boolean =>
   mappedPrefix.every((byte, index) => ip[index] === byte);
 
-/** The text of four bytes, or of sixteen: those of a mapped address as IPv4, others in their shortest form. */
+/**
+ * The text of four bytes, or of sixteen: those of a mapped address as IPv4, others in their shortest form.
+ */
 function ipText(ip: Uint8Array): string {
   if (ip.length === 4) return ip.join(".");
   return isMapped(ip) ? ip.subarray(mappedPrefix.length).join(".") : ipv6Text(ip);

@@ -14,7 +14,9 @@ const pingPayload = 8;
 /** The longest status or ping request, bytes; later versions may add fields to them. */
 const maxRequestPayload = 1_024;
 
-/** The longest status that clients read, UTF-16 units. Its frame then takes 128 KiB and four bytes at most. */
+/**
+ * The longest status that clients read, UTF-16 units. Its frame then takes 128 KiB and four bytes at most.
+ */
 export const longestStatus = 32_767;
 
 /** Id 1, the string's length 3, four bytes for each unit. */
@@ -24,7 +26,8 @@ const maxResponsePayload = 4 + longestStatus * 4;
 export const statusRequest: Uint8Array = Uint8Array.of(0x01, 0x00);
 
 /**
- * The status packet that begins at `start`; a packet with another id is bad. Fields behind those that are known are passed over.
+ * The status packet that begins at `start`; a packet with another id is bad. Fields behind those that are
+ * known are passed over.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Status
  */
 export function readStatusPacket(bytes: Uint8Array, start: number): Parsed<StatusPacket> {
@@ -52,7 +55,8 @@ export function readStatusPacket(bytes: Uint8Array, start: number): Parsed<Statu
 export const pong = (payload: Uint8Array): Uint8Array => frame(0x01, payload);
 
 /**
- * The JSON text of the status response that begins at `start`, as a backend sends it; it need not be JSON at all.
+ * The JSON text of the status response that begins at `start`, as a backend sends it; it need not be JSON at
+ * all.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Packets#Status_Response
  */
 export function readStatusResponse(bytes: Uint8Array, start: number): Parsed<string> {
@@ -67,8 +71,9 @@ export function readStatusResponse(bytes: Uint8Array, start: number): Parsed<str
 export const statusFrame = (json: string): Uint8Array => frame(0x00, encodeString(json));
 
 /**
- * The server list's entry for a backend that cannot answer itself: `text` as its description, no players of one online.
- * A client whose own protocol is not `protocol` shows it as incompatible. Key order and escapes are mc-router's.
+ * The server list's entry for a backend that cannot answer itself: `text` as its description, no players of
+ * one online. A client whose own protocol is not `protocol` shows it as incompatible. Key order and escapes
+ * are mc-router's.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Server_List_Ping#Status_Response
  */
 export function statusResponse(status: { protocol: number; text: string }): Uint8Array {

@@ -7,8 +7,9 @@ export const lengthBytes = 3;
 export const numberBytes = 5;
 
 /**
- * One VarInt as a signed 32-bit number: seven bits a byte, lowest first, the top bit set on all bytes but the last.
- * `limit` is the offset it must end by. As in the game, longer encodings than needed pass and bits beyond 32 are dropped.
+ * One VarInt as a signed 32-bit number: seven bits a byte, lowest first, the top bit set on all bytes but the
+ * last. `limit` is the offset it must end by. As in the game, longer encodings than needed pass and bits
+ * beyond 32 are dropped.
  * Wire format: https://minecraft.wiki/w/Java_Edition_protocol/Data_types#VarInt_and_VarLong
  */
 export function readVarInt(

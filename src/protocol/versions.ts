@@ -1,6 +1,6 @@
 /**
- * The newest release whose packets are known here: 26.3. What is sent by a later one is read as far as it is understood, and what
- * follows is passed over, so that a new Minecraft release never needs a new router.
+ * The newest release whose packets are known here: 26.3. What is sent by a later one is read as far as it is
+ * understood, and what follows is passed over, so that a new Minecraft release never needs a new router.
  */
 const newestKnown = 777;
 

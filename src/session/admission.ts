@@ -7,7 +7,10 @@ import type { WaitingLogins } from "./hold.ts";
 import { dropped, type Outcome } from "./outcome.ts";
 import type { Session } from "./session.ts";
 
-/** Both ends of a client's connection: those of its socket, or those that a proxy in front of the router tells of. */
+/**
+ * Both ends of a client's connection: those of its socket, or those that a proxy in front of the router tells
+ * of.
+ */
 interface ClientEndpoints {
   readonly client: Endpoint;
   /** Where the client connected to; null: the socket's own end. */
@@ -28,8 +31,9 @@ export interface AdmissionDeps {
 }
 
 /**
- * Reads the PROXY protocol header, where there may be one, and asks the client filter and the limits of the client's address.
- * Returns how the session ended, or null when it may go on; what follows the header stays in the inbox.
+ * Reads the PROXY protocol header, where there may be one, and asks the client filter and the limits of the
+ * client's address. Returns how the session ended, or null when it may go on; what follows the header stays
+ * in the inbox.
  */
 export async function admit(
   session: Session,
@@ -71,7 +75,10 @@ async function readEndpoints(
   }
 }
 
-/** Why no client is served at the moment, or not this one; null when it is. A call counts towards the address's rate. */
+/**
+ * Why no client is served at the moment, or not this one; null when it is. A call counts towards the
+ * address's rate.
+ */
 export function refusalNow(
   session: Session,
   what: "login" | "status",

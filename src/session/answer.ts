@@ -22,7 +22,10 @@ export function kickLegacy(client: Conn, text: string, deadlines: Deadlines): vo
   close(client, deadlines);
 }
 
-/** What a ping is answered with: the text for clients before 1.7, the status response for others; null for none. */
+/**
+ * What a ping is answered with: the text for clients before 1.7, the status response for others; null for
+ * none.
+ */
 export interface ListEntry {
   readonly text: string;
   readonly status: Uint8Array | null;

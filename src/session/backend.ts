@@ -14,7 +14,9 @@ import type { SessionEvent } from "./event.ts";
 import type { Outcome } from "./outcome.ts";
 import { goneSignal, type Session } from "./session.ts";
 
-/** What serving a session came to: it is over, or it goes on as a relay. A ping's relay may not stand still. */
+/**
+ * What serving a session came to: it is over, or it goes on as a relay. A ping's relay may not stand still.
+ */
 export type ServeResult =
   | Outcome
   | { readonly kind: "joined"; readonly backend: Conn; readonly isPing: boolean };
@@ -58,8 +60,8 @@ export const visitTo = (route: Route, isLogin: boolean, { idle }: BackendDeps): 
   idle === null ? null : idle.visit(route.wake, isLogin);
 
 /**
- * Takes `length` bytes, which begin with the opening, from the inbox and returns them: the client's own bytes, with a
- * transfer's intent changed where that is set.
+ * Takes `length` bytes, which begin with the opening, from the inbox and returns them: the client's own
+ * bytes, with a transfer's intent changed where that is set.
  */
 export function takeOpening(
   { client }: Session,
@@ -73,7 +75,9 @@ export function takeOpening(
   return isTransfer && deps.transferAsLogin ? loginInsteadOfTransfer(own) : own;
 }
 
-/** What the route's backend is sent for these bytes: a PROXY protocol header goes first where it wants one. */
+/**
+ * What the route's backend is sent for these bytes: a PROXY protocol header goes first where it wants one.
+ */
 export function withProxyHeader(
   { client, facts, local }: Session,
   route: Route,
@@ -85,8 +89,8 @@ export function withProxyHeader(
 }
 
 /**
- * Dials the address once and sends it the opening; of several endpoints, the first that answers is taken. An address that is nowhere
- * is not dialled.
+ * Dials the address once and sends it the opening; of several endpoints, the first that answers is taken. An
+ * address that is nowhere is not dialled.
  */
 export async function connect(
   session: Session,
@@ -107,7 +111,10 @@ export async function connect(
   return { kind: "reached", backend: conn };
 }
 
-/** Tries a backend that shall not be woken: where it was told to be, and then where its route says, if that is elsewhere. */
+/**
+ * Tries a backend that shall not be woken: where it was told to be, and then where its route says, if that is
+ * elsewhere.
+ */
 export async function whereItRuns<End extends { readonly kind: string }>(
   backend: WakeableBackend,
   wakes: Wakes,
@@ -120,7 +127,10 @@ export async function whereItRuns<End extends { readonly kind: string }>(
   return sameAddress(address, backend.address) ? end : reachAt(backend.address);
 }
 
-/** The backend is reached: from here on the session counts as a visit, and the operator is told. A throw closes the backend. */
+/**
+ * The backend is reached: from here on the session counts as a visit, and the operator is told. A throw
+ * closes the backend.
+ */
 export function join(
   session: Session,
   backend: Conn,

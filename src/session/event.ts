@@ -3,7 +3,7 @@ import type { Endpoint } from "../net/conn.ts";
 import type { Player } from "../protocol/login.ts";
 import type { Outcome } from "./outcome.ts";
 
-/** What a session is about, as far as it has become known. Client-supplied text is raw: whoever prints it escapes it. */
+/** What is known of a session so far. Text of the client is raw: observers escape it where they print it. */
 export interface SessionFacts {
   /** Counts up from 1 in each run. */
   readonly id: number;
@@ -18,7 +18,7 @@ export interface SessionFacts {
   readonly route: string | null;
   /** The source's own name for the route, such as the name of a Postgres row. */
   readonly row: string | null;
-  /** The address that was dialled last. */
+  /** The address that was dialled last; of a wait that failed before, the route's. */
   readonly backend: string | null;
   readonly player: Player | null;
   /** How long the player waited for the backend to be up, ms; null when it did not wait. */
@@ -29,7 +29,10 @@ export interface SessionFacts {
 export type SessionEvent =
   /** A client has connected; nothing is known about it yet. */
   | { readonly kind: "session-accepted"; readonly client: Endpoint }
-  /** So many clients have been turned away since the last event of this kind and reason, the last of them from that address. */
+  /**
+   * So many clients were turned away for this reason since the last such event, the last of them from that
+   * address.
+   */
   | {
       readonly kind: "clients-refused";
       readonly why: ConnectionRefusal;
@@ -40,12 +43,12 @@ export type SessionEvent =
   | { readonly kind: "session-holding"; readonly session: SessionFacts }
   /** Client and backend are joined. */
   | { readonly kind: "session-relaying"; readonly session: SessionFacts }
-  /** It is over; the one event that every session ends with. */
+  /** The session is over: the last event of each. */
   | {
       readonly kind: "session-ended";
       readonly session: SessionFacts;
       readonly outcome: Outcome;
       readonly durationMs: number;
     }
-  /** Code of ours threw. The session concerned is cut; the others go on. */
+  /** The router's own code threw. The session concerned is cut; the others go on. */
   | { readonly kind: "fault"; readonly error: Error };

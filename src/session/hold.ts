@@ -13,8 +13,9 @@ import {
 export type HoldEnd = "left" | "out-of-turn" | "late" | "stopping";
 
 /**
- * A login that waits. The client stays in the login phase, where every byte it receives resets its read timeout, and shows nothing
- * of the wait but its "logging in" screen. Plain data, as thousands may wait at a time; only this file writes its fields.
+ * A login that waits. The client stays in the login phase, where every byte it receives resets its read
+ * timeout, and shows nothing of the wait but its "logging in" screen. Plain data, as thousands may wait at a
+ * time; only this file writes its fields.
  */
 export interface Hold {
   readonly client: Conn;
@@ -71,7 +72,10 @@ export interface HoldDeps {
   /** How much longer it may wait, ms; asked again when that time is over. */
   leftMs(): number;
   readonly waitingLogins: WaitingLogins;
-  /** The number of the first request. By default one that cannot be guessed, so that an answer proves that it was read. */
+  /**
+   * The number of the first request. By default one that cannot be guessed, so that an answer proves that it
+   * was read.
+   */
   readonly firstId?: number;
 }
 
@@ -81,15 +85,23 @@ const muteMs = 15_000;
 const answerMs = 5_000;
 /** How long a client may take to prove that it is a game, ms. */
 const proofMs = 10_000;
-/** Keep-alives of clients that came together are spread by so much, half before and half after their time, ms. */
+/**
+ * Keep-alives of clients that came together are spread by so much, half before and half after their time, ms.
+ */
 const spreadMs = 1_000;
 
-/** A channel that no mod listens to, so that every client answers "not understood"; ids far from those a backend uses. */
+/**
+ * A channel that no mod listens to, so that every client answers "not understood"; ids far from those a
+ * backend uses.
+ */
 const channel = "automc:hold";
 const leastId = 0x4000_0000;
 const idsToChoose = 0x0fff_ffff;
 
-/** Holds a client whose Login Start has been taken from its inbox. Reads and writes the client until released or stopped. */
+/**
+ * Holds a client whose Login Start has been taken from its inbox. Reads and writes the client until released
+ * or stopped.
+ */
 export function holdLogin(
   client: Conn,
   handshake: Pick<Handshake, "protocol" | "rawHost">,
@@ -123,8 +135,9 @@ export function holdLogin(
 }
 
 /**
- * Stops talking to the client because its backend has begun to, and waits for the answers that the client still owes: the backend
- * must not see them. True when the client's next byte is the backend's; false when the answers did not come or the hold has ended.
+ * Stops talking to the client because its backend has begun to, and waits for the answers that the client
+ * still owes: the backend must not see them. True when the client's next byte is the backend's; false when
+ * the answers did not come or the hold has ended.
  */
 export async function releaseHold(hold: Hold): Promise<boolean> {
   const { client, deps } = hold;
@@ -144,8 +157,8 @@ export async function releaseHold(hold: Hold): Promise<boolean> {
 }
 
 /**
- * Asks the client at once, as a keep-alive would later. True as soon as it answers, which only a game does; false when it does
- * not within 10 s, is too old to be asked, or the hold is over.
+ * Asks the client at once, as a keep-alive would later. True as soon as it answers, which only a game does;
+ * false when it does not within 10 s, is too old to be asked, or the hold is over.
  */
 export async function proveHold(hold: Hold): Promise<boolean> {
   const { client, deps, keepAlive } = hold;
@@ -217,7 +230,10 @@ function ask(hold: Hold, now: number): void {
   if (send(hold.client, loginPluginRequest(hold.firstId + hold.asked, channel))) hold.asked += 1;
 }
 
-/** Takes the answers as they come and notices a client that leaves. What it sends unasked stays for its backend. */
+/**
+ * Takes the answers as they come and notices a client that leaves. What it sends unasked stays for its
+ * backend.
+ */
 function onArrival(hold: Hold, arrival: Arrival): void {
   if (arrival !== "data") finish(hold, "left");
   else if (!eatAnswers(hold)) finish(hold, "out-of-turn");

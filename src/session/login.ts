@@ -71,10 +71,16 @@ interface WaitingLogin {
   readonly bytes: Uint8Array;
 }
 
-/** The longest name that a backend is asked about, UTF-16 units. Servers that allow other names than Mojang's cut them far sooner. */
+/**
+ * The longest name that a backend is asked about, UTF-16 units. Servers that allow other names than Mojang's
+ * cut them far sooner.
+ */
 const longestName = 255;
 
-/** The hold's limit lies behind the wake's own end, which knows the reason; it is for a backend that never says a word, ms. */
+/**
+ * The hold's limit lies behind the wake's own end, which knows the reason; it is for a backend that never
+ * says a word, ms.
+ */
 const graceMs = 1_000;
 
 type Refused = LoginEnd & { readonly kind: "refused" };
@@ -193,8 +199,8 @@ function reachOwn(
 }
 
 /**
- * Tells of a hostname whether it leads to the server: the one that the client asked for, and each that a route of the server's claims. A
- * hostname that only the default route takes is nobody's.
+ * Tells of a hostname whether it leads to the server: the one that the client asked for, and each that a
+ * route of the server's claims. A hostname that only the default route takes is nobody's.
  */
 const leadsTo =
   (target: WakeTarget, asked: Hostname, table: LoginDeps["table"]) =>
@@ -222,7 +228,10 @@ async function reachDirectly(
   return endOf(await connect(session, address, { bytes, isAnswered: true }, deps), "unreachable");
 }
 
-/** For a player who may not wait: the backend is dialled where it runs, if it does, and else refuses him as `otherwise`. */
+/**
+ * For a player who may not wait: the backend is dialled where it runs, if it does, and else refuses him as
+ * `otherwise`.
+ */
 async function reachRunning(
   { session, backend, wakes, bytes }: WaitingLogin,
   otherwise: "wake-denied" | "full",
@@ -246,8 +255,8 @@ function endOf(connected: Connected, otherwise: Refusal): LoginEnd {
 }
 
 /**
- * Holds the client while its backend is started. The router commits late: until the backend's first byte is here, a dial that
- * fails or is dropped leads back to waiting.
+ * Holds the client while its backend is started. The router commits late: until the backend's first byte is
+ * here, a dial that fails or is dropped leads back to waiting.
  */
 async function reachByWaking(login: WaitingLogin, deps: LoginDeps): Promise<LoginEnd> {
   const { session, backend, wakes, mayStart, bytes } = login;
@@ -335,8 +344,8 @@ function endOfHold(end: HoldEnd): LoginEnd {
 }
 
 /**
- * A backend that has answered the opening with at least one byte. The error is why it could not be dialled; null where it was
- * silent until the hold ended, or closed the connection.
+ * A backend that has answered the opening with at least one byte. The error is why it could not be dialled;
+ * null where it was silent until the hold ended, or closed the connection.
  */
 async function firstWord(
   address: Address,

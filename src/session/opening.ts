@@ -4,17 +4,26 @@ import { isOtherPacket } from "../protocol/handshake.ts";
 import { type Opening, parseOpening } from "../protocol/opening.ts";
 import { dropped, type Outcome } from "./outcome.ts";
 
-/** A client's opening, and how many of the bytes that have arrived it takes. The bytes are left where they are. */
+/**
+ * A client's opening, and how many of the bytes that have arrived it takes. The bytes are left where they
+ * are.
+ */
 export type Opened =
   | { readonly kind: "opened"; readonly opening: Opening; readonly end: number }
   | { readonly kind: "refused"; readonly outcome: Outcome };
 
 /** How long a client may take for everything before it is served, ms, however it spreads the bytes. */
 export const openingMs = 5_000;
-/** The silence after which a ping is taken for the oldest kind, whose bytes are the beginning of newer ones, ms. */
+/**
+ * The silence after which a ping is taken for the oldest kind, whose bytes are the beginning of newer ones,
+ * ms.
+ */
 const quietMs = 300;
 
-/** Reads what a client wants: its handshake and, for a login, the Login Start behind it. `until` is on the deadlines' clock. */
+/**
+ * Reads what a client wants: its handshake and, for a login, the Login Start behind it. `until` is on the
+ * deadlines' clock.
+ */
 export async function readOpening(
   client: Conn,
   until: number,

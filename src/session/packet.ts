@@ -9,8 +9,8 @@ export interface Arrived<T> {
 }
 
 /**
- * Waits until what a connection has received begins with a whole packet, and leaves it there. Null when it cannot be one, or does
- * not come within `ms` or before the signal aborts.
+ * Waits until what a connection has received begins with a whole packet, and leaves it there. Null when it
+ * cannot be one, or does not come within `ms` or before the signal aborts.
  */
 export async function awaitPacket<T>(
   conn: Conn,
@@ -25,7 +25,7 @@ export async function awaitPacket<T>(
     const seen = parse(bytes, 0);
     if (seen.kind === "bad") return null;
     if (seen.kind === "ok") return seen;
-    // Beyond this nothing is read before the relay.
+    // A full inbox is not read further before the relay.
     if (bytes.length > inboxLimits[conn.side]) return null;
     const arrival = await more(conn, deadlines, until - deadlines.now(), signal);
     if (arrival !== "data") return null;

@@ -148,7 +148,10 @@ async function reachOrCache(
   return { kind: "cached", status: status.value };
 }
 
-/** What the backend answers to this opening now. Other clients wait for it too, so no client's leaving ends it. */
+/**
+ * What the backend answers to this opening now. Other clients wait for it too, so no client's leaving ends
+ * it.
+ */
 async function freshStatus(
   route: Route,
   protocol: number,
@@ -190,7 +193,10 @@ async function answerInItsPlace(
   return answered(state, reason);
 }
 
-/** Reads along, every now and then, what a backend that can sleep says of itself. Other pings go straight to the relay. */
+/**
+ * Reads along, every now and then, what a backend that can sleep says of itself. Other pings go straight to
+ * the relay.
+ */
 async function learnStatus(
   session: Session,
   { opening, route }: PingRequest,

@@ -1,11 +1,16 @@
 import type { Deadlines } from "../base/deadlines.ts";
 import type { Address } from "../routing/address.ts";
 
-/** Backends that took no connection a moment ago, so that the next ping need not ask again: a player's server list pings every server that sleeps. */
+/**
+ * Backends that took no connection a moment ago. The next ping does not dial them again: a server list pings
+ * every server that sleeps.
+ */
 export interface RecentDialFailures {
-  /** Why nothing could be reached there a moment ago, as one readable phrase; null when that is not known, or too long ago. */
+  /**
+   * Why the last dial there failed, as one readable phrase; null when none has failed within the last second.
+   */
   reason(address: Address): string | null;
-  /** Nothing could be reached there just now. */
+  /** A dial there has just failed. */
   note(address: Address, reason: string): void;
 }
 
@@ -13,9 +18,9 @@ export interface RecentDialFailures {
 const rememberedMs = 1_000;
 const limit = 4_096;
 
-/** Nothing is known at first. */
+/** No dial has failed yet. */
 export function createRecentDialFailures(deadlines: Pick<Deadlines, "now">): RecentDialFailures {
-  /** The one noted last is the last. */
+  /** In the order in which they were noted. */
   const noted = new Map<string, { readonly reason: string; readonly until: number }>();
 
   return {

@@ -5,7 +5,10 @@ import type { SessionEvent } from "./event.ts";
 /** How many clients have been turned away, by why. */
 export type RefusalCounts = Readonly<Record<ConnectionRefusal, number>>;
 
-/** Counts those who are turned away. A flood of them is told of now and then, as one event each would be a flood as well. */
+/**
+ * Counts the clients that are turned away. One event stands for all of ten seconds, as a flood of events
+ * would do harm too.
+ */
 export interface Refusals {
   count(why: ConnectionRefusal, ip: string): void;
   counts(): RefusalCounts;

@@ -19,7 +19,10 @@ export interface SessionDeps extends AdmissionDeps, LoginDeps, PingDeps {
   readonly table: RouteTable;
   /** Cut what follows the first dash in the hostname of an SRV target; mc-router's SIMPLIFY_SRV. */
   readonly simplifySrv: boolean;
-  /** What clients of unknown hostnames read, in the server list and when they join; empty: they are closed without a word. */
+  /**
+   * What clients of unknown hostnames read, in the server list and when they join; empty: they are closed
+   * without a word.
+   */
   readonly unknownTexts: { readonly motd: string; readonly kick: string };
 }
 
@@ -27,8 +30,9 @@ export interface SessionDeps extends AdmissionDeps, LoginDeps, PingDeps {
 const overLimitMs = 1_000;
 
 /**
- * One client's connection up to the relay, or to its end where there is no relay: the client is then closed, or about to be.
- * The relay is not awaited: that would keep everything here in memory for as long as the player plays.
+ * One client's connection up to the relay, or to its end where there is no relay: the client is then closed,
+ * or about to be. The relay is not awaited: that would keep everything here in memory for as long as the
+ * player plays.
  */
 export async function serve(session: Session, deps: SessionDeps): Promise<ServeResult> {
   const { client } = session;
@@ -55,7 +59,10 @@ export async function serve(session: Session, deps: SessionDeps): Promise<ServeR
     : ping(session, { ...request, opening }, deps);
 }
 
-/** Notes what the client said, and returns the hostname that it is routed by: empty, as the default route's, where there is none. */
+/**
+ * Notes what the client said, and returns the hostname that it is routed by: empty, as the default route's,
+ * where there is none.
+ */
 function noteOpening(
   { facts, fixedHostname }: Session,
   opening: Opening,
@@ -71,7 +78,9 @@ function noteOpening(
   return hostname;
 }
 
-/** Notes the claim that matched. Equal texts become the claim's own string, which all its players then share. */
+/**
+ * Notes the claim that matched. Equal texts become the claim's own string, which all its players then share.
+ */
 function noteClaim({ facts }: Session, { pattern, route }: Claim): void {
   facts.route = patternText(pattern);
   facts.row = route.source === "env" ? null : route.id;

@@ -5,8 +5,8 @@ import type { Visit } from "../wake/idle.ts";
 import type { SessionFacts } from "./event.ts";
 
 /**
- * What is known of one client, from its first byte to its last. Plain data and flat, and emptied of what is over: thousands of
- * clients play or wait at a time.
+ * What is known of one client, from its first byte to its last. Plain data and flat, and emptied of what is
+ * over: thousands of clients play or wait at a time.
  */
 export interface Session {
   readonly client: Conn;
@@ -16,7 +16,9 @@ export interface Session {
   readonly isOverLimit: boolean;
   /** On the deadlines' clock, ms. */
   readonly acceptedAt: number;
-  /** What it is routed by, whatever it sends: it came in by a port of that hostname. Null: by what it sends. */
+  /**
+   * What it is routed by, whatever it sends: it came in by a port of that hostname. Null: by what it sends.
+   */
   readonly fixedHostname: Hostname | null;
   /** What it takes of the limits. */
   readonly place: Place;
@@ -26,9 +28,14 @@ export interface Session {
   leaveQueue: (() => void) | null;
   /** Where the client connected to, as a PROXY protocol header said; null: the socket's own end. */
   local: Endpoint | null;
-  /** Aborted when the client is gone. Null until `goneSignal` is called: most sessions end before anything waits for it. */
+  /**
+   * Aborted when the client is gone. Null until `goneSignal` is called: most sessions end before anything
+   * waits for it.
+   */
   gone: AbortController | null;
-  /** Keeps the backend from being put to sleep until the end of the session; null for a backend that never is. */
+  /**
+   * Keeps the backend from being put to sleep until the end of the session; null for a backend that never is.
+   */
   visit: Visit | null;
   /** Ends its part in the balance between the endpoints of its backend; null where it has none. */
   leave: (() => void) | null;

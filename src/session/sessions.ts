@@ -27,8 +27,8 @@ export interface Sessions {
   /** Whether a client with this address may connect; asked before a session is made for it. */
   admits(ip: string): boolean;
   /**
-   * Takes an admitted client over; false when there is no place for it, not even to say so: the caller then cuts it. `hostname` is
-   * what it is routed by, whatever it sends; left out, it is what it sends.
+   * Takes an admitted client over; false when there is no place for it, not even to say so: the caller then
+   * cuts it. `hostname` is what it is routed by, whatever it sends; left out, it is what it sends.
    */
   accept(client: Conn, hostname?: Hostname): boolean;
   /** How many clients are connected. */
@@ -36,9 +36,9 @@ export interface Sessions {
   /** The sessions that are not over, oldest first. */
   list(): readonly LiveSession[];
   /**
-   * Takes no more clients, ends the wait in the accept queue, drops the clients that have said nothing yet, and resolves when
-   * the end of the last session has been told and the relay has stopped, with how many sessions had to be cut: those that were
-   * not over after `ms` or when the signal aborts.
+   * Takes no more clients, ends the wait in the accept queue, drops the clients that have said nothing yet,
+   * and resolves when the end of the last session has been told and the relay has stopped, with how many
+   * sessions had to be cut: those that were not over after `ms` or when the signal aborts.
    */
   drain(ms: number, signal: AbortSignal): Promise<number>;
 }
@@ -67,9 +67,9 @@ const cutMs = 1_000;
 /** A set of sessions that is empty at first. */
 export function createSessions(deps: SessionsDeps): Sessions {
   const { limiter, deadlines } = deps;
-  /** Those whose sockets are here. */
+  /** The sessions whose sockets the event loop has. */
   const sessions = new Map<Conn, Session>();
-  /** Those whose sockets a relay thread has. */
+  /** The sessions whose sockets a relay thread has. */
   const players = new Set<Player>();
   /** Their clients are gone, and their end is still to be told: a backend may go on for a few seconds. */
   const ending = new Set<Session>();

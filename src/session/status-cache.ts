@@ -10,9 +10,9 @@ export type CachedStatus = Result<Uint8Array, string>;
 /** What running backends last answered to pings. */
 export interface StatusCache {
   /**
-   * The answer under this key, asked for by `refresh` unless a fresh one is there. Whoever asks meanwhile waits for the same
-   * refresh, but for half a second at most where an older answer is there. A failure is not kept. `refresh` settles in bounded
-   * time and must not depend on the client that happens to be first.
+   * The answer under this key, asked for by `refresh` unless a fresh one is there. Later calls wait for the
+   * same refresh, but for half a second at most where an older answer is there. A failure is not kept.
+   * `refresh` settles in bounded time and must not depend on the client that happens to be first.
    */
   status(key: string, refresh: () => Promise<CachedStatus>): Promise<CachedStatus>;
 }
@@ -37,12 +37,15 @@ const patienceMs = 500;
 const entryLimit = 1_000;
 const byteLimit = 32 * 1024 * 1024;
 
-/** What a client's mod loader appends to the hostname (`\0FML\0`, `\0FML2\0`, ...), to which servers answer differently. */
+/**
+ * What a client's mod loader appends to the hostname (`\0FML\0`, `\0FML2\0`, ...), to which servers answer
+ * differently.
+ */
 const modLoader = /\0(FML\d?)\0/;
 
 /**
- * One key for all clients that a backend answers alike. The hostname is part of it since a backend may be a proxy; what else
- * a client has put behind it is not, or everybody could make a key of their own.
+ * One key for all clients that a backend answers alike. The hostname is part of it since a backend may be a
+ * proxy; what else a client has put behind it is not, or each client could make a key of its own.
  */
 export function statusKey(address: Address, handshake: Handshake, hostname: Hostname): string {
   const [, loader = ""] = modLoader.exec(handshake.rawHost) ?? [];
@@ -51,7 +54,7 @@ export function statusKey(address: Address, handshake: Handshake, hostname: Host
 
 /** A cache that is empty at first. */
 export function createStatusCache({ maxAgeMs, deadlines }: StatusCacheDeps): StatusCache {
-  /** The one asked for last is the last. */
+  /** In the order in which they were last asked for. */
   const entries = new Map<string, Entry>();
   let bytes = 0;
 
@@ -88,7 +91,7 @@ export function createStatusCache({ maxAgeMs, deadlines }: StatusCacheDeps): Sta
 
   /** Null forgets: a server that has gone is not shown as running. */
   function keep(key: string, entry: Entry, frame: Uint8Array | null): void {
-    // It may have made room for others meanwhile.
+    // The entry may have made room for others meanwhile.
     if (entries.get(key) !== entry) return;
     bytes += (frame?.length ?? 0) - (entry.frame?.length ?? 0);
     entry.frame = frame;

@@ -13,7 +13,10 @@ export interface StatusAnswer {
 const requestMs = 3_000;
 const answerMs = 3_000;
 
-/** Asks a backend that has been sent a handshake for its status. Null when no valid answer comes in time. The connection is left open. */
+/**
+ * Asks a backend that has been sent a handshake for its status. Null when no valid answer comes in time. The
+ * connection is left open.
+ */
 export function askStatus(
   backend: Conn,
   deadlines: Deadlines,
@@ -24,9 +27,9 @@ export function askStatus(
 }
 
 /**
- * Passes a client's status request on and waits for the answer, which stays where it is: the relay that follows hands it over
- * like everything else. Null when the client asks for something else or nothing, or no valid answer comes in time; the relay
- * then goes on from there.
+ * Passes a client's status request on and waits for the answer, which stays where it is: the relay that
+ * follows hands it over like everything else. Null when the client asks for something else or nothing, or no
+ * valid answer comes in time; the relay then goes on from there.
  */
 export async function captureStatus(
   client: Conn,
@@ -48,7 +51,7 @@ async function awaitAnswer(
 ): Promise<StatusAnswer | null> {
   const response = await awaitPacket(backend, readStatusResponse, answerMs, deadlines, signal);
   if (response === null) return null;
-  // A copy: the bytes that came may be many more, and the answer may be kept for long.
+  // A copy: the answer may be kept for long, and the bytes that arrived with it would be kept too.
   const frame = new Uint8Array(peek(backend).subarray(0, response.end));
   return { frame, json: response.value };
 }
