@@ -342,6 +342,11 @@ const waking = {
     standardTexts["wake-failed"],
     "What a player reads whose server did not come up in time.",
   ),
+  AUTOMC_TEXT_STARTING: setting(
+    readWords,
+    standardTexts["still-starting"],
+    "What a player reads who cannot wait any longer while the server still starts.",
+  ),
   AUTOMC_TEXT_START_DENIED: setting(
     readWords,
     standardTexts["wake-denied"],

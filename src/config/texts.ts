@@ -10,6 +10,7 @@ export function readTexts(env: Environment): {
     kicks: {
       unreachable: env.read("AUTOMC_TEXT_UNREACHABLE"),
       "wake-failed": env.read("AUTOMC_TEXT_START_FAILED"),
+      "still-starting": env.read("AUTOMC_TEXT_STARTING"),
       "wake-denied": env.read("AUTOMC_TEXT_START_DENIED"),
       "wake-refused": env.read("AUTOMC_TEXT_START_REFUSED"),
       unproven: env.read("AUTOMC_TEXT_UNPROVEN"),

@@ -6,11 +6,12 @@ import type { Opening } from "../protocol/opening.ts";
 import { proxyHeaderV2 } from "../protocol/proxy-header.ts";
 import { type Address, isNowhere, sameAddress } from "../routing/address.ts";
 import type { Hostname } from "../routing/hostname.ts";
-import type { Route, WakeTarget } from "../routing/route.ts";
+import { type Route, type WakeTarget, wakeName } from "../routing/route.ts";
 import type { Idle, Visit } from "../wake/idle.ts";
 import type { WakeableBackend } from "../wake/waker.ts";
 import type { Wakes } from "../wake/wakes.ts";
 import type { SessionEvent } from "./event.ts";
+import type { MotdValues } from "./motd.ts";
 import type { Outcome } from "./outcome.ts";
 import { goneSignal, type Session } from "./session.ts";
 
@@ -54,6 +55,18 @@ export type Connected =
 /** True for a backend that may be started, or whose start is under way already. */
 export const isWakeable = (target: WakeTarget, wakes: Wakes): boolean =>
   wakes.may(target).start || wakes.isJoinable(target);
+
+/** What the texts of a route may name: its server, how long a start usually takes, and how many clients wait for it. */
+export function motdValues({ wake, id }: Route, wakes: Wakes | null): MotdValues {
+  const view = wake === null || wakes === null ? null : wakes.view(wake);
+  return {
+    server: wake === null ? id : wakeName(wake),
+    reason: null,
+    etaMs: view?.usualStartMs ?? null,
+    waiting: view?.waiting ?? null,
+    now: Date.now(),
+  };
+}
 
 /** The visit of a session, which has not begun; null where no backend is ever put to sleep. */
 export const visitTo = (route: Route, isLogin: boolean, { idle }: BackendDeps): Visit | null =>

@@ -16,6 +16,7 @@ import {
   connect,
   isWakeable,
   join,
+  motdValues,
   type Request,
   type ServeResult,
   takeOpening,
@@ -28,7 +29,7 @@ import { type Hold, type HoldEnd, holdLogin, proveHold, releaseHold, stopHold } 
 import { refusalOf } from "./motd.ts";
 import { answered, dropped } from "./outcome.ts";
 import type { Session } from "./session.ts";
-import { fillText, type KickTexts, type Refusal } from "./texts.ts";
+import { asSentence, fillText, type KickTexts, type Refusal } from "./texts.ts";
 import { mayWake, type WakePermissions } from "./wake-permission.ts";
 
 /** What a login needs. */
@@ -126,16 +127,19 @@ function wordsFor(
   { answer, reason }: Refused,
   { texts, wakes }: LoginDeps,
 ): string {
-  const own = answer === "unreachable" ? refusalOf(route, Date.now()) : "";
-  const view = route.wake === null ? null : (wakes?.view(route.wake) ?? null);
-  const known = {
-    server: facts.row ?? facts.hostname,
-    reason,
-    etaMs: view?.usualStartMs ?? null,
-    waiting: view?.waiting ?? null,
-  };
-  return own || fillText(texts[answer], known);
+  const known = motdValues(route, wakes);
+  const own = answer === "unreachable" ? refusalOf(route, known) : "";
+  if (own !== "") return own;
+  const server = route.wake === null ? (facts.row ?? facts.hostname) : known.server;
+  const values = { ...known, server, reason };
+  const isStarting = route.wake !== null && wakes?.isStarting(route.wake) === true;
+  if (!isStarting || !mayPass.has(answer)) return fillText(texts[answer], values);
+  const text = texts["still-starting"];
+  return asSentence(text, fillText(text, values));
 }
+
+/** Refusals that say less than that the server is still starting. */
+const mayPass: ReadonlySet<Refusal> = new Set(["full", "wake-failed"]);
 
 /** Why the login is not served at all; null when it is. */
 function refusalAtOnce(

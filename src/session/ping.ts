@@ -10,6 +10,7 @@ import {
   connect,
   isWakeable,
   join,
+  motdValues,
   type Request,
   type ServeResult,
   takeOpening,
@@ -99,7 +100,7 @@ async function reach(session: Session, request: PingRequest, deps: PingDeps): Pr
       : reachAt(address);
   }
   wakes?.pinged(target);
-  const hasLoadingText = motdOf("waking", route, deps, Date.now()) !== "";
+  const hasLoadingText = motdOf("waking", route, deps, motdValues(route, wakes)) !== "";
   if (wakes?.isStarting(target) && hasLoadingText) {
     return { kind: "down", state: "waking", reason: null };
   }
@@ -180,7 +181,7 @@ async function answerInItsPlace(
   reason: string | null,
   deps: PingDeps,
 ): Promise<ServeResult> {
-  const text = motdOf(state, route, deps, Date.now());
+  const text = motdOf(state, route, deps, motdValues(route, deps.wakes));
   const status =
     opening.kind === "status"
       ? deps.statusMemory.asleepStatus(nameOf(route), {

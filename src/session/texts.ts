@@ -4,12 +4,13 @@ import type { Answer } from "./outcome.ts";
 export type Refusal = Exclude<Answer, "running" | "asleep" | "waking" | "unknown-host">;
 
 /** What players read when they are refused. `{server}`, `{reason}`, `{eta}` and `{waiting}` are filled in. */
-export type KickTexts = Readonly<Record<Refusal, string>>;
+export type KickTexts = Readonly<Record<Refusal | "still-starting", string>>;
 
 /** The texts of routers whose operator has set no others: what is the matter, and what to do. */
 export const standardTexts: KickTexts = {
   unreachable: "This server cannot be reached right now. Please try again in a moment.",
   "wake-failed": "This server did not start in time. Please try again in a few minutes.",
+  "still-starting": "{server} is still starting: usually {eta}. Please join again in a moment.",
   "wake-denied": "This server is asleep, and you may not start it.",
   "wake-refused":
     "This server is asleep and cannot be started right now. Please try again in a few minutes.",
@@ -39,9 +40,16 @@ export interface TextValues {
 /** Nothing is known. */
 export const noValues: TextValues = { server: null, reason: null, etaMs: null, waiting: null };
 
-/** A text with its placeholders filled in. Others are left as they are. */
+/** A clause with `{eta}` in it, up to the end of its sentence. */
+const etaClause = /[:,;] [^:,;.!?]*\{eta\}[^.!?]*/g;
+
+/**
+ * A text with its placeholders filled in. Others are left as they are. Before a server's first start has been seen, a clause that
+ * would name its usual time is left out.
+ */
 export function fillText(text: string, values: TextValues): string {
-  return text.replace(/\{(server|reason|eta|waiting)\}/g, (_, name: string) => {
+  const known = values.etaMs === null ? text.replace(etaClause, "") : text;
+  return known.replace(/\{(server|reason|eta|waiting)\}/g, (_, name: string) => {
     switch (name) {
       case "server":
         return values.server ?? "";
@@ -54,6 +62,10 @@ export function fillText(text: string, values: TextValues): string {
     }
   });
 }
+
+/** A filled text whose first word is the server's name, as a sentence begins. */
+export const asSentence = (text: string, filled: string): string =>
+  text.startsWith("{server} ") ? filled.charAt(0).toUpperCase() + filled.slice(1) : filled;
 
 /** An operator's text with the colour codes that Minecraft knows: `&a` is written for `§a`. */
 export const withCodes = (text: string): string => text.replace(/&(?=[0-9a-fk-or])/gi, "§");

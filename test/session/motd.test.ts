@@ -3,6 +3,7 @@ import type { Motd } from "../../src/routing/route.ts";
 import { motdOf, refusalOf } from "../../src/session/motd.ts";
 
 const now = Date.UTC(2026, 10, 26, 12);
+const values = { now, server: "survival", reason: null, etaMs: 48_000, waiting: 3 };
 const none: Motd = { asleep: "", loading: "", until: null };
 const both = { asleepText: "zzz", loadingText: "soon" };
 const neither = { asleepText: "", loadingText: "" };
@@ -19,7 +20,7 @@ test.each([
   ["waking", { ...none, asleep: "mine" }, both, "soon"],
   ["waking", { ...none, asleep: "mine" }, neither, "mine"],
 ] as const)("%s, with %j and %j: %j", (state, motd, defaults, text) => {
-  expect(motdOf(state, motd === undefined ? {} : { motd }, defaults, now)).toBe(text);
+  expect(motdOf(state, motd === undefined ? {} : { motd }, defaults, values)).toBe(text);
 });
 
 test.each([
@@ -37,13 +38,21 @@ test.each([
     until: leftMs === null ? null : now + leftMs,
     refusal: "up in {duration}",
   };
-  expect(refusalOf({ motd }, now)).toBe(`up in ${text}`);
-  expect(motdOf("asleep", { motd }, both, now)).toBe(`${text}, $&, ${text}`);
+  expect(refusalOf({ motd }, values)).toBe(`up in ${text}`);
+  expect(motdOf("asleep", { motd }, both, values)).toBe(`${text}, $&, ${text}`);
   const withoutText = { motd: { ...motd, asleep: "" } };
-  expect(motdOf("asleep", withoutText, { ...both, asleepText: "{duration}" }, now)).toBe(text);
+  expect(motdOf("asleep", withoutText, { ...both, asleepText: "{duration}" }, values)).toBe(text);
 });
 
-test("who has no words for a refusal leaves them to the router", () => {
-  expect(refusalOf({}, now)).toBe("");
-  expect(refusalOf({ motd: { ...none, asleep: "mine" } }, now)).toBe("");
+test("the server, its usual time and the clients that wait are named, and the rest of a text stays", () => {
+  const defaults = { asleepText: "{server} sleeps {x}", loadingText: "{waiting} wait, {eta}" };
+  expect(motdOf("asleep", {}, defaults, values)).toBe("survival sleeps {x}");
+  expect(motdOf("waking", {}, defaults, values)).toBe("3 wait, 48 s");
+  const usual = { ...defaults, loadingText: "Starting: usually {eta}" };
+  expect(motdOf("waking", {}, usual, { ...values, etaMs: null })).toBe("Starting");
+});
+
+test("a route without words for a refusal leaves them to the router", () => {
+  expect(refusalOf({}, values)).toBe("");
+  expect(refusalOf({ motd: { ...none, asleep: "mine" } }, values)).toBe("");
 });

@@ -248,6 +248,8 @@ describe("places", () => {
     expect(disconnectText(await refused.readFrame())).toContain("All places are taken");
     refused.close();
     expect(plane.starts("b")).toBe(0);
+    const second = await join("a.example.com");
+    expect(disconnectText(await second.readFrame())).toContain("A is still starting. Please join");
     const running = await join("c.example.com");
     await running.waitForLength(opening.length);
     waiting.reset();

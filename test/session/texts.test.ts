@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { fillText, noValues, withCodes } from "../../src/session/texts.ts";
+import { asSentence, fillText, noValues, withCodes } from "../../src/session/texts.ts";
 
 describe("a text for players", () => {
   const rows = [
@@ -16,6 +16,18 @@ describe("a text for players", () => {
   test("has nothing where nothing is known, and a server's name is not a placeholder", () => {
     expect(fillText("[{server}{reason}{eta}{waiting}]", noValues)).toBe("[]");
     expect(fillText("{server}", { ...noValues, server: "{reason}" })).toBe("{reason}");
+  });
+
+  test("leaves the clause with the usual time out before there is one", () => {
+    const text = "{server} is still starting: usually {eta}. Please join again in a moment.";
+    const known = { ...noValues, server: "survival" };
+    expect(asSentence(text, fillText(text, known))).toBe(
+      "Survival is still starting. Please join again in a moment.",
+    );
+    expect(asSentence(text, fillText(text, { ...known, etaMs: 48_000 }))).toBe(
+      "Survival is still starting: usually 48 s. Please join again in a moment.",
+    );
+    expect(asSentence("{server}: full", "survival: full")).toBe("survival: full");
   });
 
   test("may have colour codes with & instead of §", () => {

@@ -254,7 +254,9 @@ describe("a login to a backend without an address", () => {
     clock.advance(120_000);
     expect(world.count("session-ended")).toBe(0);
     clock.advance(1_000);
-    expect(disconnectText((await waitThroughHold(player)).frame)).toContain("did not start");
+    expect(disconnectText((await waitThroughHold(player)).frame)).toContain(
+      "Lobby is still starting.",
+    );
     expect((await world.ended()).outcome).toMatchObject({ answer: "wake-failed" });
   });
 
