@@ -14,10 +14,12 @@ export interface ServerRow {
   readonly address: string;
   /** The optional column `proxy_protocol`; left out where the table has none. */
   readonly proxyProtocol?: boolean | null;
+  /** The optional column `fallback`; left out where the table has none. */
+  readonly fallback?: string | null;
 }
 
 /** Longer values are cut one character behind this, so that a row with one cannot be mistaken for another. */
-export const longestValue = { name: 1_000, domain: 65_536, address: 4_096 };
+export const longestValue = { name: 1_000, domain: 65_536, address: 4_096, fallback: 255 };
 
 /** Reads the table over one connection, one query at a time. */
 export interface RowReader {
@@ -111,6 +113,12 @@ function selectionOf(columns: readonly TableColumn[]): {
   if (proxyProtocol?.type === "bool" && proxyProtocol.isReadable) {
     selected.push('proxy_protocol AS "proxyProtocol"');
   }
+  const fallback = typeOf("fallback");
+  if (fallback?.isReadable) {
+    selected.push(
+      `left(${asText("fallback", fallback)}, ${longestValue.fallback + 1}) AS fallback`,
+    );
+  }
   const all = `SELECT ${selected.join(", ")} FROM servers WHERE ${domain} != '' AND ${address} != ''`;
   return { all, named: `${all} AND ${name} = ANY($1)` };
 }
@@ -131,8 +139,9 @@ function toRow(row: postgres.Row): ServerRow {
   if (typeof name === "string" && typeof domain === "string" && typeof address === "string") {
     return row as ServerRow;
   }
-  const { proxyProtocol = null } = row;
-  return { name: String(name), domain: String(domain), address: String(address), proxyProtocol };
+  const { proxyProtocol = null, fallback = null } = row;
+  const texts = { name: String(name), domain: String(domain), address: String(address) };
+  return { ...texts, proxyProtocol, fallback };
 }
 
 /** PostgreSQL's text form of an array: elements quoted, quotes and backslashes escaped. */

@@ -76,12 +76,16 @@ export function createRefresh({ rows, apply, confirmMs, warn }: RefreshDeps): Cy
 /** Data exceptions, and errors of syntax and access (PostgreSQL, appendix A: classes 22 and 42). */
 const isAboutData = (code: string | null): boolean => /^(22|42)/.test(code ?? "");
 
+/** Why an optional column that the table has is not used; null when each is. */
 function optionalProblem({ columns, role }: TableFacts): string | null {
-  const column = columns.find(({ name }) => name === "proxy_protocol");
-  if (column === undefined || (column.type === "bool" && column.isReadable)) return null;
-  return column.isReadable
-    ? `the column proxy_protocol of the table servers has no effect: its type is ${column.type}, not boolean`
-    : `the column proxy_protocol of the table servers has no effect: role "${role}" may not read it`;
+  for (const { name, type, isReadable } of columns) {
+    if (name !== "proxy_protocol" && name !== "fallback") continue;
+    const without = `the column ${name} of the table servers has no effect`;
+    if (!isReadable) return `${without}: role "${role}" may not read it`;
+    if (name === "proxy_protocol" && type !== "bool")
+      return `${without}: its type is ${type}, not boolean`;
+  }
+  return null;
 }
 
 /** Warns of each problem once. */

@@ -1,6 +1,8 @@
+import { err, ok, type Result } from "../../base/result.ts";
 import { inChunks } from "../../base/wait.ts";
 import { dialableAddress } from "../../routing/address.ts";
-import { parsePatterns } from "../../routing/pattern.ts";
+import type { Hostname } from "../../routing/hostname.ts";
+import { matchablePattern, parsePatterns } from "../../routing/pattern.ts";
 import { type Route, sameRoute } from "../../routing/route.ts";
 import { longestValue, type ServerRow } from "./reader.ts";
 
@@ -50,6 +52,7 @@ export interface ServerRows {
  */
 interface HeldRow extends ServerRow {
   readonly proxyProtocol: boolean | null;
+  readonly fallback: string | null;
   /** Null: no version of the row could ever be used. */
   readonly route: Route | null;
   /** The older version that the route is made of, when this one cannot be used. */
@@ -148,7 +151,7 @@ function applyNamed(held: Held, names: readonly string[], rows: readonly ServerR
 
 /** A row that does not read as the held one does, as it is to be held. */
 function toHeld({ rules, reads }: Held, row: ServerRow, old: HeldRow | undefined): HeldRow {
-  const { name, domain, address, proxyProtocol = null } = row;
+  const { name, domain, address, proxyProtocol = null, fallback = null } = row;
   const { route, complaint } = toRoute(row, rules);
   const before = old?.route ?? null;
   const isKept = route === null && before !== null;
@@ -159,6 +162,7 @@ function toHeld({ rules, reads }: Held, row: ServerRow, old: HeldRow | undefined
     // One string for both where they are equal, as in nearly all rows.
     address: route?.address.text === address ? route.address.text : address,
     proxyProtocol,
+    fallback,
     route: isKept || isSame ? before : route,
     older: isKept ? (old?.older ?? old ?? null) : null,
     complaint: isKept ? `${complaint}; its last usable version stays` : complaint,
@@ -188,7 +192,10 @@ function drop(held: Held, { name, route }: HeldRow, removed: Route[]): void {
 
 /** True for two versions of one row that read the same. */
 const isSameRow = (a: HeldRow, b: ServerRow): boolean =>
-  a.domain === b.domain && a.address === b.address && a.proxyProtocol === (b.proxyProtocol ?? null);
+  a.domain === b.domain &&
+  a.address === b.address &&
+  a.proxyProtocol === (b.proxyProtocol ?? null) &&
+  a.fallback === (b.fallback ?? null);
 
 /** Names that a URL cannot hold as a part of its path (RFC 3986, section 5.2.4). */
 const pathless: ReadonlySet<string> = new Set(["", ".", ".."]);
@@ -205,6 +212,8 @@ function toRoute(
   const complaints = problems.map(({ text, reason }) => `the hostname ${quoted(text)} ${reason}`);
   if (patterns.length === 0 && problems.length === 0) complaints.push("it names no hostname");
   if (!address.ok) complaints.push(`the address ${quoted(row.address)} ${address.error}`);
+  const fallback = readFallback(row.fallback ?? "");
+  if (fallback !== null && !fallback.ok) complaints.push(fallback.error);
   const isNameless = rules.wakeable && pathless.has(row.name);
   if (isNameless) complaints.push("its name has no path of its own at the control plane");
   const complaint = complaints.join("; ");
@@ -217,8 +226,23 @@ function toRoute(
     wake: rules.wakeable ? { kind: "control-plane", server: row.name } : null,
   };
   const { proxyProtocol } = row;
-  const isDecided = typeof proxyProtocol === "boolean";
-  return { route: isDecided ? { ...route, proxyProtocol } : route, complaint };
+  return {
+    route: {
+      ...route,
+      ...(typeof proxyProtocol === "boolean" && { proxyProtocol }),
+      ...(fallback?.ok && { fallback: fallback.value }),
+    },
+    complaint,
+  };
+}
+
+/** The hostname in the column `fallback`; null for an empty one. The error is a clause. */
+function readFallback(text: string): Result<Hostname, string> | null {
+  if (text.trim() === "") return null;
+  const pattern = matchablePattern(text);
+  if (pattern.ok && pattern.value.kind === "exact") return ok(pattern.value.hostname);
+  const reason = pattern.ok ? "is a pattern, expected one hostname" : pattern.error;
+  return err(`the fallback ${quoted(text)} ${reason}`);
 }
 
 /** Enough of a value to recognise it in a log line. */

@@ -12,6 +12,9 @@ BEGIN;
 -- Where USE_PROXY_PROTOCOL is wrong for some servers, add a column that says so, and run this file again:
 --   ALTER TABLE servers ADD COLUMN proxy_protocol BOOLEAN;
 --   true or false: whether the server gets a PROXY protocol header; NULL: as USE_PROXY_PROTOCOL says
+-- Where players of some servers shall go elsewhere while these are down:
+--   ALTER TABLE servers ADD COLUMN fallback TEXT;
+--   the hostname whose route takes the logins meanwhile; NULL: as AUTOMC_FALLBACK says
 CREATE TABLE IF NOT EXISTS servers (
   name    TEXT PRIMARY KEY,
   domain  TEXT NOT NULL,

@@ -97,8 +97,14 @@ async function* snapshotText(rows: readonly ServerRow[]): AsyncGenerator<string,
   yield "\n]}\n";
 }
 
-const toLine = ({ name, domain, address, proxyProtocol }: ServerRow): string =>
-  JSON.stringify({ name, domain, address, proxyProtocol: proxyProtocol ?? undefined });
+const toLine = ({ name, domain, address, proxyProtocol, fallback }: ServerRow): string =>
+  JSON.stringify({
+    name,
+    domain,
+    address,
+    proxyProtocol: proxyProtocol ?? undefined,
+    fallback: fallback ?? undefined,
+  });
 
 function toSnapshot(json: unknown): Result<Snapshot, string> {
   if (!isRecord(json) || json["version"] !== version) return err(`it is not of version ${version}`);
@@ -115,4 +121,5 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 const isServerRow = (value: unknown): value is ServerRow =>
   isRecord(value) &&
   ["name", "domain", "address"].every((column) => typeof value[column] === "string") &&
-  ["boolean", "undefined"].includes(typeof value["proxyProtocol"]);
+  ["boolean", "undefined"].includes(typeof value["proxyProtocol"]) &&
+  ["string", "undefined"].includes(typeof value["fallback"]);

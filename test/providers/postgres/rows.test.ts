@@ -192,6 +192,22 @@ test("a row's own word on the PROXY protocol is a change like any other", async 
   }
 });
 
+test("a row's own fallback is a change like any other, and a bad one is named", async () => {
+  const { rows, complaints } = await rowsWith(row("a", "a.x"));
+  for (const [fallback, hostname] of [
+    ["Lobby.x.", "lobby.x"],
+    ["", undefined],
+    ["*.x", undefined],
+    [null, undefined],
+  ] as const) {
+    rows.applyNamed(["a"], [{ ...row("a", "a.x"), fallback }]);
+    expect(rows.goodRows().map((good) => good.fallback)).toEqual([fallback]);
+    const { upsert } = rows.applyNamed(["a"], [{ ...row("a", "a.x", "h:2"), fallback }]);
+    expect(upsert.map((route) => String(route.fallback))).toEqual([String(hostname)]);
+  }
+  expect(complaints).toEqual(['a: the fallback "*.x" is a pattern, expected one hostname']);
+});
+
 test("a route is woken by its row's name, when there is a control plane", () => {
   for (const wakeable of [true, false]) {
     const rows = createServerRows({ wakeable, simplifySrv: false, onComplaint: () => undefined });

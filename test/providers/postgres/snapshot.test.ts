@@ -29,6 +29,7 @@ const rows: readonly ServerRow[] = [
   { name: 'quo"te\n', domain: "ü.example.com", address: "[::1]:2" },
   { name: "with", domain: "c.example.com", address: "10.0.0.1:3", proxyProtocol: true },
   { name: "without", domain: "d.example.com", address: "10.0.0.1:4", proxyProtocol: false },
+  { name: "else", domain: "e.example.com", address: "10.0.0.1:5", fallback: "lobby.example.com" },
 ];
 
 function writerTo(path: string, everyMs = 0, read = () => rows) {
@@ -45,7 +46,7 @@ function writerTo(path: string, everyMs = 0, read = () => rows) {
 describe("a snapshot", () => {
   test("comes back as it was written, readable for its owner only", async () => {
     const path = freshPath();
-    writeFileSync(`${path}.new`, "left over from a crash", { mode: 0o644 });
+    writeFileSync(`${path}.${process.pid}.new`, "left over from a crash", { mode: 0o644 });
     const before = Date.now();
     const { writer, failures } = writerTo(path);
     writer.changed();

@@ -330,6 +330,19 @@ describe("the source", () => {
     );
   });
 
+  test("follows the column that names a fallback", async () => {
+    const { source, sql } = await follow(
+      [schema, "ALTER TABLE servers ADD COLUMN fallback TEXT", schema].join(";"),
+      abc,
+    );
+    await sql`UPDATE servers SET fallback = 'lobby.example.com' WHERE name = 'b'`;
+    await until("it is routed", () =>
+      source.table
+        .entries()
+        .some(({ route }) => route.id === "b" && route.fallback === "lobby.example.com"),
+    );
+  });
+
   test("does not take a column of another type for the optional one", async () => {
     const { source, sql } = await follow(
       `${schema}; ALTER TABLE servers ADD COLUMN proxy_protocol TEXT DEFAULT 'maybe'`,
