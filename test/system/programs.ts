@@ -5,8 +5,10 @@ import { join } from "node:path";
 const programs: Readonly<Record<string, string>> = {
   busybox: "busybox-static",
   chromium: "chromium",
+  curl: "curl",
   "dbus-daemon": "dbus",
   debootstrap: "debootstrap",
+  docker: "docker.io",
   dockerd: "docker.io",
   "dpkg-deb": "dpkg",
   etcd: "etcd-server",
