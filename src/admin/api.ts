@@ -91,7 +91,7 @@ export function createHandlers(deps: ApiDeps): Readonly<Record<OperationId, Hand
     readLogLevel: () => Response.json({ level: deps.logLevel.read() }),
     setLogLevel: ({ body }) => setLogLevel(body, deps.logLevel),
     readHealth: healthResponse,
-    readReadiness: () => readinessResponse(deps.notReady()),
+    readReadiness: () => readinessResponse(deps.notReady(), deps.overview.sources()),
     ...pageHandlers,
     readSignIn: ({ scope }) => Response.json({ scope, asksToken: asksToken(deps.tokens) }),
     signIn: (call) => signIn(call, deps.tokens),

@@ -52,9 +52,24 @@ export function createReadiness({ sources, published }: ReadinessDeps): Readines
 /** `GET /healthz`: an answer of any kind means that the process works. */
 export const healthResponse = (): Response => Response.json({ status: "ok" });
 
-/** `GET /readyz`. */
-export function readinessResponse(notReady: readonly NotReady[]): Response {
-  if (notReady.length === 0) return Response.json({ status: "ready" });
+/** A source whose routes may have changed since they were read. */
+interface AgedSource {
+  readonly name: SourceName;
+  /** Null before the first read. */
+  readonly ageMs: number | null;
+}
+
+/** `GET /readyz`. A router that serves a snapshot or lost a source is ready; its answer says how old those routes are. */
+export function readinessResponse(
+  notReady: readonly NotReady[],
+  sources: readonly AgedSource[],
+): Response {
+  if (notReady.length === 0) {
+    const stale = sources.flatMap(({ name, ageMs }) =>
+      ageMs === null || ageMs === 0 ? [] : [{ name, ageSeconds: Math.round(ageMs / 1000) }],
+    );
+    return Response.json({ status: "ready", stale });
+  }
   const detail = notReady.map(({ name, reason }) => `${name}: ${reason}`).join("; ");
   return problem("unavailable", detail, { members: { notReady } });
 }

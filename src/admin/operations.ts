@@ -303,7 +303,10 @@ export const operations = [
     access: "open",
     summary: "Whether a load balancer may send players here.",
     answers: {
-      200: { about: "It may.", schema: record({ status: text }) },
+      200: {
+        about: "It may. Routes of stale sources are as old as that.",
+        schema: record({ status: text, stale: list(record({ name: text, ageSeconds: count })) }),
+      },
       503: { about: "Not yet, or not any more; the members say why." },
     },
   },

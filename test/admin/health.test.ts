@@ -22,9 +22,18 @@ test("the router is ready when the port is open and every source has been read, 
 });
 
 test("who is not ready is told to people and to programs", async () => {
-  expect(await readinessResponse([]).json()).toEqual({ status: "ready" });
+  const sources = [
+    { name: "env", ageMs: null },
+    { name: "docker", ageMs: 0 },
+    { name: "postgres", ageMs: 86_400_400 },
+  ] as const;
+  expect(await readinessResponse([], []).json()).toEqual({ status: "ready", stale: [] });
+  expect(await readinessResponse([], sources).json()).toEqual({
+    status: "ready",
+    stale: [{ name: "postgres", ageSeconds: 86_400 }],
+  });
   const notReady = [{ name: "postgres", reason: "refused" }];
-  const response = readinessResponse(notReady);
+  const response = readinessResponse(notReady, sources);
   expect(response.status).toBe(503);
   expect(await response.json()).toEqual({
     type: "about:blank",

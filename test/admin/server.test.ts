@@ -405,7 +405,7 @@ describe("beyond mc-router's API", () => {
     expect((await api.answer("GET", "/readyz"))[0]).toBe(503);
     expect(await api.answer("HEAD", "/readyz")).toEqual([503, ""]);
     notReady.length = 0;
-    expect(await api.answer("GET", "/readyz")).toEqual([200, '{"status":"ready"}']);
+    expect(await api.answer("GET", "/readyz")).toEqual([200, '{"status":"ready","stale":[]}']);
   });
 
   for (const path of ["/explain", "/sessions", "/healthz", "/readyz"]) {
