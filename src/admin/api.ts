@@ -48,7 +48,10 @@ export interface ServerActions {
   /** What is known of each server, by `wakeKey`. */
   wakes(): ReadonlyMap<string, WakeView>;
   may(target: WakeTarget): May;
-  /** Starts a server, as for a player of that address who joins; returns at once. The error is one readable phrase. */
+  /**
+   * Starts a server, as for a player of that address who joins; returns at once. The error is one readable
+   * phrase.
+   */
   start(route: Route, clientIp: string): Result<null, string>;
   /** Stops a server. The error is one readable phrase. */
   stop(route: Route): Promise<Result<null, string>>;

@@ -2,8 +2,9 @@ import { parseFirstJson } from "../base/json.ts";
 import { err, ok, type Result } from "../base/result.ts";
 
 /**
- * The string members of a JSON object, by name in lower case, as mc-router reads a body: text behind the first value is
- * ignored, the last member of a name counts, null means not given. The error is one readable phrase.
+ * The string members of a JSON object, by name in lower case, as mc-router reads a body: text behind the
+ * first value is ignored, the last member of a name counts, null means not given. The error is one readable
+ * phrase.
  */
 export function readFields(
   body: Uint8Array,

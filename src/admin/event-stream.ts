@@ -6,8 +6,9 @@ const beatMs = 15_000;
 const queueLimit = 2_000;
 
 /**
- * `GET /events`: server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). The id is
- * `<run>-<number>`; with the Last-Event-ID of this run the stream goes on behind it, else it begins with what is kept.
+ * `GET /events`: server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). The id
+ * is `<run>-<number>`; with the Last-Event-ID of this run the stream goes on behind it, else it begins with
+ * what is kept.
  */
 export function eventStream(log: EventLog, lastEventId: string | null): Response {
   const encoder = new TextEncoder();

@@ -13,7 +13,10 @@ import {
 export interface GuardDeps {
   /** Without any, no token is asked for. */
   readonly tokens: Tokens;
-  /** Names of the API beside IP literals and localhost, in lower case; null: any, where no browser can connect. */
+  /**
+   * Names of the API beside IP literals and localhost, in lower case; null: any, where no browser can
+   * connect.
+   */
   readonly names: readonly string[] | null;
 }
 
@@ -26,8 +29,9 @@ export type Admission =
 export type Guard = (headers: Headers, access: Exclude<Access, "open">) => Admission;
 
 /**
- * A guard with the given rules. A good token is enough. Without one in force, a web page could send requests through its
- * visitor's browser: one whose name resolves to this machine (DNS rebinding) shows by its Host, any other by its Origin.
+ * A guard with the given rules. A good token is enough. Without one in force, a web page could send requests
+ * through its visitor's browser: one whose name resolves to this machine (DNS rebinding) shows by its Host,
+ * any other by its Origin.
  */
 export function createGuard({ tokens, names }: GuardDeps): Guard {
   function byToken(headers: Headers, access: Access): Admission {
@@ -78,8 +82,8 @@ function checkHost(headers: Headers, names: readonly string[]): Response | null 
 }
 
 /**
- * True for a request of a page that this host served. Browsers send Origin with every request that changes something
- * (RFC 6454, section 7), so a request with a cookie and without Origin is refused as well.
+ * True for a request of a page that this host served. Browsers send Origin with every request that changes
+ * something (RFC 6454, section 7), so a request with a cookie and without Origin is refused as well.
  */
 export function isFromOwnPage(headers: Headers): boolean {
   const origin = headers.get("origin");
@@ -95,8 +99,8 @@ function isKnown(host: string, names: readonly string[]): boolean {
 }
 
 /**
- * True for the API's own pages, and for those of a proxy before it that has one of the names. At an IP literal or
- * localhost, another port is another program's.
+ * True for the API's own pages, and for those of a proxy before it that has one of the names. At an IP
+ * literal or localhost, another port is another program's.
  */
 function isOwn(origin: string, host: string, names: readonly string[]): boolean {
   const page = URL.parse(origin);

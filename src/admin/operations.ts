@@ -30,7 +30,9 @@ export interface Operation {
   readonly takesAnyMethod?: true;
   readonly query?: Readonly<Record<string, { readonly required: boolean; readonly about: string }>>;
   readonly body?: Schema;
-  /** By status: what the answer means, and what is in it. Refusals that every operation may give are left out. */
+  /**
+   * By status: what the answer means, and what is in it. Refusals that every operation may give are left out.
+   */
   readonly answers: Readonly<Record<number, Answer>>;
 }
 

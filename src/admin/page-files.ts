@@ -10,7 +10,8 @@ interface PageFiles {
 }
 
 /**
- * Builds the page. It is called as a macro, when the program is bundled or a file that imports it is loaded, so that the
+ * Builds the page. It is called as a macro, when the program is bundled or a file that imports it is loaded,
+ * so that the
  * executable holds the texts: https://bun.com/docs/bundler/macros
  */
 export function pageFiles(): PageFiles {

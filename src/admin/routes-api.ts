@@ -3,7 +3,7 @@ import type { StaticRoutes } from "../providers/static/static-routes.ts";
 import { addressFault, parseAddress } from "../routing/address.ts";
 import { hostnameFault } from "../routing/fault.ts";
 import { toHostname } from "../routing/hostname.ts";
-import { type Pattern, parsePattern, patternText } from "../routing/pattern.ts";
+import { type Pattern, parsePattern, patternText, writtenPattern } from "../routing/pattern.ts";
 import type { Route } from "../routing/route.ts";
 import type { RouteTable } from "../routing/table.ts";
 import { readFields } from "./body.ts";
@@ -81,7 +81,7 @@ export function createRoutesApi(deps: RoutesApiDeps): RoutesApi {
     list() {
       const hostnames = table.entries().filter(({ pattern }) => pattern.kind !== "default");
       const text = objectText(
-        hostnames.map(({ pattern, route }) => [patternText(pattern), shown(route)]),
+        hostnames.map(({ pattern, route }) => [writtenPattern(pattern), shown(route)]),
       );
       return jsonResponse(text);
     },

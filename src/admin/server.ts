@@ -82,7 +82,9 @@ async function open(server: Server, binding: Binding): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-/** A name of its own that is moved into place lets a new instance take over while the old one still answers. */
+/**
+ * A name of its own that is moved into place lets a new instance take over while the old one still answers.
+ */
 async function openSocket(server: Server, path: string, takesOver: boolean): Promise<void> {
   if (!takesOver) await removeDeadSocket(path);
   const own = takesOver ? `${path}.${process.pid}` : path;

@@ -18,8 +18,8 @@ const signInSeconds = 12 * 3_600;
 const cookieName = "automc_session";
 
 /**
- * The value of a cookie that stands for a token without holding it: scope, end and a signature keyed by the token. It
- * outlives a restart of the router, and ends with a change of the token.
+ * The value of a cookie that stands for a token without holding it: scope, end and a signature keyed by the
+ * token. It outlives a restart of the router, and ends with a change of the token.
  */
 export function signCookie(scope: Scope, token: string, nowMs: number): string {
   const payload = `${scope}.${Math.floor(nowMs / 1_000) + signInSeconds}`;

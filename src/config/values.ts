@@ -3,7 +3,7 @@ import { isAbsolute, join } from "node:path";
 import type { Reader } from "../base/go-text.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { MetricsBackend } from "../observe/metrics.ts";
-import { webhookEvents } from "../observe/webhook.ts";
+import { webhookEvents } from "../observe/webhook-events.ts";
 import { type Dsn, parseDsn } from "../providers/postgres/dsn.ts";
 import { type Address, dialableAddress } from "../routing/address.ts";
 import type { Hostname } from "../routing/hostname.ts";

@@ -54,8 +54,8 @@ export type ObserverEvent =
   | { readonly kind: "notifier-back"; readonly missed: number };
 
 /**
- * What callers of the API did, for the operator. `client` is an IP literal, or says that it was a unix socket; `path` is
- * as it was sent.
+ * What callers of the API did, for the operator. `client` is an IP literal, or says that it was a unix
+ * socket; `path` is as it was sent.
  */
 export type AuditEvent = {
   readonly method: string;
@@ -71,7 +71,10 @@ export type AuditEvent = {
 
 /** What happens too often for a line each, summed up for the operator. */
 export type SummaryEvent =
-  /** Clients asked for hostnames without a route. `near` is the hostname with a route that was most likely meant. */
+  /**
+   * Clients asked for hostnames without a route. `near` is the hostname with a route that was most likely
+   * meant.
+   */
   | {
       readonly kind: "hostnames-unknown";
       readonly count: number;

@@ -5,8 +5,8 @@ export type Level = "error" | "warn" | "info" | "debug" | "trace";
 export const levels: readonly Level[] = ["error", "warn", "info", "debug", "trace"];
 
 /**
- * How a log line is written: `key=value` pairs, one JSON object, or for a person at a terminal: the time of day, the
- * level and the message, with what varies behind.
+ * How a log line is written: `key=value` pairs, one JSON object, or for a person at a terminal: the time of
+ * day, the level and the message, with what varies behind.
  */
 export type LogFormat = "logfmt" | "json" | "terminal" | "colours";
 
@@ -67,9 +67,10 @@ const longestTexts = [500, 100, 20];
 const stackFactor = 8;
 
 /**
- * The entry as one line that ends in a line feed, whatever its values hold. Under journald the line starts with its
- * priority and has no time, since the journal keeps its own; it never starts with text of a client, which could pose
- * as a priority. Texts are cut at 500 characters, and shorter where the line would exceed 8 KiB.
+ * The entry as one line that ends in a line feed, whatever its values hold. Under journald the line starts
+ * with its priority and has no time, since the journal keeps its own; it never starts with text of a client,
+ * which could pose as a priority. Texts are cut at 500 characters, and shorter where the line would exceed 8
+ * KiB.
  */
 export function logLine(entry: LogEntry, format: LogFormat, journald: boolean): string {
   for (const longest of longestTexts) {

@@ -48,6 +48,13 @@ describe("mc-router's API", () => {
     );
   });
 
+  test("lists a hostname as its operator wrote it", async () => {
+    const api = await start();
+    await api.call("POST", "/routes", { serverAddress: "Play.Example.com", backend: "Box.lan:1" });
+    const [, text] = await api.answer("GET", "/routes");
+    expect(text).toBe('{"Play.Example.com":{"backend":"Box.lan:1","scalingTarget":""}}');
+  });
+
   const bodies: readonly {
     name: string;
     body: string;

@@ -1,12 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import type { RouterEvent } from "../../src/observe/events.ts";
-import {
-  createNotifier,
-  localTime,
-  type Notifier,
-  type NotifierDeps,
-  webhookEvents,
-} from "../../src/observe/webhook.ts";
+import { localTime } from "../../src/observe/notices.ts";
+import { createNotifier, type Notifier, type NotifierDeps } from "../../src/observe/webhook.ts";
+import { webhookEvents } from "../../src/observe/webhook-events.ts";
 import type { Claim } from "../../src/routing/table.ts";
 import type { SessionFacts } from "../../src/session/event.ts";
 import { answered, dropped, type Outcome } from "../../src/session/outcome.ts";
@@ -256,6 +252,11 @@ describe("what is posted", () => {
       name: "a route comes",
       event: routesChanged({ added: [claim("*.example.com")] }),
       bodies: [`{${head("route-added")},"server":"*.example.com","backend":"10.0.0.5:25566"}`],
+    },
+    {
+      name: "a route comes whose operator wrote capitals",
+      event: routesChanged({ added: [claim("Play.Example.com", "Box.lan:1")] }),
+      bodies: [`{${head("route-added")},"server":"Play.Example.com","backend":"Box.lan:1"}`],
     },
     {
       name: "a route goes",

@@ -88,7 +88,9 @@ export type Answer<T> =
   | { readonly kind: "refused"; readonly status: number; readonly detail: string }
   | null;
 
-/** Asks the router. The value is trusted to be what the path answers: the page and the router are one file. */
+/**
+ * Asks the router. The value is trusted to be what the path answers: the page and the router are one file.
+ */
 export async function ask<T>(method: string, path: string, body?: object): Promise<Answer<T>> {
   try {
     const init = body === undefined ? { method } : { method, body: JSON.stringify(body) };

@@ -54,7 +54,9 @@ const routeList = createRouteList({
 });
 const eventList = createEventList(byId("event-list", HTMLElement));
 
-/** Reads what has changed; runs once a second, and does nothing where nothing is due or the page is not seen. */
+/**
+ * Reads what has changed; runs once a second, and does nothing where nothing is due or the page is not seen.
+ */
 async function tick(): Promise<void> {
   if (isReading || document.hidden) return;
   if (scope !== null) showServers();
