@@ -82,3 +82,17 @@ describe("through PgBouncer in transaction mode", () => {
     expect(source.count("source-lost")).toBe(0);
   });
 });
+
+test("through PgBouncer in session mode, every change is heard", async () => {
+  await using sessions = await startPgBouncer(server, "session");
+  const source = runSource({ dsn: dsnOf(database.dsn({ port: sessions.port })), timings });
+  try {
+    await source.live();
+    expect(source.last("source-live")?.mode).toBe("notify");
+    await database.sql`UPDATE servers SET address = 'h:10' WHERE name = 'a'`;
+    await settled(source, database);
+    expect(source.count("source-warning")).toBe(0);
+  } finally {
+    await source.stop();
+  }
+});

@@ -11,8 +11,11 @@ export interface PgBouncer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Starts a pooler in transaction mode in front of that server; resolves when it takes connections. */
-export async function startPgBouncer(server: Pick<TestPostgres, "port">): Promise<PgBouncer> {
+/** Starts a pooler in front of that server; resolves when it takes connections. */
+export async function startPgBouncer(
+  server: Pick<TestPostgres, "port">,
+  mode: "transaction" | "session" = "transaction",
+): Promise<PgBouncer> {
   const folder = mkdtempSync(join(tmpdir(), "automc-pooler-"));
   own(folder);
   const port = await freePort();
@@ -24,7 +27,7 @@ listen_addr = 127.0.0.1
 listen_port = ${port}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
+pool_mode = ${mode}
 default_pool_size = 3
 `;
   const path = writeOwned(join(folder, "pgbouncer.ini"), settings);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import postgres from "postgres";
 import { childrenOf } from "../../bench/measure.ts";
 import { serverAccount } from "./account.ts";
-import { postgresBinaries } from "./binaries.ts";
+import { type PostgresOrigin, postgresBinaries } from "./binaries.ts";
 
 /** A client, or one transaction of it. */
 export type TestSql = postgres.Sql | postgres.TransactionSql;
@@ -52,13 +52,15 @@ export interface TestPostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** PEM texts; with them the server offers TLS. */
   readonly tls?: { readonly certificate: string; readonly key: string };
+  /** Whose programs run it; left out: the installed ones, else those of the package. */
+  readonly origin?: PostgresOrigin;
   /** The server becomes a hot standby of this one, which must be up. */
   readonly standbyOf?: TestPostgres;
 }
 
 /** A started server: about 0.8 s. Throws, with what to install, when PostgreSQL is not there. */
 export async function startPostgres(options: TestPostgresOptions = {}): Promise<TestPostgres> {
-  const binaries = postgresBinaries();
+  const binaries = postgresBinaries(options.origin);
   const folder = mkdtempSync(join(tmpdir(), "automc-postgres-"));
   own(folder);
   const data = join(folder, "data");
