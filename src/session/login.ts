@@ -1,5 +1,6 @@
+import { hostPort } from "../base/ip.ts";
 import { err, ok, type Result } from "../base/result.ts";
-import { abort, type Conn, more, peek, probeWhenSilent, send } from "../net/conn.ts";
+import { abort, type Conn, more, peek, probeWhenSilent } from "../net/conn.ts";
 import type { Handshake } from "../protocol/handshake.ts";
 import { longestVanillaName } from "../protocol/login.ts";
 import type { Address } from "../routing/address.ts";
@@ -263,7 +264,7 @@ function endOf(connected: Connected, otherwise: Refusal): LoginEnd {
  * here, a dial that fails or is dropped leads back to waiting.
  */
 async function reachByWaking(login: WaitingLogin, deps: LoginDeps): Promise<LoginEnd> {
-  const { session, backend, wakes, mayStart, bytes } = login;
+  const { session, backend, wakes, mayStart } = login;
   const { facts } = session;
   const since = deps.deadlines.now();
   const hold = holdSession(login, since, deps);
@@ -277,7 +278,7 @@ async function reachByWaking(login: WaitingLogin, deps: LoginDeps): Promise<Logi
     switch (woken.kind) {
       case "awake": {
         facts.backend = woken.address.text;
-        const spoken = await firstWord(woken.address, bytes, hold, deps);
+        const spoken = await firstWord(login, woken.address, hold, deps);
         if (spoken.ok) {
           woken.pass.arrived();
           return handOver(login, hold, spoken.value, since, deps);
@@ -352,19 +353,24 @@ function endOfHold(end: HoldEnd): LoginEnd {
  * null where it was silent until the hold ended, or closed the connection.
  */
 async function firstWord(
+  { session, bytes }: WaitingLogin,
   address: Address,
-  bytes: Uint8Array,
   { control: { signal } }: Hold,
   { dialer, deadlines }: LoginDeps,
 ): Promise<Result<Conn, string | null>> {
-  const dialled = await dialer.dial(address, signal);
-  if (!dialled.ok) return err(dialled.error.message);
-  const backend = dialled.value;
-  send(backend, bytes);
+  const reached = await dialer.reach(address, { bytes, isAnswered: true }, signal);
+  if (!reached.ok) return err(reached.error.message);
+  const { conn, chosen, leave } = reached.value;
   // The connection may have been open for a moment before it was handed over.
-  if (peek(backend).length > 0) return ok(backend);
-  const arrival = await more(backend, deadlines, Number.POSITIVE_INFINITY, signal);
-  if (arrival === "data") return ok(backend);
-  abort(backend);
-  return err(null);
+  const hasSpoken =
+    peek(conn).length > 0 ||
+    (await more(conn, deadlines, Number.POSITIVE_INFINITY, signal)) === "data";
+  if (!hasSpoken) {
+    abort(conn);
+    leave();
+    return err(null);
+  }
+  session.leave = leave;
+  if (chosen !== null) session.facts.backend = hostPort(chosen.ip, chosen.port);
+  return ok(conn);
 }

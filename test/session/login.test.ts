@@ -266,10 +266,11 @@ describe("the router commits late", () => {
     await using world = asleep(undefined, {
       dialer: {
         ...real,
-        async dial(target, signal) {
-          const dialled = await real.dial(target, signal);
-          if (dialled.ok) await until("its word is here", () => peek(dialled.value).length > 0);
-          return dialled;
+        async reach(target, opening, signal) {
+          const reached = await real.reach(target, opening, signal);
+          if (reached.ok)
+            await until("its word is here", () => peek(reached.value.conn).length > 0);
+          return reached;
         },
       },
     });

@@ -4,6 +4,7 @@ import { disconnectText } from "../support/minecraft/player.ts";
 import { handshake, intents, legacyPing, login, statusRequest } from "../support/minecraft/wire.ts";
 import { type Behaviour, closing, echo, silent, startBackend } from "../support/net/backend.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
+import { startControlPlane } from "../support/process/control-plane.ts";
 import { realDialer, route, startSessions } from "../support/session/session-world.ts";
 
 const host = "a.example.com";
@@ -63,6 +64,24 @@ describe("a route with several addresses", () => {
     await (await world.player(joining)).waitForLength(joining.length);
     await (await world.player(pinging)).waitForLength(pinging.length);
     expect([first.connections.length, second.connections.length]).toEqual([1, 2]);
+  });
+
+  test("brings a login that a control plane was asked for to the one that answers", async () => {
+    using first = startBackend(silent);
+    using second = startBackend(echo);
+    await using plane = startControlPlane({ servers: [{ name: "a", startMs: null }] });
+    plane.setRunning("a", `${first.address}|${second.address}`);
+    const deadlines = createDeadlines();
+    await using world = startSessions({
+      deadlines,
+      dialer: realDialer(deadlines, 1_000),
+      plane,
+      routes: [route(host, "127.0.0.1:1", "a")],
+    });
+    const player = await world.player(joining);
+    await player.waitForLength(joining.length);
+    player.finish();
+    expect((await world.ended()).session.backend).toBe(second.address);
   });
 
   test("tells the player when all of them are down", async () => {
