@@ -12,8 +12,9 @@ import { reserveClosedPort } from "../support/net/ports.ts";
 import { startPostgres, until } from "../support/postgres/postgres.ts";
 import { startControlPlane } from "../support/process/control-plane.ts";
 import { linesOf, sessionEnd, startNetwork } from "../support/process/e2e-network.ts";
+import { startRouter } from "../support/process/router.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(300_000);
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
 const ms = (value: number): string => `${value.toFixed(1)} ms`;
@@ -106,11 +107,11 @@ test("a game outlives a backend that stands still for 30 s, and ends when a mach
   const startedAt = performance.now();
   const lost = router.waitForLine(
     (line) => line["event"] === "session-ended" && line["server"] === "lost.example.org",
-    60_000,
+    150_000,
   );
   const [afterTalk, afterSilence, afterLoss] = await Promise.all([
-    endOf(talking, 60_000),
-    endOf(still, 60_000),
+    endOf(talking, 150_000),
+    endOf(still, 150_000),
     lost.then(() => performance.now() - startedAt),
     Bun.sleep(30_000),
   ]);
@@ -119,12 +120,12 @@ test("a game outlives a backend that stands still for 30 s, and ends when a mach
   const stillOpen = stopped.ending === "open";
   process.kill(load.backendPid, "SIGCONT");
   await stopped.waitForLength(before + 10_000);
-  const limit = 40_000;
+  const limit = 135_000;
   measured({
     scenario: "T14",
     promise: "P3",
     what: "the backend's machine vanishes behind a black hole, or the player's",
-    result: `a player who talked was cut after ${seconds(afterTalk)}, one who did not after ${seconds(afterSilence)}; a player's machine that vanished was noticed after ${seconds(afterLoss)} (≤ 40 each)`,
+    result: `a player who talked was cut after ${seconds(afterTalk)}, one who did not after ${seconds(afterSilence)}; a player's machine that vanished was noticed after ${seconds(afterLoss)} (≤ 135 each)`,
   });
   measured({
     scenario: "T14",
@@ -133,8 +134,28 @@ test("a game outlives a backend that stands still for 30 s, and ends when a mach
     result: "the game went on, every byte arrived",
   });
   expect(stillOpen).toBe(true);
+  expect(await lost).toMatchObject({ endedBy: "client", how: "timed-out" });
   expect(Math.max(afterTalk, afterSilence, afterLoss)).toBeLessThan(limit);
   await expectUnharmed(arena);
+});
+
+test("a game that reads nothing for 50 s, as one that loads many mods, goes on", async () => {
+  using backend = startBackend({
+    // More than the kernel keeps for a player who does not read.
+    data: (connection) => connection.send(Buffer.alloc(16 * 1024 * 1024, 7)),
+  });
+  await using router = await startRouter({
+    env: { CONNECTION_RATE_LIMIT: "1000", DEFAULT: backend.address },
+  });
+  const player = await connectPlayer({ port: router.port, onData: () => {} });
+  await player.send(login({ host: "modded.example.org", name: "Modded" }));
+  await player.waitForLength(1);
+  player.pause();
+  await Bun.sleep(50_000);
+  player.resume();
+  await player.waitForLength(16 * 1024 * 1024, 60_000);
+  expect(linesOf(router, "session-ended")).toEqual([]);
+  player.close();
 });
 
 test("players who leave while their server starts are gone at once, and it is started once", async () => {
