@@ -66,7 +66,7 @@ async function run(): Promise<number> {
   const watching = watch(config, log, [process.execPath], [service.observe, endByFaults(ending)]);
   const { emit, metrics, overview, events } = watching;
   const fault = (thrown: unknown): void => emit({ kind: "fault", error: toError(thrown) });
-  // The last resort for what is thrown where nobody expects it: it is logged, and the players stay.
+  // Errors that no code catches are logged; the sessions go on.
   process.on("uncaughtException", fault);
   process.on("unhandledRejection", fault);
   makeFirstFetch();
@@ -161,7 +161,7 @@ async function serve(
 
   const started = await Promise.race([starting, ending.promise]);
   if ("reason" in started) {
-    // The port is not open yet, so there is nobody to wait for.
+    // The port is not open yet, so there are no sessions to wait for.
     emit({ kind: "stopped", cut: 0 });
     return started.code;
   }

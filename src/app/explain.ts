@@ -47,7 +47,7 @@ export interface Explanation {
 }
 
 /** One claim on a hostname. */
-export interface ExplainedClaim {
+interface ExplainedClaim {
   readonly pattern: string;
   /** Empty for a backend that has no address while it sleeps. */
   readonly backend: string;

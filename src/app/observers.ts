@@ -41,7 +41,7 @@ const noticesMs = 5_000;
 const linesMs = 1_000;
 
 /** Where stderr leads. */
-export interface ErrorStream {
+interface ErrorStream {
   /** What systemd says about it (`JOURNAL_STREAM`); empty for nothing. */
   readonly journal: string;
   readonly isTerminal: boolean;

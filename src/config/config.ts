@@ -1,11 +1,8 @@
 import { resolve } from "node:path";
-import { type Binding, bindingProblem, parseBinding } from "../admin/binding.ts";
-import type { Tokens } from "../admin/session-cookie.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { AddressRange, ClientFilterRanges } from "../limits/cidr.ts";
 import type { EgressRules } from "../limits/egress.ts";
 import type { BalancePolicy } from "../net/balance.ts";
-import type { Connections } from "../providers/postgres/link.ts";
 import type { Hostname } from "../routing/hostname.ts";
 import type { Route } from "../routing/route.ts";
 import { statusPath } from "../session/status-store.ts";
@@ -13,11 +10,12 @@ import type { KickTexts } from "../session/texts.ts";
 import type { WakePermissions } from "../session/wake-permission.ts";
 import { parseAllowDeny } from "./allow-deny.ts";
 import { type DockerConfig, readDocker } from "./docker.ts";
-import { createEnvironment, type Environment, type Issue, issueText } from "./environment.ts";
+import { createEnvironment, type Environment, type Issue } from "./environment.ts";
 import { readFixedRoutes } from "./fixed-routes.ts";
 import { type KubernetesConfig, readKubernetes } from "./kubernetes.ts";
 import { type Limits, readLimits } from "./limits.ts";
 import { type MetricsConfig, readMetrics } from "./metrics.ts";
+import { type PostgresConfig, readPostgres } from "./postgres.ts";
 import type { LogLevel } from "./readers.ts";
 import type { ReadFile, Variables } from "./setting.ts";
 import { readTexts } from "./texts.ts";
@@ -30,6 +28,8 @@ import {
   unknownNames,
 } from "./unused.ts";
 import type { FixedListener } from "./values.ts";
+import { readScaler, readWaker, type ScalerConfig, type WakerConfig } from "./wakers.ts";
+import { type ApiConfig, readApi, readWebhook, type WebhookConfig } from "./web.ts";
 
 /** Everything the operator decides, as plain data. It holds secrets: never print it whole. */
 export interface Config {
@@ -76,7 +76,9 @@ export interface Config {
   readonly control: string | null;
   /** Server list texts; empty for none. */
   readonly motd: { readonly asleep: string; readonly loading: string };
-  /** What players read when they are refused, and what clients of unknown hostnames read; empty for nothing. */
+  /**
+   * What players read when they are refused, and what clients of unknown hostnames read; empty for nothing.
+   */
   readonly texts: {
     readonly kicks: KickTexts;
     readonly unknown: { readonly motd: string; readonly kick: string };
@@ -108,7 +110,10 @@ export interface Config {
   /** Whether waiting logins are kept alive. */
   readonly hold: boolean;
   readonly transferAsLogin: boolean;
-  /** How logins are relayed: on so many threads of their own where the system can do that, or in the main thread's callbacks. */
+  /**
+   * How logins are relayed: on so many threads of their own where the system can do that, or in the main
+   * thread's callbacks.
+   */
   readonly relay: { readonly mode: "auto" | "callbacks"; readonly threads: number };
   readonly drainTimeoutMs: number;
   readonly metrics: MetricsConfig;
@@ -120,57 +125,6 @@ export interface Config {
     readonly level: LogLevel;
     readonly format: "logfmt" | "json";
   };
-}
-
-/** Where the routes are read, and where they are kept. */
-export interface PostgresConfig extends Connections {
-  /** The connection strings as their variables and files say now: secrets are rotated. */
-  readonly connections: () => Result<Connections, string>;
-  readonly resyncMs: number;
-  /** Absolute path; null: no snapshot is kept. */
-  readonly snapshot: string | null;
-}
-
-/** A web server of the operator's. */
-export interface WebhookConfig {
-  readonly url: string;
-  readonly events: ReadonlySet<string>;
-  /** Connections without a player are left out. */
-  readonly requireUser: boolean;
-  /** For one request, ms; 0 for no limit. */
-  readonly timeoutMs: number;
-}
-
-/** The REST API. */
-export interface ApiConfig {
-  readonly binding: Binding;
-  readonly tokens: Tokens;
-  /** Further hostnames by which it may be reached. */
-  readonly hosts: readonly string[];
-}
-
-/** The control plane. */
-export interface WakerConfig {
-  /** Without a slash at its end. */
-  readonly url: string;
-  readonly token: string | null;
-  /** PEM text of the authorities that sign its certificate; null: the public ones. */
-  readonly ca: string | null;
-  readonly timeoutMs: number;
-  readonly pollIntervalMs: number;
-  /** Idle servers are put to sleep through it. */
-  readonly mayStop: boolean;
-}
-
-/** mc-router's webhook scaler. */
-export interface ScalerConfig {
-  readonly url: string;
-  /** Further headers, by lower-case name. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** For one request, ms. */
-  readonly timeoutMs: number;
-  /** For a backend to come up after that, ms. */
-  readonly wakeTimeoutMs: number;
 }
 
 /** A configuration that can be run, with what is odd about it. */
@@ -275,82 +229,6 @@ function readLogLevel({ read }: Environment): LogLevel {
   const isDebug = read("DEBUG");
   if (read("TRACE")) return "trace";
   return isDebug ? "debug" : level;
-}
-
-function readWebhook({ read }: Environment): WebhookConfig | null {
-  const requireUser = read("WEBHOOK_REQUIRE_USER");
-  const timeoutMs = read("WEBHOOK_TIMEOUT");
-  const events = read("WEBHOOK_EVENTS");
-  const url = read("WEBHOOK_URL");
-  return url === null ? null : { url, events, requireUser, timeoutMs };
-}
-
-function readApi(env: Environment): ApiConfig | null {
-  const tokens = { change: env.read("AUTOMC_API_TOKEN"), read: env.read("AUTOMC_API_READ_TOKEN") };
-  const open = env.read("AUTOMC_API_OPEN");
-  const hosts = env.read("AUTOMC_API_HOSTS");
-  const text = env.read("API_BINDING");
-  if (text === "") return null;
-  // A token that cannot be used is a problem of its own, and not a missing token as well.
-  const isTokenBad = env.problems.some(({ variable }) =>
-    /^AUTOMC_API_(READ_)?TOKEN/.test(variable),
-  );
-  const problem = bindingProblem(text, tokens.change ?? tokens.read, open || isTokenBad);
-  if (problem !== null) env.problem("API_BINDING", problem);
-  const binding = parseBinding(text);
-  return binding.ok ? { binding: binding.value, tokens, hosts } : null;
-}
-
-function readPostgres(env: Environment): PostgresConfig | null {
-  const { read, warn } = env;
-  const dsn = read("AUTOMC_DSN");
-  const listenDsn = read("AUTOMC_LISTEN_DSN");
-  const resyncMs = read("AUTOMC_RESYNC_INTERVAL");
-  const snapshot = read("AUTOMC_SNAPSHOT");
-  const connections = () => readConnections(env);
-  if (dsn !== null) return { dsn, listenDsn, connections, resyncMs, snapshot };
-  if (listenDsn !== null) warn("AUTOMC_LISTEN_DSN", "AUTOMC_DSN beside it; alone it does nothing");
-  return null;
-}
-
-/** The error names the setting and what is wrong with it now. */
-function readConnections({ variables, readFile }: Environment): Result<Connections, string> {
-  const { read, problems } = createEnvironment(variables, readFile);
-  const dsn = read("AUTOMC_DSN");
-  const listenDsn = read("AUTOMC_LISTEN_DSN");
-  const [problem] = problems;
-  if (problem !== undefined) return err(issueText(problem));
-  return dsn === null ? err("AUTOMC_DSN is not set any more") : ok({ dsn, listenDsn });
-}
-
-function readWaker(
-  { read, warn }: Environment,
-  postgres: PostgresConfig | null,
-): WakerConfig | null {
-  const url = read("AUTOMC_WAKER_URL");
-  const token = read("AUTOMC_WAKER_TOKEN");
-  const ca = read("AUTOMC_WAKER_CA");
-  const timeoutMs = read("AUTOMC_WAKER_TIMEOUT");
-  const pollIntervalMs = read("AUTOMC_WAKER_POLL_INTERVAL");
-  const mayStop = read("AUTOMC_WAKER_STOP");
-  if (url === null) {
-    if (token !== null)
-      warn("AUTOMC_WAKER_TOKEN", "AUTOMC_WAKER_URL beside it; alone it does nothing");
-    return null;
-  }
-  if (postgres === null) {
-    warn("AUTOMC_WAKER_URL", "AUTOMC_DSN beside it; only routes from Postgres are woken");
-    return null;
-  }
-  return { url, token, ca, timeoutMs, pollIntervalMs, mayStop };
-}
-
-function readScaler({ read }: Environment): ScalerConfig | null {
-  const headers = read("AUTO_SCALE_WEBHOOK_HEADERS");
-  const timeoutMs = read("AUTO_SCALE_WEBHOOK_TIMEOUT");
-  const wakeTimeoutMs = read("AUTO_SCALE_WEBHOOK_WAKE_TIMEOUT");
-  const url = read("AUTO_SCALE_WEBHOOK_URL");
-  return url === null ? null : { url, headers, timeoutMs, wakeTimeoutMs };
 }
 
 function readAllowDeny(env: Environment, simplifySrv: boolean): Config["allowDeny"] {

@@ -13,7 +13,7 @@ import type { Environment } from "./environment.ts";
 import type { MapEntry } from "./readers.ts";
 
 /** What decides about fixed routes besides their own text. */
-export interface FixedRoutesRules {
+interface FixedRoutesRules {
   readonly simplifySrv: boolean;
   readonly egress: EgressRules;
   /** Where the router listens. */

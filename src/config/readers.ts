@@ -107,7 +107,7 @@ export const oneOf =
   };
 
 /** `a, b or c`. */
-export const inWords = (words: readonly string[]): string =>
+const inWords = (words: readonly string[]): string =>
   [words.slice(0, -1).join(", "), words.at(-1)].filter((part) => part !== "").join(" or ");
 
 /** Null for no text, else what the reader gives. */

@@ -23,13 +23,13 @@ export type SourceName = (typeof sourceNames)[number];
 export interface Scaling {
   /** It may be started. */
   readonly up: boolean;
-  /** It may be put to sleep. */
+  /** It may be stopped. */
   readonly down: boolean;
   /** How long a start may take, ms. */
   readonly waitMs: number;
 }
 
-/** Who starts a sleeping backend, and what it is called there. */
+/** What starts a sleeping backend, and how the backend is named there. */
 export type WakeTarget =
   | { readonly kind: "control-plane"; readonly server: string }
   /**
@@ -77,7 +77,7 @@ export function wakeKey(target: WakeTarget): string {
   return `${target.kind}:${target.kind === "webhook" ? id.toLowerCase() : id}`;
 }
 
-/** What whoever starts the backend knows it by: the server at the control plane, the address, or an id. */
+/** The backend's name where it is started: the server at the control plane, the address, or an id. */
 export function wakeId(target: WakeTarget): string {
   switch (target.kind) {
     case "control-plane":
@@ -117,7 +117,7 @@ export interface Motd {
    * to. Null: it does not say.
    */
   readonly until: number | null;
-  /** What a player reads who joins while nobody can start it; left out: the router's own words. */
+  /** What a player reads who joins while it cannot be started; left out: the router's own words. */
   readonly refusal?: string;
 }
 

@@ -29,6 +29,8 @@ export interface RouteSource {
    * routes published and tries again by itself.
    */
   run(publish: Publish, signal: AbortSignal): Promise<void>;
-  /** The operator asks for a reload (SIGHUP): secrets and files are read again, and used if they have changed. */
+  /**
+   * The operator asks for a reload (SIGHUP): secrets and files are read again, and used if they have changed.
+   */
   reload?(): void;
 }

@@ -50,7 +50,7 @@ export interface RouteTable {
   replace(source: SourceName, routes: readonly Route[]): Changes;
   /** Alters the source's routes. Costs the size of the delta, however large the table. */
   patch(source: SourceName, delta: Delta): Changes;
-  /** The claim that gets the hostname's players; null when nobody claims it and there is no default. */
+  /** The claim that gets the hostname's players; null when no route claims it and there is no default. */
   resolve(hostname: Hostname): Claim | null;
   /** Every claim on the hostname, in the order that `resolve` tries them; the first one wins. */
   explain(hostname: Hostname): readonly Candidate[];
@@ -83,7 +83,7 @@ interface Standing {
   after: readonly Claim[];
 }
 
-const nobody: readonly Claim[] = [];
+const noClaims: readonly Claim[] = [];
 
 /** A table without routes. */
 export function createRouteTable(): RouteTable {
@@ -110,7 +110,7 @@ export function createRouteTable(): RouteTable {
 
   /** All claims on one pattern, best first. */
   function contenders(kind: Pattern["kind"], key: string): readonly Claim[] {
-    let all = nobody;
+    let all = noClaims;
     for (const held of holdings) {
       const claims = claimsOn(held[kind], key);
       if (claims.length > 0) all = all.length === 0 ? claims : [...all, ...claims];
@@ -153,7 +153,7 @@ export function createRouteTable(): RouteTable {
     for (const standing of touched.values()) {
       const { kind } = standing.pattern;
       const key = keyOf(standing.pattern);
-      settle(held[kind], key);
+      electOwner(held[kind], key);
       standing.after = contenders(kind, key);
     }
     const changes = changesBetween(touched.values());
@@ -236,7 +236,7 @@ function keyOf(pattern: Pattern): string {
 }
 
 /**
- * Files a claim. Who owns a key that has rivals is not known again before `settle`, which looks at
+ * Files a claim. Who owns a key that has rivals is not known again before `electOwner`, which looks at
  * each key once, however many claims change.
  */
 function enter(claims: Claims, key: string, claim: Claim): void {
@@ -263,7 +263,7 @@ function withdraw(claims: Claims, key: string, id: string): void {
 }
 
 /** Makes the smallest id among rivals the owner, and forgets the rivalry when at most one is left. */
-function settle(claims: Claims, key: string): void {
+function electOwner(claims: Claims, key: string): void {
   const rivals = claims.rivals.get(key);
   if (rivals === undefined) return;
   const owner = claimsOn(claims, key)[0];
@@ -279,7 +279,7 @@ function claimsOn(claims: Claims, key: string): readonly Claim[] {
     return [...rivals.values()].sort((a, b) => byCodeUnits(a.route.id, b.route.id));
   }
   const owner = claims.owners.get(key);
-  return owner === undefined ? nobody : [owner];
+  return owner === undefined ? noClaims : [owner];
 }
 
 function changesBetween(standings: Iterable<Standing>): Changes {
@@ -318,10 +318,7 @@ function standingOf(claim: Claim, winner: Claim): Candidate["standing"] {
   return claim.route.source === winner.route.source ? "larger-id" : "later-source";
 }
 
-/**
- * True when players of the claimed pattern notice no difference and the same row of the same source
- * is to thank for it.
- */
+/** True if owner and target are unchanged. */
 const sameOwnership = (a: Claim, b: Claim): boolean =>
   sameOwner(a.route, b.route) && sameTarget(a.route, b.route);
 

@@ -2,9 +2,9 @@ import { ptr, toArrayBuffer } from "bun:ffi";
 import { libc } from "./libc.ts";
 
 /**
- * Writes zeros over the value of an environment variable where the kernel has put it at the start, which is what `/proc/PID/environ`
- * shows for as long as the process lives: taking the variable out of `process.env` changes nothing there. Without effect where the C
- * library is out of reach.
+ * Writes zeros over the value of an environment variable where the kernel has put it at the start, which is
+ * what `/proc/PID/environ` shows for as long as the process lives: taking the variable out of `process.env`
+ * changes nothing there. Without effect where the C library is out of reach.
  */
 export function wipeVariable(name: string): void {
   const library = libc();

@@ -1,10 +1,10 @@
-/** How many defects may show, and in which time, ms, before a process is better started anew. */
+/** How many unexpected errors within how many milliseconds call for a restart. */
 const most = 10;
 const withinMs = 60_000;
 
 /**
- * Counts the defects that show themselves: true for one that makes it more than ten within a minute. Each has ended one session and no
- * more, but so many speak of a state that does not heal by itself.
+ * Counts unexpected errors: true for each beyond ten within a minute. One of them ends one session at most;
+ * so many mean a state that only a restart mends.
  */
 export function createFaultLimit(now: () => number = () => performance.now()): () => boolean {
   const times: number[] = [];

@@ -31,15 +31,18 @@ const files = [
 let opened: Result<Libc, string> | null = null;
 
 /**
- * The C library, opened at the first call and kept. Without it (another system than Linux, or one that lets no program make
- * code at run time) the router works, and does without what needs it. The error says why.
+ * The C library, opened at the first call and kept. Without it (another system than Linux, or one that lets
+ * no program make code at run time) the router works, and does without what needs it. The error says why.
  */
 export function libc(): Result<Libc, string> {
   opened ??= openLibc(symbols);
   return opened;
 }
 
-/** The C library with functions of the caller's choice, for the caller to keep. The error says why there is none. */
+/**
+ * The C library with functions of the caller's choice, for the caller to keep. The error says why there is
+ * none.
+ */
 export function openLibc<Symbols extends Readonly<Record<string, FFIFunction>>>(
   wanted: Symbols,
 ): Result<LibcOf<Symbols>, string> {

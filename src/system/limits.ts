@@ -6,8 +6,9 @@ const reserve = 256;
 const fallback = 4_096;
 
 /**
- * How many sessions the process has file descriptors for: a relayed one takes two. Bun raises the soft limit to the hard one
- * by itself; with none left it would spin in its accept loop, so the router stops short of that.
+ * How many sessions the process has file descriptors for: a relayed one takes two. Bun raises the soft limit
+ * to the hard one by itself; with none left it would spin in its accept loop, so the router stops short of
+ * that.
  */
 export function sessionLimit(limitsPath = "/proc/self/limits"): number {
   const files = hardFileLimit(limitsPath) ?? fallback;

@@ -5,7 +5,10 @@ import { type Libc, libc } from "./libc.ts";
 /** Assignments of sd_notify(3), such as `READY: 1`. */
 export type ServiceState = Readonly<Record<string, string | number>>;
 
-/** Tells the service manager how the process is. Never blocks; what cannot be delivered at once is tried again for some seconds. */
+/**
+ * Tells the service manager the state of the process. Never blocks; a message that cannot be delivered at
+ * once is retried for some seconds.
+ */
 export type Notify = (state: ServiceState) => void;
 
 // Values of Linux, socket(2) and sendto(2).
@@ -23,8 +26,8 @@ const retryMs = 200;
 const mostPending = 32;
 
 /**
- * The way to the service manager that `NOTIFY_SOCKET` names: a path, or the name of an abstract socket behind an `@`. Bun speaks no
- * datagrams on Unix sockets, so the C library does. The error says what is in the way.
+ * The way to the service manager that `NOTIFY_SOCKET` names: a path, or the name of an abstract socket behind
+ * an `@`. Bun speaks no datagrams on Unix sockets, so the C library does. The error says what is in the way.
  */
 export function openNotify(path: string): Result<Notify, string> {
   const address = addressOf(path);
@@ -35,7 +38,10 @@ export function openNotify(path: string): Result<Notify, string> {
   return fd < 0 ? err("no socket could be made") : ok(sender(library.value, fd, address));
 }
 
-/** Microseconds since the machine has started, as systemd counts them; null where the C library is out of reach. */
+/**
+ * Microseconds since the machine has started, as systemd counts them; null where the C library is out of
+ * reach.
+ */
 export function monotonicUs(): number | null {
   const library = libc();
   if (!library.ok) return null;
@@ -69,7 +75,7 @@ function sender(library: Libc, fd: number, address: Uint8Array): Notify {
       ([key, value]) => `${key}=${String(value).replaceAll("\n", " ")}`,
     );
     pending.push(Buffer.from(lines.join("\n")));
-    // Somebody who has not read for that long wants the newest, if anything.
+    // A service manager that has not read for that long needs the newest message only.
     if (pending.length > mostPending) pending.shift();
     if (timer === null) deliver();
   };

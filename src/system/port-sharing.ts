@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 
 /**
- * Whether the kernel resets connections that are just being made to an instance which stops listening on a shared port, instead of
- * handing them to another one. False where the system does not say.
+ * True when the kernel resets connections in their handshake with an instance that stops listening on a
+ * shared port, instead of handing them to another instance (tcp_migrate_req). False where the system does not
+ * say.
  */
 export function losesHandshakes(path = "/proc/sys/net/ipv4/tcp_migrate_req"): boolean {
   try {

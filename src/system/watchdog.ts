@@ -1,27 +1,27 @@
-/** Tells the service manager, for as long as it is true, that the process works. */
+/** Tells the service manager that the process works, while it does. */
 export interface Watchdog {
   stop(): void;
 }
 
 /** What a watchdog needs. */
-export interface WatchdogDeps {
+interface WatchdogDeps {
   /** After how long without a word the process is killed, ms. */
   readonly timeoutMs: number;
-  /** Whether there is anything to be said for the process besides that its event loop turns. Called once each beat. */
+  /** False while the process does not do its work, although its event loop turns. Called once each beat. */
   isWell(): boolean;
-  /** Says that the process works. */
+  /** Sends the service manager a sign of life. */
   feed(): void;
 }
 
-/** Beats in the time that the service manager waits: several, so that one that is missed costs nothing. */
+/** Beats within the service manager's timeout: several, so that a missed one has no effect. */
 const beatsPerTimeout = 4;
 
-/** A loop that comes round this much too late does not count as turning, ms. */
+/** A timer that fires this much too late means a stuck event loop, ms. */
 const longestLagMs = 5_000;
 
 /**
- * Feeds from a timer of the event loop, so a loop that is stuck feeds nothing; and neither does one that comes round far too late, nor a
- * process that is not well.
+ * Sends signs of life from a timer of the event loop: none while the loop is stuck, far too late, or the
+ * process does not do its work.
  */
 export function startWatchdog({ timeoutMs, isWell, feed }: WatchdogDeps): Watchdog {
   const beatMs = timeoutMs / beatsPerTimeout;
@@ -39,13 +39,15 @@ export function startWatchdog({ timeoutMs, isWell, feed }: WatchdogDeps): Watchd
   return { stop: () => clearTimeout(timer) };
 }
 
-/** The timeout that systemd has set for the process with this id by sd_watchdog_enabled(3), ms; null for none. */
+/**
+ * The timeout that systemd has set for the process with this id by sd_watchdog_enabled(3), ms; null for none.
+ */
 export function watchdogTimeout(
   variables: Readonly<Record<string, string | undefined>>,
   pid: number,
 ): number | null {
   const { WATCHDOG_USEC = "", WATCHDOG_PID = String(pid) } = variables;
-  // It is another process's when the id differs: whoever started this one has passed its own variables on.
+  // With another id it is another process's, from which this one has inherited the variables.
   if (WATCHDOG_PID !== String(pid) || !/^[1-9]\d{0,14}$/.test(WATCHDOG_USEC)) return null;
   return Number(WATCHDOG_USEC) / 1_000;
 }

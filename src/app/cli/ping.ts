@@ -14,7 +14,7 @@ import { findRouter } from "./running-router.ts";
 import { exitCodes, plain, type Terminal } from "./terminal.ts";
 
 /** What a server list shows of a hostname. */
-export interface PingAnswer {
+interface PingAnswer {
   readonly status: Members;
   /** From the ping request to its answer, ms; null when it was not answered. */
   readonly ms: number | null;
@@ -78,7 +78,7 @@ async function whereToDial(
  * Asks the router at that address for the status of a hostname, as a client does. The error is one readable
  * phrase.
  */
-export function ping(target: Target, host: string): Promise<Result<PingAnswer, string>> {
+function ping(target: Target, host: string): Promise<Result<PingAnswer, string>> {
   const { promise, resolve } = Promise.withResolvers<Result<PingAnswer, string>>();
   let received = Buffer.alloc(0);
   let status: Members | null = null;
@@ -142,7 +142,7 @@ function readPong(bytes: Uint8Array): Parsed<null> {
 }
 
 /** What a player would see, for a terminal. */
-export function answerText(host: string, { status, ms }: PingAnswer): string {
+function answerText(host: string, { status, ms }: PingAnswer): string {
   const players = within(status, "players");
   const sample = listOf(players, "sample").map((player) => textOf(player, "name") ?? "");
   const lines = [

@@ -7,6 +7,7 @@ import { createResolver } from "../../net/resolve.ts";
 import { callApi } from "../../providers/http-api.ts";
 import { createKubernetesApi } from "../../providers/kubernetes/api.ts";
 import { parseRoutesFile, readRoutes } from "../../providers/static/routes-file.ts";
+import { placesOf } from "../../routing/address.ts";
 import type { Route } from "../../routing/route.ts";
 import { noRoutesAdvice } from "../no-routes.ts";
 import type { Finding } from "./finding.ts";
@@ -23,7 +24,7 @@ export async function reach(config: Config, listening: string | null): Promise<r
   const { path } = config.routesFile;
   const file = path === null ? null : await reachRoutesFile(path, config.simplifySrv);
   const findings = await Promise.all([
-    reachPort(config, listening),
+    reachPorts(config, listening),
     reachApi(config, listening),
     file?.findings ?? [],
     reachBackends([...config.routes, ...(file?.routes ?? [])]),
@@ -36,13 +37,21 @@ export async function reach(config: Config, listening: string | null): Promise<r
   return findings.flat();
 }
 
-async function reachPort(config: Config, listening: string | null): Promise<readonly Finding[]> {
-  const { bind, port, shared } = config.listen;
-  const what = `port ${port} at ${bind} for players`;
-  if (port === 0 || shared) return [];
-  if (listening?.endsWith(`:${port}`))
-    return [{ what: `${what}, of the running router`, problem: null }];
-  return [{ what, problem: await portProblem(bind, port) }];
+function reachPorts({ listen }: Config, listening: string | null): Promise<readonly Finding[]> {
+  const { bind, port, shared, fixed } = listen;
+  const ports = shared ? [] : [port, ...fixed.map((listener) => listener.port)];
+  return Promise.all(
+    ports
+      .filter((each) => each !== 0)
+      .map(async (each) => {
+        const what = `port ${each} at ${bind} for players`;
+        // The running router has its further ports open as well.
+        if (listening?.endsWith(`:${port}`)) {
+          return { what: `${what}, of the running router`, problem: null };
+        }
+        return { what, problem: await portProblem(bind, each) };
+      }),
+  );
 }
 
 async function reachApi({ api }: Config, listening: string | null): Promise<readonly Finding[]> {
@@ -105,7 +114,9 @@ async function readRoutesOf(path: string): Promise<ReturnType<typeof parseRoutes
 function reachBackends(routes: readonly Route[]): Promise<readonly Finding[]> {
   const resolver = createResolver({});
   const hosts = new Set(
-    routes.map(({ address }) => address.host).filter((host) => isIP(host) === 0),
+    routes
+      .flatMap(({ address }) => placesOf(address).map(({ host }) => host))
+      .filter((host) => isIP(host) === 0),
   );
   return Promise.all(
     Array.from(hosts, async (host) => {

@@ -66,7 +66,7 @@ const jsonText = ({ status, servers }: RouterStatus): string =>
   `${JSON.stringify({ ...status, serverList: servers }, null, 2)}\n`;
 
 /** The page that `status` prints, 80 columns wide. */
-export function statusText({ status, servers }: RouterStatus, now = Date.now()): string {
+function statusText({ status, servers }: RouterStatus, now = Date.now()): string {
   const parts = [headText(status, now), serversText(servers), sourcesText(status)];
   const warnings = listOf(status, "warnings").map(
     (warning) =>
@@ -149,7 +149,7 @@ export async function showSessions(terminal: Terminal, flags: readonly string[])
 }
 
 /** The table that `sessions` prints. */
-export function sessionsText(sessions: readonly Members[]): string {
+function sessionsText(sessions: readonly Members[]): string {
   if (sessions.length === 0) return "no clients are connected\n";
   const rows = sessions.map((session) => [
     String(numberOf(session, "id") ?? ""),
