@@ -78,7 +78,6 @@ const contenders = (routes: number): readonly Contender[] => {
     minecraftRouter("automc-router", binary, {}, more),
     haproxy,
     nginx,
-    goRelay,
     ...peers.map(({ name, path }) => minecraftRouter(name, path, {}, more)),
   ];
 };
@@ -86,7 +85,7 @@ const contenders = (routes: number): readonly Contender[] => {
 async function compareRelays(load: Load, size: Size): Promise<readonly Row[]> {
   const targets: Target[] = [];
   try {
-    for (const contender of [...contenders(0), bareBun])
+    for (const contender of [...contenders(0), goRelay, bareBun])
       targets.push(await contender.start(load.backends));
     return await relayRows(targets, load, size.relay);
   } finally {
@@ -99,7 +98,7 @@ const parts: Readonly<Record<string, (load: Load, size: Size) => Promise<readonl
   relay: compareRelays,
   base: (load, size) => baseRows(contenders(1_000), load, size.startRounds),
   idle: (load, size) => idleRows([...contenders(0), bareBun], load, size.memoryRounds),
-  latency: (load, size) => latencyRows(contenders(0), load, size.latencySeconds),
+  latency: (load, size) => latencyRows([...contenders(0), goRelay], load, size.latencySeconds),
   wake: (load, size) => withPostgres((postgres) => wakeRows(binary, postgres, load, size.wake)),
   routes: (load, size) =>
     withPostgres((postgres) => routesRows(binary, postgres, load, haproxy, size.routes)),

@@ -30,16 +30,12 @@ export async function latencyRows(
 
 async function blockedRow(ours: Contender, load: Load, seconds: number): Promise<Row> {
   await using target = await ours.start(load.backends);
-  const endsAt = performance.now() + seconds * 1000;
-  const [times] = await Promise.all([
-    probe(target, load, seconds),
-    (async () => {
-      while (performance.now() < endsAt - 1_000) {
-        await Bun.sleep(1_000 - frozenMs);
-        await freezeMainThread(target.pid, frozenMs);
-      }
-    })(),
-  ]);
+  const times = await probe(target, load, seconds, async () => {
+    for (let second = 0; second < seconds; second += 1) {
+      await freezeMainThread(target.pid, frozenMs);
+      await Bun.sleep(1_000 - frozenMs);
+    }
+  });
   return {
     id: "latency-blocked",
     scenario: `packets while the main thread stands still, ${frozenMs} ms each second`,
@@ -59,10 +55,9 @@ async function connectsRow(
   const compared = await compare(contenders, 1, async (contender) => {
     await using target = await contender.start(load.backends);
     const port = target.port("echo");
-    const [times] = await Promise.all([
-      probe(target, load, seconds),
+    const times = await probe(target, load, seconds, () =>
       flood.run("connects", { port, perSecond: connectsPerSecond, seconds }),
-    ]);
+    );
     return percentile(times, 0.99);
   });
   return {
@@ -91,8 +86,17 @@ async function stalledRow(contenders: readonly Contender[], load: Load): Promise
   };
 }
 
-/** How long each byte took through the target and back, ms; without those of its first moments, when a relay is set up. */
-async function probe(target: Target, load: Load, seconds: number): Promise<readonly number[]> {
-  const input = { port: target.port("echo"), hostname: hostnameOf("echo"), seconds };
-  return (await load.run("probe", input)).slice(100);
+/** How long each byte took through the target and back, ms, while it is disturbed; the relay is set up before. */
+async function probe(
+  target: Target,
+  load: Load,
+  seconds: number,
+  disturb: () => Promise<unknown>,
+): Promise<readonly number[]> {
+  const input = { port: target.port("echo"), hostname: hostnameOf("echo"), seconds: seconds + 1 };
+  const probing = load.run("probe", input);
+  await Bun.sleep(1_000);
+  await disturb();
+  // A byte each millisecond, at most: those of the first second are no more than this.
+  return (await probing).slice(1_000);
 }
