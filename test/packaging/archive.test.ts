@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ar, type Entry, gzip, tar } from "../../packaging/archive.ts";
+import { ar, type Entry, gzip, tar } from "../../src/packaging/archive.ts";
 
 const date = new Date("2026-01-02T03:04:05Z");
 

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { dependencies } from "../../package.json";
-import { bashCompletion, fishCompletion, zshCompletion } from "../../packaging/completion.ts";
-import { manPage } from "../../packaging/man.ts";
-import { releaseNotes } from "../../packaging/notes.ts";
-import { sbom } from "../../packaging/sbom.ts";
-import { targets } from "../../packaging/targets.ts";
 import { commands } from "../../src/config/commands.ts";
 import { settings } from "../../src/config/settings.ts";
+import { bashCompletion, fishCompletion, zshCompletion } from "../../src/packaging/completion.ts";
+import { manPage } from "../../src/packaging/man.ts";
+import { releaseNotes } from "../../src/packaging/notes.ts";
+import { sbom } from "../../src/packaging/sbom.ts";
+import { targets } from "../../src/packaging/targets.ts";
 
 const stamp = { version: "1.2.3", commit: "0123456789ab", date: new Date("2026-01-02T03:04:05Z") };
 

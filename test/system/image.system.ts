@@ -51,9 +51,12 @@ beforeAll(async () => {
     "--exclude=usr/sbin/docker*",
   ]);
   await engine.docker("import", base, "debian:12-slim");
-  const release = Bun.spawnSync([process.execPath, "packaging/release.ts", "linux-amd64-glibc"], {
-    cwd: repository,
-  });
+  const release = Bun.spawnSync(
+    [process.execPath, "src/packaging/release.ts", "linux-amd64-glibc"],
+    {
+      cwd: repository,
+    },
+  );
   expect(release.exitCode).toBe(0);
   await engine.docker("build", "--tag", image, repository);
 });

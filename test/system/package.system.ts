@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readStamp } from "../../packaging/compile.ts";
-import { debianPackage } from "../../packaging/deb.ts";
+import { readStamp } from "../../src/packaging/compile.ts";
+import { debianPackage } from "../../src/packaging/deb.ts";
 import { debian13 } from "../support/engines/debian-tree.ts";
 import { crowdSettings, joinGame, speak, startCrowd } from "../support/minecraft/crowd.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
@@ -127,9 +127,12 @@ describe.each(systems)("on $name", ({ tree }) => {
 test("the same commit gives the same bytes", () => {
   const root = join(import.meta.dir, "../..");
   const release = (): string => {
-    const made = Bun.spawnSync([process.execPath, "packaging/release.ts", "linux-amd64-glibc"], {
-      cwd: root,
-    });
+    const made = Bun.spawnSync(
+      [process.execPath, "src/packaging/release.ts", "linux-amd64-glibc"],
+      {
+        cwd: root,
+      },
+    );
     expect(made.stderr.toString()).toBe("");
     const cwd = join(root, "dist/release");
     expect(Bun.spawnSync(["sha256sum", "--check", "SHA256SUMS"], { cwd }).exitCode).toBe(0);

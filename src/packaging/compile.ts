@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { version } from "../package.json";
+import { version } from "../../package.json";
 
-const root = join(import.meta.dir, "..");
+const root = join(import.meta.dir, "../..");
 
 /** Which source a build is of. */
 export interface Stamp {

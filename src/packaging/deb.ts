@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { unitText } from "../src/system/unit.ts";
+import { unitText } from "../system/unit.ts";
 import { ar, type Entry, gzip, tar } from "./archive.ts";
 import type { Stamp } from "./compile.ts";
 import { bashCompletion, fishCompletion, zshCompletion } from "./completion.ts";

@@ -1,6 +1,6 @@
-import { commands } from "../src/config/commands.ts";
-import { settings } from "../src/config/settings.ts";
-import { unitKinds } from "../src/system/unit.ts";
+import { commands } from "../config/commands.ts";
+import { settings } from "../config/settings.ts";
+import { unitKinds } from "../system/unit.ts";
 
 /** Words that are the argument of a command. */
 const argumentWords: Readonly<Record<string, readonly string[]>> = {

@@ -12,7 +12,7 @@ import { releaseNotes } from "./notes.ts";
 import { sbom } from "./sbom.ts";
 import { type Target, targets } from "./targets.ts";
 
-const root = join(import.meta.dir, "..");
+const root = join(import.meta.dir, "../..");
 const folder = join(root, "dist/release");
 
 /** Targets whose binary goes into a Debian package too. */

@@ -1,5 +1,5 @@
-import lock from "../bun.lock";
-import { dependencies } from "../package.json";
+import lock from "../../bun.lock";
+import { dependencies } from "../../package.json";
 import type { Stamp } from "./compile.ts";
 
 /**

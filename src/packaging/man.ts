@@ -1,5 +1,5 @@
-import { commands } from "../src/config/commands.ts";
-import { namesOf, settingGroups } from "../src/config/settings.ts";
+import { commands } from "../config/commands.ts";
+import { namesOf, settingGroups } from "../config/settings.ts";
 import type { Stamp } from "./compile.ts";
 
 /** The man page automc-router(8), from the tables of commands and settings. */
