@@ -220,7 +220,7 @@ test("a million hostnames and a million players leave the number of series where
   expect(seriesCount(metrics)).toBe(before);
   // Two metrics have players, and each keeps ten thousand of them.
   expect(before).toBeLessThan(20_300);
-}, 120_000);
+}, 300_000);
 
 describe("the documents", () => {
   const code = (text: string): string => `\`${text}\``;

@@ -232,7 +232,7 @@ describe("the link", () => {
   });
 
   test("leaves no descriptor behind, however often it has to begin anew", async () => {
-    const fds = () => readdirSync("/proc/self/fd").length;
+    const fds = () => readdirSync("/dev/fd").length;
     const source = follow({ timings: { ...patient, backoffMs: 1, dialBurst: 1_000 } });
     await source.live();
     await until("the first cycle is up", () => gate.open() === 2);

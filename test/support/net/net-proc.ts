@@ -14,7 +14,7 @@ export function countSocketsTo(port: number, state: keyof typeof states): number
 }
 
 /** How many file descriptors this process holds. */
-export const countDescriptors = (): number => readdirSync("/proc/self/fd").length;
+export const countDescriptors = (): number => readdirSync("/dev/fd").length;
 
 /** Resident memory of a process, bytes: now, and at most so far. */
 export function memoryOf(pid: number): { readonly now: number; readonly peak: number } {

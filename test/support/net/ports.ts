@@ -13,9 +13,7 @@ const given = new Set<number>();
  * client's end of connections from: one of those, even one that waits out its TIME_WAIT, would keep a port of that range taken.
  */
 export function laterPort(): number {
-  const [lowest = 32_768] = readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8")
-    .split(/\s+/)
-    .map(Number);
+  const lowest = lowestOfKernel();
   for (let attempt = 0; attempt < 100; attempt++) {
     const port = 10_000 + Math.floor(Math.random() * (lowest - 10_000));
     if (given.has(port) || !isFree(port)) continue;
@@ -23,6 +21,12 @@ export function laterPort(): number {
     return port;
   }
   throw new Error("no free port below the range of the kernel's own");
+}
+
+/** The first port that the kernel takes by itself; macOS has a fixed range. */
+function lowestOfKernel(): number {
+  if (process.platform !== "linux") return 49_152;
+  return Number.parseInt(readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8"), 10);
 }
 
 function isFree(port: number): boolean {

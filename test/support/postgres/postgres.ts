@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -238,6 +239,7 @@ export async function run(program: string, words: readonly string[]): Promise<vo
 
 /** False too for one that has ended and that nobody has asked about yet. */
 function isRunning(pid: number): boolean {
+  if (process.platform !== "linux") return spawnSync("ps", ["-p", String(pid)]).status === 0;
   const stat = `/proc/${pid}/stat`;
   return existsSync(stat) && !/\) [ZX] /.test(readFileSync(stat, "utf8"));
 }
