@@ -47,6 +47,7 @@ export async function startAdminServer(
   });
   try {
     const port = await open(server, binding);
+    server.on("error", (cause) => deps.warn(`the API cannot accept a client: ${messageOf(cause)}`));
     const bound = binding.kind === "tcp" ? { ...binding, port } : binding;
     const inode = inodeOf(binding);
     return ok({

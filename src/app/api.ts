@@ -7,6 +7,7 @@ import { build } from "../base/version.ts";
 import type { Config } from "../config/config.ts";
 import type { Observer } from "../observe/bus.ts";
 import type { EventLog } from "../observe/event-log.ts";
+import { levels } from "../observe/line.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Overview } from "../observe/overview.ts";
 import type { StaticRoutes } from "../providers/static/static-routes.ts";
@@ -64,8 +65,12 @@ type Closer = () => Promise<void>;
 
 const at = (path: string) => ({ kind: "unix", path, takesOver: true }) as const;
 
-/** The mode of the control socket decides who may connect. */
-const ownersOnly = { tokens: { change: null, read: null }, hosts: [] };
+/** The mode of the control socket decides who may connect. It needs few places of its own. */
+const ownersOnly = {
+  tokens: { change: null, read: null },
+  hosts: [],
+  limits: { connections: 16 },
+};
 
 function depsOf(rooms: ApiRooms): Omit<AdminServerDeps, "binding" | "tokens" | "hosts"> {
   const { config, view, metrics, sessions, emit } = rooms;
@@ -88,12 +93,14 @@ function depsOf(rooms: ApiRooms): Omit<AdminServerDeps, "binding" | "tokens" | "
   };
 }
 
-/** The level, with an event for each change. The event is told at the more talkative of the two levels. */
+/** The level, with an event for each change, which is emitted while the more talkative of both is set. */
 const announced = ({ read, set }: LogLevel, emit: Observer): LogLevel => ({
   read,
   set(level) {
+    const isQuieter = levels.indexOf(level) < levels.indexOf(read());
+    if (isQuieter) emit({ kind: "log-level-changed", level });
     set(level);
-    emit({ kind: "log-level-changed", level });
+    if (!isQuieter) emit({ kind: "log-level-changed", level });
   },
 });
 

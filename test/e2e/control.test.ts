@@ -1,5 +1,6 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { firstWord } from "../support/minecraft/player.ts";
@@ -109,6 +110,27 @@ test("events are followed live, and resumed behind the last one", async () => {
   await until("the second route", () => second.text().includes("two.x"));
   expect(second.text()).not.toContain("one.x");
   second.leave();
+});
+
+test("a thousand half requests to the API cost no player his place, and the API answers beside them", async () => {
+  const port = laterPort();
+  using backend = startBackend(sending(Buffer.from("up")));
+  await using router = await startRouter({
+    env: { ...noQueue, API_BINDING: `127.0.0.1:${port}`, MAPPING: `a.x=${backend.address}` },
+  });
+  const halves = Array.from({ length: 1_000 }, () => connect(port, "127.0.0.1"));
+  let open = halves.length;
+  for (const socket of halves) {
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      open -= 1;
+    });
+    socket.write("GET /routes HTTP/1.1\r\nHost:");
+  }
+  await until("the others are closed", () => open <= 128);
+  expect(await firstWord(router, "a.x")).toBe("up");
+  expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
+  for (const socket of halves) socket.destroy();
 });
 
 test("the read token reads, the other changes, and both changes and refusals are in the log", async () => {
