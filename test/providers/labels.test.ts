@@ -83,6 +83,14 @@ describe("labels", () => {
     expect(complaint).toBe('the hostname "b c" has whitespace or a control character inside');
   });
 
+  test("with a hostname that no client sends keep the others, and say what was meant", () => {
+    const { labels, complaint } = read({ host: "a.example, https://b.example" });
+    expect(labels?.patterns.map(patternText)).toEqual(["a.example"]);
+    expect(complaint).toBe(
+      'the hostname "https://b.example" is a URL, expected only its hostname; did you mean b.example?',
+    );
+  });
+
   const taken: readonly { name: string; text: string; gives: Partial<RouteLabels> }[] = [
     { name: "port", text: "0", gives: { port: 25565 } },
     { name: "port", text: "", gives: { port: 25565 } },

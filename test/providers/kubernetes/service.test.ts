@@ -55,6 +55,11 @@ describe("the hostnames of a service", () => {
       'the hostname "b*.com" has a * that is not its whole first label',
     );
     expect(read({ externalServerName: "b*.com" })).toMatchObject({ route: null });
+    expect(read({ externalServerName: "b.com;c.com" })).toMatchObject({
+      route: null,
+      complaint:
+        'the hostname "b.com;c.com" has a ";" inside; entries are separated by commas or newlines',
+    });
   });
 
   test("annotations that are not known are named, also where no other one asks for a route", () => {

@@ -113,6 +113,16 @@ describe("a bad row", () => {
     { name: "port 70000", row: row("a", "a.x", "h:70000"), says: "no valid port" },
     { name: "only commas", row: row("a", ", ,"), says: "it names no hostname" },
     { name: "a lone star", row: row("a", "*"), says: 'the hostname "*" is only *' },
+    {
+      name: "a hostname that no client sends",
+      row: row("a", "a.x:25565"),
+      says: 'the hostname "a.x:25565" has a port, which no client sends with it; did you mean a.x?',
+    },
+    {
+      name: "an address that nothing can dial",
+      row: row("a", "a.x", "10.0.0.256:1"),
+      says: 'the address "10.0.0.256:1" is no IPv4 address',
+    },
     { name: "a space inside", row: row("a", "a b.x"), says: 'the hostname "a b.x" has whitespace' },
     {
       name: "a host of 2,000 characters",

@@ -122,6 +122,16 @@ test("an entry that cannot be used is named, and the others apply", () => {
   ]);
 });
 
+test("an entry that no client can match, or nothing can dial, is named with what was meant", () => {
+  const file = parsed('{"mappings":{".a.org":"z:1","b.org":"${BACKEND}","süd.org":"z:2"}}');
+  const { routes, problems } = readRoutes(file, false);
+  expect([...routes.keys()]).toEqual(["xn--sd-xka.org"]);
+  expect([...problems]).toEqual([
+    [".a.org", "the hostname starts with a dot; did you mean *.a.org or a.org?"],
+    ["b.org", "the address has a placeholder that was not filled in (${BACKEND})"],
+  ]);
+});
+
 const unknownKeys: readonly { text: string; problem: string | null }[] = [
   {
     text: '{"defaultServer":"a:1"}',
