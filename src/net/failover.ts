@@ -36,9 +36,10 @@ interface Answered {
 }
 
 /**
- * Asks the endpoints one after the other until one answers; the others are cut. A stopped process
- * still takes connections, so a connection alone proves nothing. An endpoint that is silent for its
- * share of the time stays asked while the next one is: the first byte of any of them wins.
+ * Asks the endpoints one after the other until one answers; the others are cut. A stopped process still takes
+ * connections, so a connection alone proves nothing. An endpoint that is silent for its share of the time stays
+ * asked while the next one is: the first byte of any of them wins. After that, those that could not be connected
+ * to are tried again for as long as one is silent, or as too many other sessions connect to them.
  */
 export async function firstThatAnswers(
   { endpoints, opening, until }: Answering,
@@ -46,7 +47,43 @@ export async function firstThatAnswers(
   signal: AbortSignal,
 ): Promise<Result<Answered, DialFailure>> {
   const asked: Asked[] = [];
+  const unconnected = new Set<Endpoint>();
+  const shareMs = (until - deadlines.now()) / endpoints.length;
   let failure: DialFailure = { kind: "timeout", message: "does not answer" };
+
+  /** Connects to one and sends it the opening. Gives the one that answers within the time, which may be another. */
+  async function ask(endpoint: Endpoint, ms: number): Promise<Asked | null> {
+    const end = deadlines.now() + ms;
+    const leave = balancer.occupy(endpoint);
+    const dialled = await connector.connect(endpoint, ms, signal);
+    if (!dialled.ok) {
+      leave();
+      failure = dialled.error;
+      if (isDown(failure)) balancer.failed(endpoint);
+      if (failure.kind === "busy" || failure.kind === "timeout") unconnected.add(endpoint);
+      else unconnected.delete(endpoint);
+      return asked.find(hasSpoken) ?? null;
+    }
+    unconnected.delete(endpoint);
+    send(dialled.value, opening);
+    const newest: Asked = { endpoint, conn: dialled.value, leave };
+    asked.push(newest);
+    const first = await firstByte(asked, newest, end - deadlines.now(), deadlines, signal);
+    if (first !== null || signal.aborted) return first;
+    if (isOver(newest)) failure = closedSilently;
+    balancer.failed(endpoint);
+    return null;
+  }
+
+  function waitOn(): Promise<Asked | null> | null {
+    const [again] = balancer.order([...unconnected]);
+    const open = asked.find((each) => !isOver(each));
+    if (open === undefined && failure.kind !== "busy") return null;
+    if (again !== undefined) return ask(again, shareMs);
+    return open === undefined
+      ? null
+      : firstByte(asked, open, Number.POSITIVE_INFINITY, deadlines, signal);
+  }
 
   function finish(winner: Asked): Result<Answered, DialFailure> {
     for (const other of asked) if (other !== winner) dismiss(other);
@@ -54,48 +91,30 @@ export async function firstThatAnswers(
     return ok({ conn: winner.conn, chosen: winner.endpoint, leave: winner.leave });
   }
 
-  /**
-   * It lost to another one, which does not mean that it is down: that is noted when its share of
-   * the time was over.
-   */
-  function dismiss({ conn, leave }: Asked): void {
-    abort(conn);
-    leave();
-  }
-
   for (const [index, endpoint] of endpoints.entries()) {
-    const shareEnd = deadlines.now() + (until - deadlines.now()) / (endpoints.length - index);
-    const leave = balancer.occupy(endpoint);
-    const dialled = await connector.connect(endpoint, shareEnd - deadlines.now(), signal);
-    if (!dialled.ok) {
-      leave();
-      failure = dialled.error;
-      if (isDown(failure)) balancer.failed(endpoint);
-      if (signal.aborted) break;
-      continue;
-    }
-    send(dialled.value, opening);
-    const newest: Asked = { endpoint, conn: dialled.value, leave };
-    asked.push(newest);
-    const winner = await firstByte(asked, newest, shareEnd - deadlines.now(), deadlines, signal);
+    const winner = await ask(endpoint, (until - deadlines.now()) / (endpoints.length - index));
     if (winner !== null) return finish(winner);
     if (signal.aborted) break;
-    failure = isOver(newest) ? closedSilently : failure;
-    balancer.failed(endpoint);
   }
-
-  // All have been asked. One that is only slow may still answer.
   while (!signal.aborted) {
-    const [open] = asked.filter((each) => !isOver(each));
-    if (open === undefined) break;
-    const winner = await firstByte(asked, open, Number.POSITIVE_INFINITY, deadlines, signal);
+    const waiting = waitOn();
+    if (waiting === null) break;
+    const winner = await waiting;
     if (winner !== null) return finish(winner);
   }
   for (const each of asked) dismiss(each);
   return err(signal.aborted ? aborted : failure);
 }
 
+/** Cuts one that was asked in vain. */
+function dismiss({ conn, leave }: Asked): void {
+  abort(conn);
+  leave();
+}
+
 const closedSilently: DialFailure = { kind: "refused", message: "closes without an answer" };
+
+const hasSpoken = ({ conn }: Asked): boolean => peek(conn).length > 0;
 
 const isOver = ({ conn }: Asked): boolean => conn.closed || conn.ending !== null;
 
@@ -110,7 +129,7 @@ function firstByte(
   deadlines: Deadlines,
   signal: AbortSignal,
 ): Promise<Asked | null> {
-  const early = asked.find(({ conn }) => peek(conn).length > 0);
+  const early = asked.find(hasSpoken);
   if (early !== undefined) return Promise.resolve(early);
   if (isOver(newest) || ms <= 0 || signal.aborted) return Promise.resolve(null);
   return new Promise((resolve) => {

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { connect, type Socket } from "node:net";
 import { createDeadlines } from "../../src/base/deadlines.ts";
 import { err, ok, type Result } from "../../src/base/result.ts";
 import { createEgress, type Egress } from "../../src/limits/egress.ts";
@@ -8,8 +7,8 @@ import type { DialFailure } from "../../src/net/connect.ts";
 import { createDialer, type Dialer } from "../../src/net/dial.ts";
 import type { Resolver } from "../../src/net/resolve.ts";
 import { type Backend, echo, sending, silent, startBackend } from "../support/net/backend.ts";
+import { type DeafBackend, startDeafBackend } from "../support/net/deaf-backend.ts";
 import { anywhere, egressRanges } from "../support/net/egress.ts";
-import { type Child, startChild } from "../support/net/net-child.ts";
 import { fixedResolver, never, settled, until } from "../support/net/net-link.ts";
 import { countDescriptors, countSocketsTo } from "../support/net/net-proc.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
@@ -50,42 +49,6 @@ const at = (port: number, host = "127.0.0.1") => ({ host, port });
 /** The kinds of the failures, `open` for a connection. */
 const kindsOf = (results: readonly Result<Conn, DialFailure>[]): string[] =>
   results.map((result) => (result.ok ? "open" : result.error.kind));
-
-/** A backend that the kernel answers for no more: stopped, its backlog full. Connects to it stay without any answer. */
-interface DeafBackend extends Disposable {
-  readonly port: number;
-  /** Lets it accept again. */
-  wake(): void;
-}
-
-async function startDeafBackend(): Promise<DeafBackend> {
-  const child: Child = startChild("net-backend", 0);
-  const { port } = (await child.next()) as { port: number };
-  child.process.kill("SIGSTOP");
-  const fillers: Socket[] = [];
-  // The kernel of a loopback connect decides within the call: a connect that waits is one that found the backlog full.
-  while (countSocketsTo(port, "connecting") === 0) {
-    for (let each = 0; each < 64; each += 1) {
-      const filler = connect({ host: "127.0.0.1", port });
-      filler.on("error", () => {});
-      fillers.push(filler);
-    }
-    await Bun.sleep(1);
-  }
-  await until("the backlog", () => fillers.some((filler) => !filler.connecting));
-  for (const filler of fillers) if (filler.connecting) filler.destroy();
-  await until("only our own", () => countSocketsTo(port, "connecting") === 0);
-  return {
-    port,
-    wake() {
-      child.process.kill("SIGCONT");
-    },
-    [Symbol.dispose]() {
-      child[Symbol.dispose]();
-      for (const filler of fillers) filler.destroy();
-    },
-  };
-}
 
 describe("a dial", () => {
   test("opens a connection that can be written and read", async () => {

@@ -6,6 +6,7 @@ import { abort, peek } from "../../src/net/conn.ts";
 import type { DialFailure } from "../../src/net/connect.ts";
 import { createDialer, type Reached } from "../../src/net/dial.ts";
 import { type Backend, closing, echo, silent, startBackend } from "../support/net/backend.ts";
+import { startDeafBackend } from "../support/net/deaf-backend.ts";
 import { anywhere } from "../support/net/egress.ts";
 import { fixedResolver, never, until } from "../support/net/net-link.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
@@ -95,6 +96,16 @@ describe("of several endpoints", () => {
     await until("both to have failed", () => balancer.down().length === 2);
     await connection.send(Buffer.from("late"));
     expect(chosenPort(await reaching)).toBe(slow.port);
+  });
+
+  test("one that could not be connected to in time is tried again while another one is silent", async () => {
+    using mute = startBackend(silent);
+    using deaf = await startDeafBackend(5);
+    const { balancer, reach } = start(100);
+    const reaching = reach([mute.port, deaf.port]);
+    await until("both to have failed", () => balancer.down().length === 2);
+    deaf.wake();
+    expect(chosenPort(await reaching)).toBe(deaf.port);
   });
 
   test("those that are all down fail as the last one did", async () => {
