@@ -57,9 +57,14 @@ interface AgedSource {
   readonly name: SourceName;
   /** Null before the first read. */
   readonly ageMs: number | null;
+  /** How changes arrive; null while that is not known. */
+  readonly mode: "notify" | "poll" | "reload" | null;
 }
 
-/** `GET /readyz`. A router that serves a snapshot or lost a source is ready; its answer says how old those routes are. */
+/**
+ * `GET /readyz`. A router that serves a snapshot or lost a source is ready; its answer says how old those routes are,
+ * and which sources do not tell of changes but are read again and again.
+ */
 export function readinessResponse(
   notReady: readonly NotReady[],
   sources: readonly AgedSource[],
@@ -68,7 +73,8 @@ export function readinessResponse(
     const stale = sources.flatMap(({ name, ageMs }) =>
       ageMs === null || ageMs === 0 ? [] : [{ name, ageSeconds: Math.round(ageMs / 1000) }],
     );
-    return Response.json({ status: "ready", stale });
+    const polled = sources.filter(({ mode }) => mode === "poll").map(({ name }) => name);
+    return Response.json({ status: "ready", stale, polled });
   }
   const detail = notReady.map(({ name, reason }) => `${name}: ${reason}`).join("; ");
   return problem("unavailable", detail, { members: { notReady } });

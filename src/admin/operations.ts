@@ -306,8 +306,13 @@ export const operations = [
     summary: "Whether a load balancer may send players here.",
     answers: {
       200: {
-        about: "It may. Routes of stale sources are as old as that.",
-        schema: record({ status: text, stale: list(record({ name: text, ageSeconds: count })) }),
+        about:
+          "It may. Routes of stale sources are as old as that; polled sources are read every few seconds.",
+        schema: record({
+          status: text,
+          stale: list(record({ name: text, ageSeconds: count })),
+          polled: list(text),
+        }),
       },
       503: { about: "Not yet, or not any more; the members say why." },
     },

@@ -23,14 +23,19 @@ test("the router is ready when the port is open and every source has been read, 
 
 test("who is not ready is told to people and to programs", async () => {
   const sources = [
-    { name: "env", ageMs: null },
-    { name: "docker", ageMs: 0 },
-    { name: "postgres", ageMs: 86_400_400 },
+    { name: "env", ageMs: null, mode: null },
+    { name: "docker", ageMs: 0, mode: "notify" },
+    { name: "postgres", ageMs: 86_400_400, mode: "poll" },
   ] as const;
-  expect(await readinessResponse([], []).json()).toEqual({ status: "ready", stale: [] });
+  expect(await readinessResponse([], []).json()).toEqual({
+    status: "ready",
+    stale: [],
+    polled: [],
+  });
   expect(await readinessResponse([], sources).json()).toEqual({
     status: "ready",
     stale: [{ name: "postgres", ageSeconds: 86_400 }],
+    polled: ["postgres"],
   });
   const notReady = [{ name: "postgres", reason: "refused" }];
   const response = readinessResponse(notReady, sources);

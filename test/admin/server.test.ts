@@ -412,7 +412,10 @@ describe("beyond mc-router's API", () => {
     expect((await api.answer("GET", "/readyz"))[0]).toBe(503);
     expect(await api.answer("HEAD", "/readyz")).toEqual([503, ""]);
     notReady.length = 0;
-    expect(await api.answer("GET", "/readyz")).toEqual([200, '{"status":"ready","stale":[]}']);
+    expect(await api.answer("GET", "/readyz")).toEqual([
+      200,
+      '{"status":"ready","stale":[],"polled":[]}',
+    ]);
   });
 
   for (const path of ["/explain", "/sessions", "/healthz", "/readyz"]) {

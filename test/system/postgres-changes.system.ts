@@ -23,7 +23,9 @@ const fill = (count: number): string =>
   `INSERT INTO servers SELECT 's' || i, 's' || i || '.x', '10.0.0.1:' || 1000 + i
    FROM generate_series(1, ${count}) i`;
 
-/** Watches how many routes there are, as often as the API can tell, until `act` has settled and `forMs` more. */
+/**
+ * Watches how many routes there are, as often as the API can tell, until `act` has settled and `forMs` more.
+ */
 async function fewestRoutes(
   { api }: OpenRouter,
   forMs: number,
@@ -58,7 +60,8 @@ test("10,000 notifications a second for 30 s cost a few reads, and the last stat
   const enough = new AbortController();
   const startedAt = performance.now();
   let changes = 0;
-  // Names that there are and names that there are not, all different within a transaction: equal ones would arrive once.
+  // Names that there are and names that there are not, all different within a transaction: equal ones would
+  // arrive once.
   const noise = atPace(100, enough.signal, async () => {
     changes += 1;
     await database.sql.unsafe(`

@@ -167,7 +167,10 @@ describe.concurrent("while Postgres", () => {
     expectUnharmed(first.router, second.router);
   });
 
-  /** ErrorResponse of a server that refuses the session (PostgreSQL protocol, "Error and Notice Message Fields"). */
+  /**
+   * ErrorResponse of a server that refuses the session (PostgreSQL protocol, "Error and Notice Message
+   * Fields").
+   */
   function fatal(code: string, message: string): Buffer {
     const fields = `SFATAL\0VFATAL\0C${code}\0M${message}\0\0`;
     const head = Buffer.from([0x45, 0, 0, 0, 0]);
@@ -317,7 +320,8 @@ describe.concurrent("while Postgres", () => {
     await using one = await startOpenRouter({ AUTOMC_DSN: dsn, AUTOMC_RESYNC_INTERVAL: "10m" });
     const { router } = one;
     await converge(one, database);
-    // Between two heartbeats both sessions are idle; the answers to what the router never asked are kept from it.
+    // Between two heartbeats both sessions are idle; the answers to what the router never asked are kept from
+    // it.
     const unlisten = Buffer.from("Q\0\0\0\x0fUNLISTEN *\0");
     const answer = Buffer.from("C\0\0\0\x0dUNLISTEN\0Z\0\0\0\x05I");
     let answers = 0;

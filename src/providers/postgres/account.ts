@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { userInfo } from "node:os";
 
 /**
- * The account this program runs as, libpq's default for the user. Bun's `userInfo` believes the variable USER, so the
- * system's own list comes first.
+ * The account this program runs as, libpq's default for the user. Bun's `userInfo` believes the variable
+ * USER, so the system's own list comes first.
  */
 export function accountName(): string {
   const id = process.geteuid?.();

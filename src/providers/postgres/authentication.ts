@@ -23,7 +23,10 @@ export interface Credentials {
 
 /** Answers a server's requests for authentication, in the order in which they come. */
 export interface Authenticator {
-  /** The message to send for this body of an Authentication message; null: none. The error ends the connection. */
+  /**
+   * The message to send for this body of an Authentication message; null: none. The error ends the
+   * connection.
+   */
   answer(body: Buffer): Promise<Result<Buffer | null, string>>;
 }
 
@@ -117,7 +120,10 @@ export function createAuthenticator(credentials: Credentials): Authenticator {
 
 const unbound = "channel_binding=require, but the server does not offer SCRAM bound to TLS";
 
-/** Channel binding of RFC 5802: the header that the client sends, and the data of the TLS connection, if it is bound. */
+/**
+ * Channel binding of RFC 5802: the header that the client sends, and the data of the TLS connection, if it is
+ * bound.
+ */
 interface Binding {
   readonly mechanism: string;
   readonly header: string;
@@ -145,7 +151,10 @@ function chooseBinding(
   return ok({ mechanism: plain, header: isWanted ? "y,," : "n,,", data: null });
 }
 
-/** RFC 5929, section 4.1: the certificate's hash by its signature's function, SHA-256 instead of MD5 and SHA-1. */
+/**
+ * RFC 5929, section 4.1: the certificate's hash by its signature's function, SHA-256 instead of MD5 and
+ * SHA-1.
+ */
 function endPointHash(certificate: Buffer): Buffer | null {
   const algorithm = new X509Certificate(certificate).signatureAlgorithm ?? "";
   const size = /sha-?(1|224|256|384|512)(?!\d)/i.exec(algorithm)?.[1];

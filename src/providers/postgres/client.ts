@@ -7,7 +7,10 @@ import { describeError, lost, type PostgresFailure } from "./failure.ts";
 import { guardSocket } from "./guard.ts";
 import { type ReadySocket, socketFailure } from "./socket.ts";
 
-/** One postgres.js client on one connection. It never dials again: when the connection ends, so does the client. */
+/**
+ * One postgres.js client on one connection. It never dials again: when the connection ends, so does the
+ * client.
+ */
 export interface PostgresClient {
   readonly sql: postgres.Sql;
   /** What the server has reported of a setting at the session's start; null: nothing. */
@@ -17,8 +20,8 @@ export interface PostgresClient {
   /** A promise of this client, or why it came to nothing within `ms`. It does not close the client. */
   within<T>(ms: number, promise: PromiseLike<T>): Promise<Result<T, PostgresFailure>>;
   /**
-   * Asks the server, over a connection of its own, to end the statement under way (CancelRequest). Resolves when the
-   * server has taken note, or when it did not in time.
+   * Asks the server, over a connection of its own, to end the statement under way (CancelRequest). Resolves
+   * when the server has taken note, or when it did not in time.
    */
   cancel(): Promise<void>;
   /** Says goodbye to the server, waits a moment for it, and closes. */
@@ -28,7 +31,7 @@ export interface PostgresClient {
 }
 
 /** What a client is made of. */
-export interface ClientDeps extends ReadySocket {
+interface ClientDeps extends ReadySocket {
   readonly authenticator: Authenticator;
   readonly user: string;
   readonly database: string;
@@ -140,7 +143,10 @@ function describeWait(waited: WaitFailure, ended: string | null): PostgresFailur
   }
 }
 
-/** CancelRequest: length, code 80877102, and what BackendKeyData held (PostgreSQL protocol, "Message Formats"). */
+/**
+ * CancelRequest: length, code 80877102, and what BackendKeyData held (PostgreSQL protocol, "Message
+ * Formats").
+ */
 async function sendCancel(key: Buffer, openAnother: ClientDeps["openAnother"]): Promise<void> {
   const opened = await openAnother();
   if (!opened.ok) return;
@@ -156,9 +162,9 @@ async function sendCancel(key: Buffer, openAnother: ClientDeps["openAnother"]): 
 }
 
 /**
- * postgres.js 3.4.9 connects again by itself in several ways, some without any pause (a server that says FATAL, or
- * closes before it is ready). All of them ask the `socket` factory, and this one gives its socket once. Every option
- * is given, because what is left out is taken from variables such as PGSSLMODE.
+ * postgres.js 3.4.9 connects again by itself in several ways, some without any pause (a server that says
+ * FATAL, or closes before it is ready). All of them ask the `socket` factory, and this one gives its socket
+ * once. Every option is given, because what is left out is taken from variables such as PGSSLMODE.
  */
 function clientOptions({ user, database, startup }: ClientDeps, socket: Duplex) {
   let isTaken = false;

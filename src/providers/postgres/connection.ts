@@ -20,8 +20,8 @@ export interface ClientRequest {
   readonly budget: DialBudget;
   readonly timings: PostgresTimings;
   /**
-   * The first statements, at least one: they prove that the server is ready. A failure refuses this server, and the
-   * next one is tried.
+   * The first statements, at least one: they prove that the server is ready. A failure refuses this server,
+   * and the next one is tried.
    */
   readonly greet: (
     client: PostgresClient,
@@ -62,8 +62,9 @@ type Opened = Result<PostgresClient, PostgresFailure & { readonly isAboutTls: bo
 const stopped = lost("stopped");
 
 /**
- * A client on the first server that answers, is of the wanted kind and passes `greet`, or why none did. All addresses
- * of all hosts share the time of one round, unless `connect_timeout` gives each its own. The caller closes the client.
+ * A client on the first server that answers, is of the wanted kind and passes `greet`, or why none did. All
+ * addresses of all hosts share the time of one round, unless `connect_timeout` gives each its own. The caller
+ * closes the client.
  */
 export async function openClient(
   request: ClientRequest,

@@ -19,7 +19,7 @@ import type { PostgresTimings } from "./timings.ts";
 export type LinkMode = "notify" | "poll";
 
 /** What a read came to. */
-export interface ReloadResult {
+interface ReloadResult {
   /** Read everything again after this time, whatever else happens; null: no need. */
   readonly againMs: number | null;
   /** Whether the table tells of its changes; null: it was not looked at. */
@@ -79,9 +79,9 @@ type Step = Result<void, PostgresFailure>;
 const done: Step = ok(undefined);
 
 /**
- * One cycle of the link: LISTEN, read everything, then follow the notifications until anything is wrong, and close both
- * connections. It gives the reason why it ended. Nothing is repaired in place: after any doubt, only LISTEN before a
- * full read proves that no change was missed.
+ * One cycle of the link: LISTEN, read everything, then follow the notifications until anything is wrong, and
+ * close both connections. It gives the reason why it ended. Nothing is repaired in place: after any doubt,
+ * only LISTEN before a full read proves that no change was missed.
  */
 export async function runCycle(deps: CycleDeps, signal: AbortSignal): Promise<string> {
   const alarm = createAlarm();
@@ -119,13 +119,18 @@ export async function runCycle(deps: CycleDeps, signal: AbortSignal): Promise<st
   }
 }
 
-/** A statement that is given up would go on without the router, and hold its place among the server's sessions. */
+/**
+ * A statement that is given up would go on without the router, and hold its place among the server's
+ * sessions.
+ */
 async function leave({ client, reader, listener }: Cycle): Promise<void> {
   if (reader.isBusy()) await client.cancel();
   await Promise.all([client.close(), listener?.client.close()]);
 }
 
-/** The first read goes on while the first heartbeat is under way; only the echo proves that LISTEN delivers. */
+/**
+ * The first read goes on while the first heartbeat is under way; only the echo proves that LISTEN delivers.
+ */
 async function begin(cycle: Cycle): Promise<Step> {
   const beaten = (await cycle.listener?.beat(cycle.client)) ?? done;
   if (!beaten.ok && beaten.error.kind === "lost") return beaten;

@@ -1,7 +1,7 @@
 import { sleep } from "../../base/wait.ts";
 
 /** How many dials may follow each other at once, and how long one more takes to earn. */
-export interface DialPace {
+interface DialPace {
   readonly burst: number;
   readonly everyMs: number;
 }
@@ -13,8 +13,8 @@ export interface DialBudget {
 }
 
 /**
- * A token bucket before every dial. Backoff bounds one kind of failure at a time; this bounds all of them together:
- * at most `burst + span / everyMs` dials in any span.
+ * A token bucket before every dial. Backoff bounds one kind of failure at a time; this bounds all of them
+ * together: at most `burst + span / everyMs` dials in any span.
  */
 export function createDialBudget({ burst, everyMs }: DialPace): DialBudget {
   let tokens = burst;

@@ -1,14 +1,20 @@
 import { err, ok, type Result } from "../../base/result.ts";
 
-/** The parameters of a connection string by libpq's names, with escapes undone. Empty values count as not given. */
+/**
+ * The parameters of a connection string by libpq's names, with escapes undone. Empty values count as not
+ * given.
+ */
 export type GivenParameters = ReadonlyMap<string, string>;
 
-/** A bare @ behind the hosts is refused: it belongs to a password with an unescaped / or ?, which would be printed. */
+/**
+ * A bare @ behind the hosts is refused: it belongs to a password with an unescaped / or ?, which would be
+ * printed.
+ */
 const uriShape = /^postgres(?:ql)?:\/\/(?:([^/?#]*)@)?([^/?#@]*)(?:\/([^?#/@]*))?(?:\?([^#@]*))?$/;
 
 /**
- * Splits a connection string as libpq does (PostgreSQL, "Connection Strings"): a URI, or keywords and values. Errors
- * never hold a value, as any of them may be a part of the password.
+ * Splits a connection string as libpq does (PostgreSQL, "Connection Strings"): a URI, or keywords and values.
+ * Errors never hold a value, as any of them may be a part of the password.
  */
 export function splitConnectionText(text: string): Result<GivenParameters, string> {
   const trimmed = text.trim();
@@ -56,7 +62,9 @@ function splitUri(text: string): Result<GivenParameters, string> {
   return ok(given);
 }
 
-/** The hosts and ports of a URI as the two lists that libpq's parameters `host` and `port` hold; "" for none. */
+/**
+ * The hosts and ports of a URI as the two lists that libpq's parameters `host` and `port` hold; "" for none.
+ */
 function splitAuthority(
   authority: string,
 ): Result<{ readonly host: string; readonly port: string }, string> {

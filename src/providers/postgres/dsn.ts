@@ -76,9 +76,9 @@ const defaultKeepAliveMs = 15_000;
 const socketFolders = ["/var/run/postgresql", "/tmp"];
 
 /**
- * A connection string as libpq reads it: a `postgres://` URI, or keywords and values. Every parameter of libpq is
- * honoured, named in `withoutEffect`, or refused with the reason. The error completes "this one ..." and never holds
- * the password. Files that it names are read by `readFile`.
+ * A connection string as libpq reads it: a `postgres://` URI, or keywords and values. Every parameter of
+ * libpq is honoured, named in `withoutEffect`, or refused with the reason. The error completes "this one ..."
+ * and never holds the password. Files that it names are read by `readFile`.
  */
 export function parseDsn(text: string, readFile: ReadFile): Result<Dsn, string> {
   const split = splitConnectionText(text);

@@ -2,8 +2,8 @@ import postgres from "postgres";
 import { socketFailure } from "./socket.ts";
 
 /**
- * Why Postgres did not do what was asked. `refused`: it is there, but rejects the statement. `lost`: the connection is
- * of no use.
+ * Why Postgres did not do what was asked. `refused`: it is there, but rejects the statement. `lost`: the
+ * connection is of no use.
  */
 export interface PostgresFailure {
   readonly kind: "refused" | "lost";

@@ -18,8 +18,8 @@ export interface GuardDeps {
 }
 
 /**
- * The connection as postgres.js sees it: everything that the server sends has passed the message guard, and the
- * authentication is done here. Destroying either end destroys both.
+ * The connection as postgres.js sees it: everything that the server sends has passed the message guard, and
+ * the authentication is done here. Destroying either end destroys both.
  */
 export function guardSocket(socket: Socket, deps: GuardDeps): Duplex {
   const messages = createMessageGuard();
@@ -67,7 +67,10 @@ export function guardSocket(socket: Socket, deps: GuardDeps): Duplex {
   return guarded;
 }
 
-/** Hands bytes to postgres.js, which works off what it gets in one go; the kernel hands out half a megabyte at a time. */
+/**
+ * Hands bytes to postgres.js, which works off what it gets in one go; the kernel hands out half a megabyte at
+ * a time.
+ */
 function createChunks(socket: Socket, guarded: Duplex) {
   /** Admitted and not passed on; the socket is paused while there is any, but may have more to say. */
   let waiting: Buffer = Buffer.alloc(0);

@@ -20,13 +20,13 @@ export type LinkReport =
   /** It is down, or its reads are refused; the next attempt comes after `nextMs`. */
   | { readonly kind: "down"; readonly reason: string; readonly nextMs: number }
   /**
-   * Changes are not told: LISTEN does not work (`advice` null), or the table's triggers do not tell. Each reason is
-   * reported once, until changes have been told again.
+   * Changes are not told: LISTEN does not work (`advice` null), or the table's triggers do not tell. Each
+   * reason is reported once, until changes have been told again.
    */
   | { readonly kind: "polling"; readonly reason: string; readonly advice: string | null };
 
 /** What the link needs. */
-export interface LinkDeps
+interface LinkDeps
   extends Pick<CycleDeps, "resolver" | "resyncMs" | "timings" | "mostNames" | "refresh"> {
   /** Reads the connection strings; called for each new connection. The error says why they cannot be used. */
   readonly connections: () => Result<Connections, string>;
@@ -36,8 +36,8 @@ export interface LinkDeps
 /** Keeps a link to Postgres up. */
 export interface PostgresLink {
   /**
-   * Runs until the signal aborts, one cycle after the other, with a growing and jittered pause between them. It
-   * resolves when both connections are closed, and never rejects.
+   * Runs until the signal aborts, one cycle after the other, with a growing and jittered pause between them.
+   * It resolves when both connections are closed, and never rejects.
    */
   run(signal: AbortSignal): Promise<void>;
   /** Reads the connection strings again, and links anew if they have changed. */

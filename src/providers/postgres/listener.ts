@@ -19,8 +19,11 @@ export interface Listener {
 }
 
 /** What a listener needs besides a client's request. */
-export interface ListenerRequest extends Omit<ClientRequest, "greet" | "kindOf"> {
-  /** The router's own channel. It stays the same, because a transaction pooler keeps what its sessions once listened to. */
+interface ListenerRequest extends Omit<ClientRequest, "greet" | "kindOf"> {
+  /**
+   * The router's own channel. It stays the same, because a transaction pooler keeps what its sessions once
+   * listened to.
+   */
   readonly heartbeatChannel: string;
   /** Called with the payload of every notification about the table. */
   readonly onChange: (payload: string) => void;
@@ -58,7 +61,10 @@ export async function openListener(
   if (!opened.ok) return opened;
   const client = opened.value;
 
-  /** A session that only listens counts as idle, and `idle_session_timeout` would end it: this is a statement of its own. */
+  /**
+   * A session that only listens counts as idle, and `idle_session_timeout` would end it: this is a statement
+   * of its own.
+   */
   const keepSessionActive = async (): Promise<Result<void, PostgresFailure>> => {
     const listened = await client.within(
       timings.echoMs,

@@ -5,7 +5,10 @@ import type { PostgresFailure } from "./failure.ts";
 const lockNotAvailable = "55P03";
 const queryCanceled = "57014";
 
-/** Who holds the table so that nothing may read it. Other sessions' statements are not shown: they may hold secrets. */
+/**
+ * Who holds the table so that nothing may read it. Other sessions' statements are not shown: they may hold
+ * secrets.
+ */
 const holderQuery = `
 SELECT l.pid, a.usename::text AS role, a.application_name AS program
 FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid

@@ -1,13 +1,18 @@
 import { err, ok, type Result } from "../../base/result.ts";
 
-/** Message types of a server before and after its first ReadyForQuery (PostgreSQL protocol, "Message Formats"). */
+/**
+ * Message types of a server before and after its first ReadyForQuery (PostgreSQL protocol, "Message
+ * Formats").
+ */
 const startupTypes = new Set(Buffer.from("RSKENZ"));
 const sessionTypes = new Set(Buffer.from("ACDEINSTZ123nst"));
 const readyForQuery = 0x5a;
 const authentication = 0x52;
 const backendKeyData = 0x4b;
 const parameterStatus = 0x53;
-/** No startup message of a real server comes near this, and no row that the router asks for near the other. */
+/**
+ * No startup message of a real server comes near this, and no row that the router asks for near the other.
+ */
 const longestAtStartup = 64 * 1024;
 const longestInSession = 16 * 1024 * 1024;
 /** Type and length. */
@@ -26,15 +31,15 @@ export interface Admitted {
 }
 
 /** Follows the messages in a stream of bytes. */
-export interface MessageGuard {
+interface MessageGuard {
   /** Takes the next bytes. The error says why no further ones may be passed on. */
   admit(chunk: Buffer): Result<Admitted, string>;
 }
 
 /**
- * Keeps from postgres.js what it cannot take: some malformed messages make it throw where nothing can catch, and it
- * has no bound for lengths. Until the server is ready, messages are passed on whole and without those of the
- * authentication; after that as they come.
+ * Keeps from postgres.js what it cannot take: some malformed messages make it throw where nothing can catch,
+ * and it has no bound for lengths. Until the server is ready, messages are passed on whole and without those
+ * of the authentication; after that as they come.
  */
 export function createMessageGuard(): MessageGuard {
   let held: Buffer = Buffer.alloc(0);

@@ -112,14 +112,17 @@ const rules: Readonly<Record<string, Rule>> = {
 };
 
 /** What was made of the parameters' names. */
-export interface CheckedParameters {
+interface CheckedParameters {
   /** Settings that the session begins with. */
   readonly startup: Readonly<Record<string, string>>;
   /** What is given and has no effect: name and reason, for a warning. */
   readonly withoutEffect: readonly string[];
 }
 
-/** Sorts the parameters by what the router does with them. The error names the first that is refused, and the reason. */
+/**
+ * Sorts the parameters by what the router does with them. The error names the first that is refused, and the
+ * reason.
+ */
 export function checkParameters(given: GivenParameters): Result<CheckedParameters, string> {
   const session: Record<string, string> = {};
   const unused: string[] = [];

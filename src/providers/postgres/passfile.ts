@@ -8,7 +8,7 @@ export interface PassfileLine {
 }
 
 /** What a connection looks for. */
-export interface PassfileKey {
+interface PassfileKey {
   /** As written, or `localhost` for a Unix socket in its default folder. */
   readonly host: string;
   readonly port: number;

@@ -11,7 +11,9 @@ export interface WaitingChanges {
 
 /** Collects notifications until it is time to read. */
 export interface PendingChanges {
-  /** Notes one notification: a server's name, or "" for everything. True when it is the first since `take`. */
+  /**
+   * Notes one notification: a server's name, or "" for everything. True when it is the first since `take`.
+   */
   note(payload: string): boolean;
   /** What `take` would give, and when the first of it came (`performance.now`); null: nothing has come. */
   waiting(): WaitingChanges | null;

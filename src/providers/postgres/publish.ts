@@ -11,8 +11,9 @@ const largestPatch = 2_000;
 export type PublishChanges = (changes: RowChanges) => Promise<void>;
 
 /**
- * The first changes are the whole set, even when it is empty: after them the source counts as one that has published.
- * Later ones are one patch. Either comes in chunks when it is so large that it would hold up every session.
+ * The first changes are the whole set, even when it is empty: after them the source counts as one that has
+ * published. Later ones are one patch. Either comes in chunks when it is so large that it would hold up every
+ * session.
  */
 export function createChangePublisher(publish: Publish): PublishChanges {
   let isFirst = true;

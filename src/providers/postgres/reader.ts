@@ -7,7 +7,9 @@ import { explainLock } from "./lock.ts";
 import { inspectTable, type TableColumn, type TableFacts } from "./table.ts";
 import type { PostgresTimings } from "./timings.ts";
 
-/** One row of the table `servers`, as the router reads it: every column is text, but for the optional ones. */
+/**
+ * One row of the table `servers`, as the router reads it: every column is text, but for the optional ones.
+ */
 export interface ServerRow {
   readonly name: string;
   readonly domain: string;
@@ -23,7 +25,10 @@ export const longestValue = { name: 1_000, domain: 65_536, address: 4_096, fallb
 
 /** Reads the table over one connection, one query at a time. */
 export interface RowReader {
-  /** All routed rows, in pieces with room for other work between them, and the table's facts. After an error, no row counts. */
+  /**
+   * All routed rows, in pieces with room for other work between them, and the table's facts. After an error,
+   * no row counts.
+   */
   readAll(
     onPiece: (rows: readonly ServerRow[]) => void,
   ): Promise<Result<TableFacts, PostgresFailure>>;
@@ -36,7 +41,10 @@ export interface RowReader {
 /** Rows per piece: some milliseconds of work. */
 const pieceSize = 1_000;
 
-/** A reader on an open client. Every piece must arrive within `readMs`; a lock on the table is waited for `lockMs`. */
+/**
+ * A reader on an open client. Every piece must arrive within `readMs`; a lock on the table is waited for
+ * `lockMs`.
+ */
 export function createRowReader(client: PostgresClient, timings: PostgresTimings): RowReader {
   const { readMs, lockMs } = timings;
   let selection = selectionOf([]);
@@ -131,8 +139,8 @@ function asText(name: string, column: TableColumn | undefined): string {
 }
 
 /**
- * Rows are taken as they come: a large table would else be made twice, and the garbage collector would hold sessions
- * up. A name that is NULL, in a table without a primary key, counts as "null".
+ * Rows are taken as they come: a large table would else be made twice, and the garbage collector would hold
+ * sessions up. A name that is NULL, in a table without a primary key, counts as "null".
  */
 function toRow(row: postgres.Row): ServerRow {
   const { name, domain, address } = row;

@@ -5,7 +5,7 @@ import type { ServerRows } from "./rows.ts";
 import { filterProblem, judgeHearing, type TableFacts } from "./table.ts";
 
 /** What applying a read needs. */
-export interface RefreshDeps {
+interface RefreshDeps {
   readonly rows: ServerRows;
   readonly apply: PublishChanges;
   /** A table that has lost most of its routes is believed when it still has after this time, ms. */
@@ -17,9 +17,9 @@ export interface RefreshDeps {
 const fewLosses = 10;
 
 /**
- * Reads what has changed, or everything, and applies it. Two things are not believed at once: a table that has lost
- * most of its routes, because a TRUNCATE and a refill are often two transactions, and one that row level security
- * may have emptied.
+ * Reads what has changed, or everything, and applies it. Two things are not believed at once: a table that
+ * has lost most of its routes, because a TRUNCATE and a refill are often two transactions, and one that row
+ * level security may have emptied.
  */
 export function createRefresh({ rows, apply, confirmMs, warn }: RefreshDeps): CycleDeps["refresh"] {
   const tellOnce = createTeller(warn);

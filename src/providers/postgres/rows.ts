@@ -7,7 +7,7 @@ import { type Route, sameRoute } from "../../routing/route.ts";
 import { longestValue, type ServerRow } from "./reader.ts";
 
 /** What rows become. */
-export interface RowRules {
+interface RowRules {
   /** True: every route is woken through the control plane, by its row's name. */
   readonly wakeable: boolean;
   /** Passed to routing: SRV prefixes are cut off hostnames. */
@@ -23,7 +23,7 @@ export interface RowChanges {
 }
 
 /** A read of everything, as it arrives. */
-export interface FullRead {
+interface FullRead {
   /** Takes some rows; changes nothing yet. */
   add(rows: readonly ServerRow[]): void;
   /** How many routes the read would remove. */
@@ -47,8 +47,8 @@ export interface ServerRows {
 }
 
 /**
- * One row as it was read last, and the route that is served. It is one flat object, replaced when the row changes:
- * further objects for each row of a large table would lengthen the pauses of the garbage collector.
+ * One row as it was read last, and the route that is served. It is one flat object, replaced when the row
+ * changes: further objects for each row of a large table would lengthen the pauses of the garbage collector.
  */
 interface HeldRow extends ServerRow {
   readonly proxyProtocol: boolean | null;
@@ -170,7 +170,10 @@ function toHeld({ rules, reads }: Held, row: ServerRow, old: HeldRow | undefined
   };
 }
 
-/** Holds a row instead of its older version. Its route is added to `upsert` if players can tell the difference. */
+/**
+ * Holds a row instead of its older version. Its route is added to `upsert` if players can tell the
+ * difference.
+ */
 function hold(held: Held, row: HeldRow, upsert: Route[]): void {
   const { name, route, complaint } = row;
   const old = held.rows.get(name);

@@ -9,8 +9,8 @@ import {
 } from "./stringprep-tables.ts";
 
 /**
- * A password as SCRAM hashes it: prepared by SASLprep (RFC 4013). A password that SASLprep forbids counts as it is,
- * because PostgreSQL does the same when it stores one.
+ * A password as SCRAM hashes it: prepared by SASLprep (RFC 4013). A password that SASLprep forbids counts as
+ * it is, because PostgreSQL does the same when it stores one.
  */
 export function saslPrep(password: string): string {
   if (/^[\x20-\x7e]*$/.test(password)) return password;
@@ -25,7 +25,10 @@ export function saslPrep(password: string): string {
   return isDirectionClear(codes) ? prepared : password;
 }
 
-/** RFC 3454, section 6: text with right-to-left characters begins and ends with one, and has none of the others. */
+/**
+ * RFC 3454, section 6: text with right-to-left characters begins and ends with one, and has none of the
+ * others.
+ */
 function isDirectionClear(codes: readonly number[]): boolean {
   const isRight = (code: number | undefined) => code !== undefined && isIn(rightToLeft, code);
   if (!codes.some(isRight)) return true;

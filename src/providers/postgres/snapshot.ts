@@ -32,7 +32,7 @@ export interface SnapshotWriter {
 }
 
 /** What a writer needs. */
-export interface SnapshotWriterDeps {
+interface SnapshotWriterDeps {
   readonly path: string;
   /** At least this long between two writes. */
   readonly everyMs: number;

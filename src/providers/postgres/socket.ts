@@ -4,7 +4,10 @@ import { err, ok, type Result } from "../../base/result.ts";
 import { within } from "../../base/wait.ts";
 import type { TlsRules } from "./tls-rules.ts";
 
-/** One concrete thing to dial: an IP literal or a socket file. `name` is what a certificate must be made out to. */
+/**
+ * One concrete thing to dial: an IP literal or a socket file. `name` is what a certificate must be made out
+ * to.
+ */
 export type DialTarget =
   | {
       readonly kind: "tcp";
@@ -51,8 +54,9 @@ export function openSocket(
 }
 
 /**
- * The connection with TLS, with SSLRequest and handshake done; on failure it is destroyed. `isOptional`: a server that
- * offers no TLS gets a plain connection. postgres.js could do this too, but without a limit of time.
+ * The connection with TLS, with SSLRequest and handshake done; on failure it is destroyed. `isOptional`: a
+ * server that offers no TLS gets a plain connection. postgres.js could do this too, but without a limit of
+ * time.
  */
 export async function secureSocket(
   socket: Socket,
@@ -119,7 +123,10 @@ function tlsOptions(rules: TlsRules, name: string): ConnectionOptions {
   };
 }
 
-/** The socket once `event` has come. A late, failed or abandoned one is destroyed; its later errors go nowhere. */
+/**
+ * The socket once `event` has come. A late, failed or abandoned one is destroyed; its later errors go
+ * nowhere.
+ */
 async function whenReady<S extends Socket>(
   socket: S,
   event: "connect" | "secureConnect",

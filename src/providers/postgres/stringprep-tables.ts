@@ -1,8 +1,8 @@
 /**
- * The tables of RFC 3454 as ranges of code points, in base 36: each range begins so far behind the end of the one
- * before, and after a plus sign stands how far it goes on.
+ * The tables of RFC 3454 as ranges of code points, in base 36: each range begins so far behind the end of the
+ * one before, and after a plus sign stands how far it goes on.
  */
-export interface CodePointRanges {
+interface CodePointRanges {
   readonly starts: Uint32Array;
   readonly ends: Uint32Array;
 }

@@ -12,9 +12,12 @@ export interface TableColumn {
 }
 
 /** A trigger on the table. */
-export interface TableTrigger {
+interface TableTrigger {
   readonly name: string;
-  /** pg_trigger.tgenabled: O and A fire for changes made here, R and A for those that replication applies, D never. */
+  /**
+   * pg_trigger.tgenabled: O and A fire for changes made here, R and A for those that replication applies, D
+   * never.
+   */
   readonly enabled: string;
   /** pg_trigger.tgtype. */
   readonly type: number;

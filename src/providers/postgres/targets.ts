@@ -23,8 +23,8 @@ export interface Round {
 }
 
 /**
- * All addresses of all hosts, the last good one first. All names are looked up at once, and none is waited for longer
- * than the patience lasts.
+ * All addresses of all hosts, the last good one first. All names are looked up at once, and none is waited
+ * for longer than the patience lasts.
  */
 export async function planRound(
   dsn: Dsn,

@@ -24,7 +24,9 @@ export interface PostgresTimings {
   readonly dialEveryMs: number;
   /** From the first notification to the read it causes: those of one transaction come in several packets. */
   readonly gatherMs: number;
-  /** Least time between the starts of two reads that notifications cause; what comes meanwhile is one read. */
+  /**
+   * Least time between the starts of two reads that notifications cause; what comes meanwhile is one read.
+   */
   readonly coalesceMs: number;
   /** The same, averaged over the last two: a table that changes all the time is read less often. */
   readonly readGapMs: number;

@@ -5,9 +5,11 @@ import type { GivenParameters } from "./dsn-text.ts";
 export type ReadFile = (path: string) => Result<string, string>;
 
 /** The oldest and newest version of TLS that may be spoken, by libpq's names. */
-export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
+type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 
-/** How connections over TCP are protected, as libpq's ssl parameters say. Certificates and keys are PEM texts. */
+/**
+ * How connections over TCP are protected, as libpq's ssl parameters say. Certificates and keys are PEM texts.
+ */
 export interface TlsRules {
   /** As written, for messages. */
   readonly sslmode: string;
@@ -50,7 +52,9 @@ const systemAuthorities = [
   "/etc/ssl/cert.pem",
 ];
 
-/** The rules that the ssl parameters make. With a root certificate, every mode checks the chain, as in libpq. */
+/**
+ * The rules that the ssl parameters make. With a root certificate, every mode checks the chain, as in libpq.
+ */
 export function parseTls(given: GivenParameters, readFile: ReadFile): Result<TlsRules, string> {
   const root = given.get("sslrootcert") ?? "";
   const isSystem = root === "system";

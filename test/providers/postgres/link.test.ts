@@ -76,7 +76,10 @@ async function change(): Promise<void> {
   await database.sql`UPDATE servers SET address = ${`h:${1_000 + address}`} WHERE name = 'a'`;
 }
 
-/** ErrorResponse of a server that refuses the session (PostgreSQL protocol, "Error and Notice Message Fields"). */
+/**
+ * ErrorResponse of a server that refuses the session (PostgreSQL protocol, "Error and Notice Message
+ * Fields").
+ */
 function fatal(code: string, message: string): Buffer {
   const fields = `SFATAL\0VFATAL\0C${code}\0M${message}\0\0`;
   const head = Buffer.from([0x45, 0, 0, 0, 0]);

@@ -5,7 +5,10 @@ import { defaultTimings } from "../../../src/providers/postgres/timings.ts";
 
 const timings = { ...defaultTimings, gatherMs: 2, coalesceMs: 50, readGapMs: 100 };
 
-/** A clock after a read that has taken that long, when the read ended (at the earliest), and how long it took (at the most). */
+/**
+ * A clock after a read that has taken that long, when the read ended (at the earliest), and how long it took
+ * (at the most).
+ */
 function clockAfter(kind: "all" | "names", tookMs: number) {
   const clock = createReadClock(60_000, timings);
   const endedAt = performance.now();

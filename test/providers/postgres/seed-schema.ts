@@ -1,4 +1,7 @@
-/** The table and trigger that the extension began with, to the letter: every change says only that something changed. */
+/**
+ * The table and trigger that the extension began with, to the letter: every change says only that something
+ * changed.
+ */
 export const seedSchema = `
   CREATE TABLE servers(
     name TEXT PRIMARY KEY, domain TEXT NOT NULL, address TEXT NOT NULL,

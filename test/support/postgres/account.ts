@@ -1,6 +1,9 @@
 import { spawnSync } from "node:child_process";
 
-/** The account that servers run as: PostgreSQL refuses to run as root. Empty for an ordinary user, who runs them himself. */
+/**
+ * The account that servers run as: PostgreSQL refuses to run as root. Empty for an ordinary user, who runs
+ * them himself.
+ */
 export const serverAccount = findAccount();
 
 function findAccount(): { uid: number; gid: number } | { uid?: never; gid?: never } {

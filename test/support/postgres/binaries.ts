@@ -15,12 +15,15 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { serverAccount } from "./account.ts";
 
-/** Which PostgreSQL: the one whose `initdb` is on the PATH, or the one that is installed with the test packages. */
+/**
+ * Which PostgreSQL: the one whose `initdb` is on the PATH, or the one that is installed with the test
+ * packages.
+ */
 export type PostgresOrigin = "installed" | "packaged";
 
 /**
- * The folder of initdb, pg_ctl and postgres: of the installation on the PATH, or of the package where there is none.
- * Throws, with what to install, where the asked one is missing.
+ * The folder of initdb, pg_ctl and postgres: of the installation on the PATH, or of the package where there
+ * is none. Throws, with what to install, where the asked one is missing.
  */
 export function postgresBinaries(origin?: PostgresOrigin): string {
   const installed = origin === "packaged" ? null : Bun.which("initdb");
@@ -31,7 +34,10 @@ export function postgresBinaries(origin?: PostgresOrigin): string {
   return packagedBinaries();
 }
 
-/** The package's own folder, or a copy below the temporary folder where the server's account may not read the package. */
+/**
+ * The package's own folder, or a copy below the temporary folder where the server's account may not read the
+ * package.
+ */
 function packagedBinaries(): string {
   const platform = `${process.platform}-${process.arch}`;
   const packaged = join(
@@ -68,7 +74,10 @@ function packagedBinaries(): string {
   return join(copy, "bin");
 }
 
-/** npm packages hold no symbolic links; the package lists its own, and Bun does not run the script that makes them. */
+/**
+ * npm packages hold no symbolic links; the package lists its own, and Bun does not run the script that makes
+ * them.
+ */
 function link(folder: string): void {
   const list: readonly { readonly source: string; readonly target: string }[] = JSON.parse(
     readFileSync(join(folder, "pg-symlinks.json"), "utf8"),

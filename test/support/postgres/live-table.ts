@@ -9,7 +9,10 @@ import {
   until,
 } from "./postgres.ts";
 
-/** The table `servers` on a Postgres server of its own, which a test may treat as it likes. Dispose ends the server. */
+/**
+ * The table `servers` on a Postgres server of its own, which a test may treat as it likes. Dispose ends the
+ * server.
+ */
 export interface LiveTable extends AsyncDisposable {
   readonly server: TestPostgres;
   readonly database: TestDatabase;
@@ -69,7 +72,10 @@ export async function converge(
 /** How often the router has told of that event. */
 export const countOf = (router: Router, event: string): number => linesOf(router, event).length;
 
-/** Does something at an even pace, one after the other, until the signal aborts; gives how often. Time that was lost is not made up for. */
+/**
+ * Does something at an even pace, one after the other, until the signal aborts; gives how often. Time that
+ * was lost is not made up for.
+ */
 export async function atPace(
   everyMs: number,
   signal: AbortSignal,

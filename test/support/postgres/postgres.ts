@@ -17,8 +17,9 @@ export interface TestDatabase {
   readonly name: string;
   readonly sql: postgres.Sql;
   /**
-   * Runs one statement without parameters, for tests that kill the server: on a connection of its own that is made anew after any
-   * failure. Rejects after 5 s at the latest. The client's own reconnects may hang for ever after a few deaths of the server.
+   * Runs one statement without parameters, for tests that kill the server: on a connection of its own that is
+   * made anew after any failure. Rejects after 5 s at the latest. The client's own reconnects may hang for
+   * ever after a few deaths of the server.
    */
   ask<Row extends object>(statement: string): Promise<readonly Row[]>;
   /** What the server has said on the side (NOTICE, WARNING). */
@@ -35,12 +36,18 @@ export interface TestPostgres {
   readonly folder: string;
   /** A fresh, empty database. Its client is closed by `stop`. */
   createDatabase(): Promise<TestDatabase>;
-  /** A database that is there already, as on the promoted standby of a server that had it. Its client is closed by `stop`. */
+  /**
+   * A database that is there already, as on the promoted standby of a server that had it. Its client is
+   * closed by `stop`.
+   */
   connect(name: string): TestDatabase;
   start(): Promise<void>;
   /** Ends the server at once, as a crash would (`pg_ctl -m immediate`). Committed rows survive. */
   kill(): Promise<void>;
-  /** Ends the server's first process by SIGKILL, as the kernel does when memory runs out, and waits until the others have noticed. */
+  /**
+   * Ends the server's first process by SIGKILL, as the kernel does when memory runs out, and waits until the
+   * others have noticed.
+   */
   crash(): Promise<void>;
   /** Makes a standby the primary; resolves when it is. */
   promote(): Promise<void>;
@@ -244,7 +251,9 @@ function isRunning(pid: number): boolean {
   return existsSync(stat) && !/\) [ZX] /.test(readFileSync(stat, "utf8"));
 }
 
-/** Makes a hot standby's folder from a backup of its primary; the packaged PostgreSQL has no pg_basebackup. */
+/**
+ * Makes a hot standby's folder from a backup of its primary; the packaged PostgreSQL has no pg_basebackup.
+ */
 async function copyAsStandby(primary: TestPostgres, data: string): Promise<void> {
   // The backup belongs to one connection; this client has no more than one.
   const { sql } = primary.connect("postgres");
@@ -260,8 +269,8 @@ async function copyAsStandby(primary: TestPostgres, data: string): Promise<void>
 }
 
 /**
- * Waits until its standard input closes, by `stop` or because the test process is gone in whatever way; then it ends
- * the server and deletes the folder. So no server stays behind.
+ * Waits until its standard input closes, by `stop` or because the test process is gone in whatever way; then
+ * it ends the server and deletes the folder. So no server stays behind.
  */
 function startUndertaker(binaries: string, folder: string) {
   const script = `trap "" INT TERM HUP; cat; "$0/pg_ctl" -D "$1/data" -m immediate -w -s stop; rm -rf "$1"`;
