@@ -22,7 +22,7 @@ console.log(`seed ${seed}`);
 
 const perRound = 200;
 /** Both ends of the pipes that are kept open, and some of the runtime's own. */
-const slack = 80;
+const slack = 110;
 
 using bench = startLinkBench();
 await using relay = startRelay(plane, {

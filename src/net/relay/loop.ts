@@ -20,6 +20,8 @@ export interface LoopDeps {
   readonly memory: SharedMemory;
   /** What the main thread writes to when this one is asleep. */
   readonly eventFd: number;
+  /** How many pipes it may have open. */
+  readonly pipes: number;
   readonly send: (message: Message) => void;
 }
 
@@ -27,12 +29,12 @@ export interface LoopDeps {
 const wakeUpSide = -1;
 
 /** Relays until it is told to stop. A throw means that the thread cannot go on. */
-export function runLoop({ kernel, memory, eventFd, send }: LoopDeps): void {
+export function runLoop({ kernel, memory, eventFd, pipes, send }: LoopDeps): void {
   const { control } = memory;
   const pump = createPump({
     kernel,
     memory,
-    pipes: createPipes(kernel, memory.pipes),
+    pipes: createPipes(kernel, memory.pipes, pipes),
     fault: (reason) => send({ kind: "fault", reason }),
   });
   const epoll = checked("epoll_create1", kernel.openEpoll());

@@ -1,5 +1,4 @@
 import type { Kernel } from "./kernel.ts";
-import { pipeCount } from "./shared-memory.ts";
 
 /** The pipes of one relay thread. A pipe is known by a number from 1 on; each is lent to one direction of one session at a time. */
 export interface Pipes {
@@ -14,11 +13,8 @@ export interface Pipes {
   output(pipe: number): number;
 }
 
-/** Empty pipes that are kept open for the next session. */
-const keptOpen = 32;
-
-/** The pipes of a thread. Their descriptors are noted in `table`, for the main thread to close them should this one fail. */
-export function createPipes(kernel: Kernel, table: Int32Array): Pipes {
+/** At most so many pipes. Their descriptors are noted in `table`, for the main thread to close them should this one fail. */
+export function createPipes(kernel: Kernel, table: Int32Array, limit: number): Pipes {
   const ends = new Int32Array(2);
   const open: number[] = [];
   const unused: number[] = [];
@@ -32,16 +28,11 @@ export function createPipes(kernel: Kernel, table: Int32Array): Pipes {
   }
 
   function openOne(): number {
-    if (unused.length === 0 && numbered === pipeCount) return 0;
+    if (unused.length === 0 && numbered === limit) return 0;
     if (!kernel.openPipe(ends)) return 0;
     const pipe = unused.pop() ?? ++numbered;
     table.set(ends, 2 * pipe - 2);
     return pipe;
-  }
-
-  function giveBack(pipe: number): void {
-    if (open.length < keptOpen) open.push(pipe);
-    else discard(pipe);
   }
 
   function discard(pipe: number): void {
@@ -51,5 +42,5 @@ export function createPipes(kernel: Kernel, table: Int32Array): Pipes {
     unused.push(pipe);
   }
 
-  return { take, giveBack, discard, input, output };
+  return { take, giveBack: (pipe) => void open.push(pipe), discard, input, output };
 }

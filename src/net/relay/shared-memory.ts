@@ -30,8 +30,11 @@ export interface Ring {
 /** Sessions that one thread has room for: more than it can carry. A power of two. */
 export const slotCount = 32_768;
 
-/** The most pipes that one thread may have open. */
-export const pipeCount = 1_024;
+/**
+ * The most pipes that all threads together may have open. Their descriptors come out of those that the session limit leaves
+ * free, and a bulk direction holds a pipe only while its reader is slow; further ones are copied.
+ */
+export const pipeCount = 48;
 
 /** Words of `control` that both threads look at. */
 export const controls = {

@@ -22,12 +22,16 @@ export interface WorkerInput {
   readonly memory: SharedArrayBuffer;
   /** What the main thread writes to when the relay thread is asleep. */
   readonly eventFd: number;
+  /** How many pipes it may have open. */
+  readonly pipes: number;
 }
 
 /** What the main thread's side of a relay thread needs. */
 export interface ThreadDeps<Player> {
   /** The worker's script, that is `worker.ts`. */
   readonly script: URL;
+  /** How many pipes the thread may have open. */
+  readonly pipes: number;
   readonly descriptors: Descriptors;
   readonly deadlines: Deadlines;
   readonly left: (player: Player, end: RelayEnd) => void;
@@ -69,7 +73,7 @@ export function startThread<Player>(deps: ThreadDeps<Player>): OwnedThread<Playe
   const event = descriptors.openEvent();
   if (event === null) return null;
   const memory = createSharedMemory();
-  const input: WorkerInput = { memory: memory.buffer, eventFd: event };
+  const input: WorkerInput = { memory: memory.buffer, eventFd: event, pipes: deps.pipes };
   const worker = new Worker(deps.script, { workerData: input });
   const players: (Player | undefined)[] = [];
   const free: number[] = [];

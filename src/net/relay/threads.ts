@@ -4,6 +4,7 @@ import type { Relay } from "../conn.ts";
 import { relay } from "./callbacks.ts";
 import { type Descriptors, detach, openDescriptors } from "./descriptors.ts";
 import type { CreateLoginRelay, LoginRelay, RelayOwner } from "./relay.ts";
+import { pipeCount } from "./shared-memory.ts";
 import { type OwnedThread, startThread } from "./thread.ts";
 
 /** What a relay on threads of its own needs. */
@@ -41,6 +42,7 @@ function createThreads<Session, Player>(
       const thread = startThread<Player>({
         ...deps,
         descriptors,
+        pipes: Math.max(1, Math.floor(pipeCount / deps.threads)),
         left: owner.left,
         failed(reason, sessions) {
           if (thread !== null) threads.delete(thread);

@@ -10,11 +10,11 @@ import type { WorkerInput } from "./thread.ts";
 const send = (message: Message): void => parentPort?.postMessage(message);
 
 /** Relays until it is told to stop; gives the reason when it has to end before that. */
-function run({ memory, eventFd }: WorkerInput): string | null {
+function run({ memory, eventFd, pipes }: WorkerInput): string | null {
   const kernel = openKernel();
   if (!kernel.ok) return kernel.error;
   try {
-    runLoop({ kernel: kernel.value, memory: shareMemory(memory), eventFd, send });
+    runLoop({ kernel: kernel.value, memory: shareMemory(memory), eventFd, pipes, send });
     return null;
   } catch (thrown) {
     return messageOf(thrown);

@@ -182,7 +182,7 @@ describe.skipIf(!planes.includes("thread"))("a hand-over", () => {
     const before = countDescriptors();
     await fuzzRelay(bench, through, { seed: freshSeed(), count: 60, parallel: 6 });
     // Pipes that are kept open for the next session.
-    await until("no more than idle pipes are left", () => countDescriptors() <= before + 64);
+    await until("no more than idle pipes are left", () => countDescriptors() <= before + 96);
     expect(bench.faults).toEqual([]);
   }, 60_000);
 

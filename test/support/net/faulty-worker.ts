@@ -12,7 +12,7 @@ import { shareMemory } from "../../../src/net/relay/shared-memory.ts";
 import type { WorkerInput } from "../../../src/net/relay/thread.ts";
 
 const fault = process.env["AUTOMC_TEST_FAULT"];
-const { memory, eventFd } = workerData as WorkerInput;
+const { memory, eventFd, pipes } = workerData as WorkerInput;
 const send = (message: Message): void => parentPort?.postMessage(message);
 
 function misbehaving(kernel: Kernel): Kernel {
@@ -51,7 +51,13 @@ function run(): string | null {
   const kernel = openKernel();
   if (!kernel.ok) return kernel.error;
   try {
-    runLoop({ kernel: misbehaving(kernel.value), memory: shareMemory(memory), eventFd, send });
+    runLoop({
+      kernel: misbehaving(kernel.value),
+      memory: shareMemory(memory),
+      eventFd,
+      pipes,
+      send,
+    });
     return null;
   } catch (thrown) {
     return messageOf(thrown);
