@@ -3,6 +3,7 @@ import { startMinecraftServer } from "../support/minecraft/minecraft.ts";
 import { startWorld, type World } from "../support/minecraft/world.ts";
 import { type ClosedPort, reserveClosedPort } from "../support/net/ports.ts";
 import { type ControlPlane, startControlPlane } from "../support/process/control-plane.ts";
+import { type EarlyPort, openEarlyPort } from "./early-port.ts";
 import type { DemoPostgres } from "./postgres.ts";
 import { seconds, type Timeline } from "./timeline.ts";
 
@@ -12,6 +13,8 @@ interface Plan {
   readonly hostname: string;
   readonly version: string;
   readonly startMs: number;
+  /** How long its port is open before it answers. */
+  readonly loadMs?: number;
   /** What players meet: a small flat world to walk in, or a server that lets them in and has no world. */
   readonly kind: "world" | "lobby";
 }
@@ -22,7 +25,8 @@ export const plans = [
     name: "survival",
     hostname: "survival.localhost",
     version: "1.20.4",
-    startMs: 5_000,
+    startMs: 3_000,
+    loadMs: 2_000,
     kind: "world",
   },
   {
@@ -65,17 +69,37 @@ export async function startServerManager(deps: ServerManagerDeps): Promise<Serve
   const starting = new Set<Promise<string>>();
   /** Where the rows of sleeping servers point: ports that refuse. */
   const closedPorts: ClosedPort[] = [];
+  const earlyPorts: EarlyPort[] = [];
 
-  async function start({ name, version, startMs, kind }: Plan): Promise<string> {
-    timeline.tell("control plane", `POST /servers/${name}/start: takes ${seconds(startMs)}`);
+  async function start(plan: Plan): Promise<string> {
+    const { name, startMs, loadMs = 0 } = plan;
+    timeline.tell(
+      "control plane",
+      `POST /servers/${name}/start: takes ${seconds(startMs + loadMs)}`,
+    );
     await sleep(startMs, undefined, { signal: closing.signal });
-    const server =
-      kind === "world" ? await startWorld(version) : await startMinecraftServer({ version });
-    running.set(name, server);
-    const { address } = server;
+    const address = await (loadMs > 0 ? openAndLoad(plan, loadMs) : open(plan));
     await sql`UPDATE servers SET address = ${address}, state = 'running' WHERE name = ${name}`;
     timeline.tell("control plane", `${name} runs at ${address}`);
     return address;
+  }
+
+  async function open({ name, version, kind }: Plan): Promise<string> {
+    const server =
+      kind === "world" ? await startWorld(version) : await startMinecraftServer({ version });
+    running.set(name, server);
+    return server.address;
+  }
+
+  /** The port is open, and the control plane calls it running, before the world has loaded. */
+  async function openAndLoad(plan: Plan, loadMs: number): Promise<string> {
+    const port = await openEarlyPort();
+    earlyPorts.push(port);
+    plane.setRunning(plan.name, port.address);
+    timeline.tell("control plane", `${plan.name} has opened its port, and answers nothing yet`);
+    await sleep(loadMs, undefined, { signal: closing.signal });
+    port.lead(Number((await open(plan)).split(":")[1]));
+    return port.address;
   }
 
   const plane = startControlPlane({
@@ -96,6 +120,7 @@ export async function startServerManager(deps: ServerManagerDeps): Promise<Serve
       plane.setStopped(name);
       await server[Symbol.asyncDispose]();
     }
+    for (const port of earlyPorts.splice(0)) await port[Symbol.asyncDispose]();
   }
 
   async function writeRows(): Promise<void> {
