@@ -1,6 +1,15 @@
 import { isIP } from "node:net";
 import { createDeadlines } from "../base/deadlines.ts";
-import { flagOf, listOf, type Members, membersOf, textOf, within } from "../base/members.ts";
+import {
+  flagOf,
+  listOf,
+  type Members,
+  membersOf,
+  numberOf,
+  textOf,
+  textsOf,
+  within,
+} from "../base/members.ts";
 import { ok, type Result } from "../base/result.ts";
 import type { Config } from "../config/config.ts";
 import { createEgress } from "../limits/egress.ts";
@@ -40,6 +49,8 @@ export interface Explanation {
   readonly balance: string | null;
   /** The hostname whose route takes logins while the backend is down; null: none, or that is not known. */
   readonly fallback: string | null;
+  /** How the server is doing at the moment; null where that is not known. */
+  readonly state: string | null;
   /** What an operator should know besides. */
   readonly warnings: readonly string[];
   /** Every claim on the hostname; the first one gets the players. */
@@ -60,7 +71,7 @@ interface ExplainedClaim {
 
 /** The explanation for a terminal. */
 export function explanationText(explanation: Explanation): string {
-  const { hostname, balance, fallback, warnings, claims } = explanation;
+  const { hostname, balance, fallback, state, warnings, claims } = explanation;
   const [winner] = claims;
   const shown = (backend: string): string => backend || "none while it sleeps";
   const route =
@@ -71,6 +82,7 @@ export function explanationText(explanation: Explanation): string {
           `backend   ${shown(winner.backend)}`,
           ...(balance === null ? [] : [`balance   ${balance}`]),
           `wake      ${winner.wake}`,
+          ...(state === null ? [] : [`state     ${state}`]),
           ...(fallback === null ? [] : [`fallback  ${fallback}, for logins while it is down`]),
         ];
   const lines = [
@@ -133,6 +145,7 @@ export async function explain(
     hostname,
     balance: winner === undefined ? null : balanceText(winner.claim.route, config),
     fallback: winner?.claim.route.fallback ?? config.fallback,
+    state: null,
     warnings,
     claims: candidates.map(({ claim: { pattern, route }, standing }) => ({
       pattern: patternText(pattern),
@@ -153,12 +166,16 @@ export async function explainRunning(
   const answer = await router.read(`/explain?host=${encodeURIComponent(host)}`);
   if (!answer.ok) return answer;
   const explained = membersOf(answer.value) ?? {};
+  const claims = listOf(explained, "claims");
+  const servers = await router.read("/servers");
+  const pattern = textOf(claims[0] ?? {}, "pattern");
   return ok({
     hostname: textOf(explained, "hostname") ?? "",
     balance: null,
     fallback: null,
+    state: servers.ok && pattern !== null ? stateOf(servers.value, pattern) : null,
     warnings: [],
-    claims: listOf(explained, "claims").map((claim) => ({
+    claims: claims.map((claim) => ({
       pattern: textOf(claim, "pattern") ?? "",
       backend: textOf(claim, "backend") ?? "",
       source: textOf(claim, "source") ?? "",
@@ -167,6 +184,24 @@ export async function explainRunning(
       standing: standingText(textOf(claim, "standing") ?? ""),
     })),
   });
+}
+
+/** What the API says of the server behind a pattern, in one phrase; null where it does not know it. */
+function stateOf(servers: unknown, pattern: string): string | null {
+  const server = listOf({ servers }, "servers").find(({ hostnames }) =>
+    textsOf(hostnames).includes(pattern),
+  );
+  if (server === undefined) return null;
+  const state = textOf(server, "state");
+  const failure = textOf(server, "lastFailure");
+  const parts = [
+    // A server that the router cannot start has no states.
+    ...(state === null || state === "fixed" ? [] : [state]),
+    `${numberOf(server, "players") ?? 0} players`,
+    `${numberOf(server, "waiting") ?? 0} waiting`,
+    ...(failure === null ? [] : [`last failure: ${failure}`]),
+  ];
+  return parts.join(", ");
 }
 
 const standingText = (name: string): string =>

@@ -71,6 +71,7 @@ describe("the running router", () => {
     expect(explained).toMatchObject({ exitCode: 0, stderr: "" });
     expect(explained.stdout).toContain("hostname  xn--sd-xka.example.org\n");
     expect(explained.stdout).toContain(`backend   ${server.address}\n`);
+    expect(explained.stdout).toContain("state     0 players, 0 waiting\n");
     const pinged = await folder.run("ping", "xn--sd-xka.example.org");
     expect(pinged).toMatchObject({ exitCode: 0, stderr: "" });
     expect(pinged.stdout).toMatch(/^xn--sd-xka\.example\.org answers in \d+\.\d ms\n/);
