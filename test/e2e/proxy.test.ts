@@ -165,10 +165,10 @@ describe("the client filter on a listener for both families", () => {
     { name: "no IPv6 address", env: { CLIENTS_TO_DENY: "::1" }, ipv4: true, ipv6: false },
     { name: "not somebody else", env: { CLIENTS_TO_DENY: "192.0.2.1" }, ipv4: true, ipv6: true },
     {
-      name: "both lists, of which the first decides alone",
-      env: { CLIENTS_TO_ALLOW: "127.0.0.1", CLIENTS_TO_DENY: "127.0.0.1" },
-      ipv4: true,
-      ipv6: false,
+      name: "both lists, of which the deny list wins",
+      env: { CLIENTS_TO_ALLOW: "127.0.0.0/8,::1", CLIENTS_TO_DENY: "127.0.0.1" },
+      ipv4: false,
+      ipv6: true,
     },
   ];
   for (const { name, env, ipv4, ipv6 } of rows) {
