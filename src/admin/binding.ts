@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { BlockList, isIP, isIPv6 } from "node:net";
 import { hostPort } from "../base/ip.ts";
 import { err, ok, type Result } from "../base/result.ts";
@@ -20,10 +21,11 @@ export function parseBinding(text: string): Result<Binding, string> {
     const path = text.slice("unix:".length);
     return path.startsWith("/") ? ok({ kind: "unix", path }) : expected;
   }
-  const { v6, name, digits } =
-    /^(?:\[(?<v6>[^\]]*)\]|(?<name>[^:[\]/\s]*)):(?<digits>\d{1,5})$/.exec(text)?.groups ?? {};
-  const port = Number(digits);
-  if (digits === undefined || port > 65_535) return expected;
+  const { v6, name, service } =
+    /^(?:\[(?<v6>[^\]]*)\]|(?<name>[^:[\]/\s]*)):(?<service>\d{1,5}|[a-z][a-z0-9-]*)$/i.exec(text)
+      ?.groups ?? {};
+  const port = service === undefined ? null : portOf(service);
+  if (port === null || port > 65_535) return expected;
   if (v6 !== undefined && !isIPv6(v6)) return expected;
   return ok({ kind: "tcp", host: v6 ?? name?.toLowerCase() ?? "", port });
 }
@@ -45,6 +47,31 @@ export function bindingText(binding: Binding): string {
   if (binding.kind === "unix") return `unix:${binding.path}`;
   const { host, port } = binding;
   return hostPort(host, port);
+}
+
+/** A port by its number or, as mc-router takes it too, by its name in services(5); null for an unknown name. */
+function portOf(service: string): number | null {
+  if (/^\d+$/.test(service)) return Number(service);
+  const name = service.toLowerCase();
+  return wellKnown[name] ?? namedPort(name);
+}
+
+/** For systems without the file. */
+const wellKnown: Readonly<Record<string, number>> = { http: 80, https: 443, "http-alt": 8080 };
+
+function namedPort(name: string): number | null {
+  let services: string;
+  try {
+    services = readFileSync("/etc/services", "utf8");
+  } catch {
+    return null;
+  }
+  for (const line of services.split("\n")) {
+    const [first = "", port = "", ...aliases] = line.replace(/#.*/, "").trim().split(/\s+/);
+    if (port.endsWith("/tcp") && [first, ...aliases].includes(name))
+      return Number.parseInt(port, 10);
+  }
+  return null;
 }
 
 function isLocal(binding: Binding): boolean {

@@ -4,6 +4,11 @@ import { bindingProblem, bindingText, parseBinding } from "../../src/admin/bindi
 const good: readonly { text: string; binding: object; printed?: string }[] = [
   { text: ":8080", binding: { kind: "tcp", host: "", port: 8080 } },
   { text: "127.0.0.1:0", binding: { kind: "tcp", host: "127.0.0.1", port: 0 } },
+  {
+    text: "127.0.0.1:http",
+    binding: { kind: "tcp", host: "127.0.0.1", port: 80 },
+    printed: "127.0.0.1:80",
+  },
   { text: "[::1]:8080", binding: { kind: "tcp", host: "::1", port: 8080 } },
   {
     text: "Router.internal:65535",
@@ -25,6 +30,7 @@ for (const text of [
   "8080",
   "host",
   "host:",
+  "host:no-such-service",
   ":65536",
   "::1:80",
   "[x]:1",
