@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { messageOf } from "../base/thrown.ts";
 import { parseAllowDeny } from "../config/allow-deny.ts";
 import type { Config } from "../config/config.ts";
-import { everybody, type WakePermissions } from "../session/wake-permission.ts";
+import { allPlayers, type WakePermissions } from "../session/wake-permission.ts";
 
 /** The players that may start servers, as the operator's file lists them. */
 export interface AllowDenyFile {
@@ -17,7 +17,7 @@ export function openAllowDenyFile(
   { allowDeny, simplifySrv }: Config,
   warn: (message: string) => void,
 ): AllowDenyFile {
-  let permissions = allowDeny?.permissions ?? everybody;
+  let permissions = allowDeny?.permissions ?? allPlayers;
 
   async function reload(): Promise<void> {
     if (allowDeny === null) return;

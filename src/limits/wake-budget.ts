@@ -2,8 +2,9 @@ import { createAddressBuckets } from "./address-buckets.ts";
 import type { AddressSet } from "./cidr.ts";
 
 /**
- * Why a server is not started for somebody: the address, or all of them together, have started as many as they may, the server has
- * failed to come up too often, or the client did not prove that it is a game. `reason` is one readable phrase.
+ * Why a server is not started for a client: the address, or all of them together, have started as many as
+ * they may, the server has failed to come up too often, or the client did not prove that it is a game.
+ * `reason` is one readable phrase.
  */
 export interface StartRefused {
   readonly kind: "refused";

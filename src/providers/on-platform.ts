@@ -1,8 +1,9 @@
 import type { Scaling } from "../routing/route.ts";
 
 /**
- * What the wakers of all platforms have in common: labels or annotations say how long a start may take and what the router may do. The
- * time counts from the first look at the server, as the platform accepts a start at once.
+ * What the wakers of all platforms have in common: labels or annotations say how long a start may take and
+ * what the router may do. The time counts from the first look at the server, as the platform accepts a start
+ * at once.
  */
 export const onPlatform = {
   may: ({ scaling }: Scaled) => ({ start: scaling.up, stop: scaling.down }),

@@ -35,7 +35,9 @@ export type Requester = (
 /** How many requests may be under way at once. */
 const requestLimit = 32;
 
-/** A requester with a queue of its own. `ca` is PEM text of the authorities it trusts; null: the public ones. */
+/**
+ * A requester with a queue of its own. `ca` is PEM text of the authorities it trusts; null: the public ones.
+ */
 export function createRequester(deadlines: Deadlines, ca: string | null = null): Requester {
   const gate = createGate(requestLimit, deadlines);
   return async (request, signal) => {

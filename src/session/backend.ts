@@ -56,7 +56,10 @@ export type Connected =
 export const isWakeable = (target: WakeTarget, wakes: Wakes): boolean =>
   wakes.may(target).start || wakes.isJoinable(target);
 
-/** What the texts of a route may name: its server, how long a start usually takes, and how many clients wait for it. */
+/**
+ * What the texts of a route may name: its server, how long a start usually takes, and how many clients wait
+ * for it.
+ */
 export function motdValues({ wake, id }: Route, wakes: Wakes | null): MotdValues {
   const view = wake === null || wakes === null ? null : wakes.view(wake);
   return {

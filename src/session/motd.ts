@@ -15,9 +15,10 @@ export interface MotdValues extends TextValues {
 }
 
 /**
- * What the server list shows of a backend that does not run; empty for nothing. A route's own text comes first, and a starting backend
- * without one shows what it showed asleep. `{server}`, `{eta}` and `{waiting}` are filled in as in kick texts; `{duration}` is the time
- * until the platform starts it again, as Go prints it, and `now` where the platform names none or it is over.
+ * What the server list shows of a backend that does not run; empty for nothing. A route's own text comes
+ * first, and a starting backend without one shows what it showed asleep. `{server}`, `{eta}` and `{waiting}`
+ * are filled in as in kick texts; `{duration}` is the time until the platform starts it again, as Go prints
+ * it, and `now` where the platform names none or it is over.
  */
 export function motdOf(
   state: "asleep" | "waking",
@@ -30,7 +31,10 @@ export function motdOf(
   return filled(text, motd, values);
 }
 
-/** What a player reads who joins while the backend cannot be started, filled in as above; empty for the router's own words. */
+/**
+ * What a player reads who joins while the backend cannot be started, filled in as above; empty for the
+ * router's own words.
+ */
 export const refusalOf = ({ motd }: Pick<Route, "motd">, values: MotdValues): string =>
   filled(motd?.refusal ?? "", motd, values);
 

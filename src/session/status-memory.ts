@@ -1,19 +1,31 @@
 import { longestStatus, statusFrame, statusResponse } from "../protocol/status.ts";
 
-/** What the server list showed for each backend while it ran, for when it sleeps. A backend goes by any text that is its own. */
+/**
+ * What the server list showed for each backend while it ran, for when it sleeps. A backend goes by any text
+ * that is its own.
+ */
 export interface StatusMemory {
-  /** True when this ping's answer should be looked at; then false for 30 s for the same backend and protocol. */
+  /**
+   * True when this ping's answer should be looked at; then false for 30 s for the same backend and protocol.
+   */
   mayLook(backend: string, protocol: number): boolean;
-  /** Keeps the JSON text of a backend's own answer to a client of this protocol; text that no client could read is ignored. */
+  /**
+   * Keeps the JSON text of a backend's own answer to a client of this protocol; text that no client could
+   * read is ignored.
+   */
   remember(backend: string, protocol: number, json: string): void;
   /**
-   * The status response for a backend that does not answer: its last one with nobody online and, unless `text` is empty, that
-   * text as its description. Where nothing is remembered it is mc-router's answer, or null when there is no text either.
+   * The status response for a backend that does not answer: its last one with no player online and, unless
+   * `text` is empty, that text as its description. Where nothing is remembered it is mc-router's answer, or
+   * null when there is no text either.
    */
   asleepStatus(backend: string, status: { protocol: number; text: string }): Uint8Array | null;
   /** Everything remembered as plain JSON values, one for each backend, the one longest unheard of first. */
   save(): readonly SavedStatus[];
-  /** Takes in what `save` gave in an earlier run, before anything newer; gives how many of the values could not be used. */
+  /**
+   * Takes in what `save` gave in an earlier run, before anything newer; gives how many of the values could
+   * not be used.
+   */
   restore(saved: readonly unknown[]): number;
 }
 
@@ -33,7 +45,10 @@ export interface StatusMemoryDeps {
   changed(): void;
 }
 
-/** One answer: its JSON text with nobody online and without the favicon, which is the same for all protocols. */
+/**
+ * One answer: its JSON text with no player online and without the favicon, which is the same for all
+ * protocols.
+ */
 interface Answer {
   readonly protocol: number;
   readonly json: string;
@@ -53,7 +68,10 @@ type Members = Readonly<Record<string, unknown>>;
 
 const savedVersion = 1;
 const lookEveryMs = 30_000;
-/** Backends in all, and protocols of each, that are remembered; the oldest make room. An answer takes 64 KiB at most. */
+/**
+ * Backends in all, and protocols of each, that are remembered; the oldest make room. An answer takes 64 KiB
+ * at most.
+ */
 const backendLimit = 1_000;
 const protocolLimit = 8;
 /** Frames that are kept ready, and bytes of them; which versions there are is for clients to say. */
@@ -143,7 +161,10 @@ export function createStatusMemory(deps: StatusMemoryDeps): StatusMemory {
   return { mayLook, remember, asleepStatus, save, restore };
 }
 
-/** Frames that are ready to be sent: the answers of sleeping servers are the same for everybody who pings with the same version. */
+/**
+ * Frames that are ready to be sent: the answers of sleeping servers are the same for all clients of one
+ * version.
+ */
 function createReadyFrames() {
   /** The one made last is the last. */
   const frames = new Map<string, Uint8Array | null>();
@@ -188,12 +209,12 @@ function digest(json: string): { readonly favicon: string | null; readonly json:
   const { favicon, ...others } = entry;
   const { players, version } = others;
   if (![players, version].every((member) => member === undefined || isMembers(member))) return null;
-  const kept = players === undefined ? others : { ...others, players: nobodyOf(players) };
+  const kept = players === undefined ? others : { ...others, players: withoutPlayers(players) };
   const text = toText(kept);
   return text === null ? null : { favicon: isIcon(favicon) ? favicon : null, json: text };
 }
 
-function nobodyOf(players: unknown): Members {
+function withoutPlayers(players: unknown): Members {
   const { sample: _, ...others } = isMembers(players) ? players : {};
   return { ...others, online: 0 };
 }
@@ -215,7 +236,10 @@ function render(
   return json === null || json.length > longestStatus ? null : json;
 }
 
-/** A backend that echoed its client's protocol, as those do that speak several, is taken to do so for this client too. */
+/**
+ * A backend that echoed its client's protocol, as those do that speak several, is taken to do so for this
+ * client too.
+ */
 function versionFor(version: unknown, asked: number, asking: number): { version?: Members } {
   if (!isMembers(version) || version["protocol"] !== asked || asked === asking) return {};
   return { version: { ...version, protocol: asking } };

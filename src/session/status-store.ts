@@ -24,7 +24,10 @@ export interface StatusStoreDeps {
 /** At least this long between two writes, ms. */
 const writeEveryMs = 60_000;
 
-/** The file that is kept beside a snapshot of the routes: apart from it, so that a changed MOTD does not write all routes again. */
+/**
+ * The file that is kept beside a snapshot of the routes: apart from it, so that a changed MOTD does not write
+ * all routes again.
+ */
 export const statusPath = (snapshot: string): string => join(dirname(snapshot), "statuses.json");
 
 /** A memory with what the file holds. Without a path it lasts as long as the process. */

@@ -44,8 +44,8 @@ export const noValues: TextValues = { server: null, reason: null, etaMs: null, w
 const etaClause = /[:,;] [^:,;.!?]*\{eta\}[^.!?]*/g;
 
 /**
- * A text with its placeholders filled in. Others are left as they are. Before a server's first start has been seen, a clause that
- * would name its usual time is left out.
+ * A text with its placeholders filled in. Others are left as they are. Before a server's first start has been
+ * seen, a clause that would name its usual time is left out.
  */
 export function fillText(text: string, values: TextValues): string {
   const known = values.etaMs === null ? text.replace(etaClause, "") : text;

@@ -2,7 +2,10 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { Player } from "../protocol/login.ts";
 import { type Hostname, toHostname } from "../routing/hostname.ts";
 
-/** A player as an operator names one: by UUID, by name, or by both. What is null is not asked for; two nulls match nobody. */
+/**
+ * A player as an operator names one: by UUID, by name, or by both. What is null is not asked for; two nulls
+ * match no player.
+ */
 export interface NamedPlayer {
   /** Dashed lower case. */
   readonly uuid: string | null;
@@ -22,15 +25,15 @@ export interface WakePermissions {
 }
 
 /** All players may start all servers: what holds without a file. */
-export const everybody: WakePermissions = {
+export const allPlayers: WakePermissions = {
   global: { allow: [], deny: [] },
   servers: new Map(),
 };
 
 /**
- * True when the player may start a server. The lists of all servers and those of each of its hostnames count together; `isIts` tells
- * whether a hostname leads to it. A player who is denied may not; where players are allowed, only those may. A player who is not
- * known matches no entry.
+ * True when the player may start a server. The lists of all servers and those of each of its hostnames count
+ * together; `isIts` tells whether a hostname leads to it. A player who is denied may not; where players are
+ * allowed, only those may. A player who is not known matches no entry.
  */
 export function mayWake(
   { global, servers }: WakePermissions,
@@ -51,9 +54,10 @@ function matches({ uuid, name }: NamedPlayer, player: Player | null): boolean {
 }
 
 /**
- * Permissions from mc-router's `{"global": lists, "servers": {hostname: lists}}`, lists being `{"allowlist": [{"uuid", "name"}], "denylist": [...]}`.
- * Read as Go's JSON decoder does it: members in any case, the last of several, null is nothing given, unknown ones are
- * ignored. Hostnames take the form in which clients are routed. The error is a clause about the file.
+ * Permissions from mc-router's `{"global": lists, "servers": {hostname: lists}}`, lists being `{"allowlist":
+ * [{"uuid", "name"}], "denylist": [...]}`. Read as Go's JSON decoder does it: members in any case, the last
+ * of several, null is nothing given, unknown ones are ignored. Hostnames take the form in which clients are
+ * routed. The error is a clause about the file.
  */
 export function readWakePermissions(
   json: unknown,
@@ -71,7 +75,7 @@ export function readWakePermissions(
     const lists = readLists(value, `${JSON.stringify(name)} in its "servers"`);
     if (!lists.ok) return lists;
     const hostname = toHostname(name, simplifySrv);
-    const known = servers.get(hostname) ?? everybody.global;
+    const known = servers.get(hostname) ?? allPlayers.global;
     servers.set(hostname, {
       allow: [...known.allow, ...lists.value.allow],
       deny: [...known.deny, ...lists.value.deny],

@@ -1,10 +1,16 @@
 import type { StartRefused } from "../limits/wake-budget.ts";
 import type { WakeTarget } from "../routing/route.ts";
 
-/** What happens to backends and to those who start them, as the operator needs to know it. `server` is the backend's name there. */
+/**
+ * What happens to backends and to those who start them, as the operator needs to know it. `server` is the
+ * backend's name there.
+ */
 export type BackendEvent =
   | { readonly kind: "wake-started"; readonly server: string }
-  /** The server can be dialled. `by` tells who said where: whoever starts it, or the route because nobody could be asked. */
+  /**
+   * The server is ready. `by` tells what named its address: its waker, or its route because the waker could
+   * not be asked.
+   */
   | {
       readonly kind: "wake-done";
       readonly server: string;
@@ -21,7 +27,10 @@ export type BackendEvent =
       readonly waiters: number;
       readonly tookMs: number;
     }
-  /** A server that sleeps is not started for somebody: there is no budget for it, or the client did not prove that it is a game. */
+  /**
+   * A sleeping server is not started for a client: there is no budget for it, or the client did not prove
+   * that it is a game.
+   */
   | {
       readonly kind: "wake-refused";
       readonly server: string;
@@ -45,7 +54,7 @@ export type BackendEvent =
   /** The webhook does not start a server. Emitted once until it does again. */
   | { readonly kind: "webhook-lost"; readonly server: string; readonly reason: string }
   | { readonly kind: "webhook-back"; readonly server: string }
-  /** Nobody is on it any more: it is put to sleep after `afterMs`, unless somebody comes. */
+  /** The last client has left it: it is put to sleep after `afterMs`, unless another one comes. */
   | { readonly kind: "idle-armed"; readonly server: string; readonly afterMs: number }
   /** It has been idle, and is being put to sleep. */
   | { readonly kind: "sleep-started"; readonly server: string }

@@ -10,14 +10,17 @@ import type { Changes, Claim } from "../routing/table.ts";
 import type { BackendEvent } from "./event.ts";
 import type { WakeableBackend } from "./waker.ts";
 
-/** Puts backends to sleep that nobody has been on for a while. */
+/** Puts backends to sleep that have been without clients for a while. */
 export interface Idle {
   /**
-   * A client's visit, which has not begun. Pings are visits unless only logins count. `target` is null for a backend that is not put to
-   * sleep by this route; it may be by another one.
+   * A client's visit, which has not begun. Pings are visits unless only logins count. `target` is null for a
+   * backend that is not put to sleep by this route; it may be by another one.
    */
   visit(target: WakeTarget | null, isLogin: boolean): Visit;
-  /** Takes notice of the routes: a backend that they newly name counts as idle from now on, one that none names any more is left alone. */
+  /**
+   * Takes notice of the routes: a backend that they newly name counts as idle from now on, one that none
+   * names any more is left alone.
+   */
   routesChanged(changes: Changes): void;
   /** Puts nothing to sleep any more, and takes back what is under way. */
   stop(): void;
@@ -44,7 +47,7 @@ export interface Occupancy {
 /** What putting to sleep needs. */
 export interface IdleDeps {
   readonly deadlines: Deadlines;
-  /** How long nobody must have been there, ms; 0 or less: no time at all. */
+  /** How long a backend must have been without clients, ms; 0 or less: no time at all. */
   readonly afterMs: number;
   /** Whose visits count. */
   readonly counts: "all" | "logins";
@@ -59,7 +62,10 @@ export interface IdleDeps {
   fault(error: Error): void;
 }
 
-/** A backend that could not be put to sleep is not asked again sooner than this, ms: the delay may be nothing at all. */
+/**
+ * A backend that could not be put to sleep is not asked again sooner than this, ms: the delay may be nothing
+ * at all.
+ */
 const leastRetryMs = 30_000;
 /** A backend on which there were players is not asked again sooner than this, ms. */
 const leastRecheckMs = 1_000;
@@ -71,14 +77,14 @@ interface NamedClaim {
   readonly target: WakeTarget;
 }
 
-/** One backend, as long as a route names it or somebody is there. */
+/** One backend, as long as a route names it or a client is there. */
 interface Backend {
   readonly key: string;
   readonly server: string;
   /** The targets by the patterns that lead to them. */
   readonly claims: Map<string, NamedClaim>;
   visits: number;
-  /** Set while nobody is there: when it is put to sleep. */
+  /** Set while no client is there: when it is put to sleep. */
   timer: Deadline | null;
   isStopping: boolean;
   /** It named players when it was last asked. */
@@ -167,7 +173,7 @@ export function createIdle(deps: IdleDeps): Idle {
     leftAt.set(place, deadlines.now());
   }
 
-  /** Without effect while the timer runs already, or somebody is there: whoever leaves last arms it. */
+  /** Without effect while the timer runs already, or a client is there: the last one to leave arms it. */
   function arm(backend: Backend, afterMs: number): void {
     if (backend.visits > 0 || backend.timer !== null) return;
     if (isAsleep(backend) || stopped.signal.aborted) return;
@@ -180,7 +186,7 @@ export function createIdle(deps: IdleDeps): Idle {
     emit({ kind: "idle-armed", server: backend.server, afterMs });
   }
 
-  /** True when no route leads to it, or none says where it is: somebody else has put it to sleep. */
+  /** True when no route leads to it, or none has an address for it: it sleeps already. */
   const isAsleep = ({ claims }: Backend): boolean =>
     [...claims.values()].every(({ claim }) => isNowhere(claim.route.address));
 
@@ -235,7 +241,10 @@ export function createIdle(deps: IdleDeps): Idle {
     arm(backend, retryMs);
   }
 
-  /** The claim whose hostname comes first, by code units; that of the default route, which has none, only when it is alone. */
+  /**
+   * The claim whose hostname comes first, by code units; that of the default route, which has none, only when
+   * it is alone.
+   */
   function firstClaim(backend: Backend): NamedClaim | null {
     const [first] = [...backend.claims].sort(
       ([a, { claim: claimA }], [b, { claim: claimB }]) =>

@@ -14,7 +14,10 @@ export interface LookDeps {
 /** For how long a platform may keep silent before the addresses that are known are tried, ms. */
 const silenceMs = 2_500;
 
-/** Asks the platform how a server is, and the server itself where that is needed. Never rejects but by a defect. */
+/**
+ * Asks the platform how a server is, and the server itself where that is needed. Never rejects but by a
+ * defect.
+ */
 export async function lookAt(
   waker: Waker,
   backend: WakeableBackend,
@@ -52,7 +55,10 @@ export async function lookAt(
     }
   }
 
-  /** A running server is taken at its word once; after a player could not get in, the server itself has to answer. */
+  /**
+   * A running server is taken at its word once; after a player could not get in, the server itself has to
+   * answer.
+   */
   const isBelieved = (address: Address): boolean =>
     how === "first" || (how === "doubt" && doubt !== null && !sameAddress(address, doubt.address));
 

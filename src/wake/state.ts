@@ -13,8 +13,8 @@ export interface Payer {
 }
 
 /**
- * What one look at a server came to. A port is `closed`, `open` without an answer to a status request so far, or `no-status`: it
- * takes connections and closes each status request without an answer.
+ * What one look at a server came to. A port is `closed`, `open` without an answer to a status request so far,
+ * or `no-status`: it takes connections and closes each status request without an answer.
  */
 export type Seen =
   | { readonly kind: "ready"; readonly address: Address; readonly by: FoundBy }
@@ -36,7 +36,9 @@ export type Seen =
   /** The platform could not be asked, or made no sense. */
   | { readonly kind: "trouble"; readonly reason: string };
 
-/** An address that took no player. `reason` is why the dial failed; null where it was dropped without a word. */
+/**
+ * An address that took no player. `reason` is why the dial failed; null where it was dropped without a word.
+ */
 export interface Doubt {
   readonly address: Address;
   readonly reason: string | null;
@@ -66,7 +68,10 @@ export interface Evidence {
 /** The state of one server. Times are ms on a clock that never jumps. */
 export type WakeState = { readonly calls: Calls } & (
   | { readonly kind: "unknown" }
-  /** A client waits for the first answer, or for a client that the start may be charged to. `down` is why it has to be started. */
+  /**
+   * A client waits for the first answer, or for a client that the start may be charged to. `down` is why it
+   * has to be started.
+   */
   | {
       readonly kind: "looking";
       readonly since: number;
@@ -141,7 +146,10 @@ export interface LookRequest {
   readonly doubt: Doubt | null;
   /** Where the server was up last, for when the platform cannot be asked; null: only where its route says. */
   readonly known: Address | null;
-  /** Try the route's address also when the platform says that the server does not run: it has refused the start. */
+  /**
+   * Try the route's address also when the platform says that the server does not run: it has refused the
+   * start.
+   */
   readonly triesOwn: boolean;
 }
 
@@ -151,7 +159,10 @@ export type Effect =
   /** Charge one of the clients that wait, and refuse those for which the server may not be started. */
   | { readonly kind: "elect" }
   | { readonly kind: "start" }
-  /** `due` in so many ms; there is one such timer. After a look the time counts from the beginning of that look. */
+  /**
+   * `due` in so many ms; there is one such timer. After a look the time counts from the beginning of that
+   * look.
+   */
   | { readonly kind: "wait"; readonly ms: number }
   /** The clients that wait may dial. */
   | { readonly kind: "release" }

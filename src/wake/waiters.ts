@@ -4,8 +4,8 @@ import type { StartRefused } from "../limits/wake-budget.ts";
 import type { Address } from "../routing/address.ts";
 
 /**
- * How waiting for a server ended: it can be dialled, it did not come up, the signal aborted, no route leads to it any more, it sleeps and
- * the player may not have it started, or it is not started now.
+ * How waiting for a server ended: it can be dialled, it did not come up, the signal aborted, no route leads
+ * to it any more, it sleeps and the player may not have it started, or it is not started now.
  */
 export type Woken =
   | { readonly kind: "awake"; readonly address: Address; readonly pass: Pass }
@@ -20,7 +20,10 @@ export type Woken =
 export interface Pass {
   /** The server has said its first word, and the wait is over. */
   arrived(): void;
-  /** The address took no player: the client waits again, before all that came later. `reason` is null where nothing was said. */
+  /**
+   * The address took no player: the client waits again, before all that came later. `reason` is null where
+   * nothing was said.
+   */
   failed(reason: string | null): Promise<Woken>;
 }
 
@@ -32,7 +35,10 @@ export interface Starter {
   readonly player: string | null;
   /** False: it may only join what is under way. */
   readonly mayStart: boolean;
-  /** Asks the client to show that it is a game; false when it does not. Null where that is not wanted. Called once at most. */
+  /**
+   * Asks the client to show that it is a game; false when it does not. Null where that is not wanted. Called
+   * once at most.
+   */
   readonly prove: (() => Promise<boolean>) | null;
 }
 
@@ -57,7 +63,9 @@ export interface Waiters {
   /** All that wait or dial. */
   count(): number;
   add(starter: Starter, signal: AbortSignal): Promise<Woken>;
-  /** The first of those that may be asked whether the server may be started for them; null when there is none. */
+  /**
+   * The first of those that may be asked whether the server may be started for them; null when there is none.
+   */
   candidate(): Waiter | null;
   /** Takes it out of the candidates while it proves that it is a game, and puts it back. */
   proving(waiter: Waiter): void;
@@ -90,7 +98,7 @@ const turnMs = 250;
 /** No client waits yet. */
 export function createWaiters(deps: WaitersDeps): Waiters {
   const all = new Set<Waiter>();
-  /** Those that have not been given an address; whoever was sent back comes first. */
+  /** Those that have not been given an address; those whose dial failed come first. */
   const queue = new Set<Waiter>();
   const back = new Set<Waiter>();
   const candidates = new Set<Waiter>();

@@ -23,7 +23,9 @@ const freshMs = 1_000;
 const retryMs = 500;
 /** The pause between two looks that only pings cause, ms. */
 const pingedLookMs = 5_000;
-/** How long a server that answers no status request must have had its port open before it counts as ready, ms. */
+/**
+ * How long a server that answers no status request must have had its port open before it counts as ready, ms.
+ */
 const noStatusMs = 20_000;
 /** For how long after an accepted start the failure from before it may still be told, ms. */
 const staleFailureMs = 5_000;
@@ -44,7 +46,10 @@ const nothingSeen: Evidence = {
   trouble: null,
 };
 
-/** What an event does to a server's wake. Pure: the caller runs the effects and brings their answers back as events. */
+/**
+ * What an event does to a server's wake. Pure: the caller runs the effects and brings their answers back as
+ * events.
+ */
 export function next(state: WakeState, event: WakeEvent, moment: Moment): Step {
   switch (event.kind) {
     case "login":

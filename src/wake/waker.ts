@@ -54,7 +54,10 @@ export interface Waker<Target extends WakeTarget = WakeTarget> {
   readonly timing: WakeTiming<Target>;
   /** How the server is. Changes nothing. */
   look(backend: WakeableBackend<Target>, signal: AbortSignal): Promise<BackendState>;
-  /** Asks for a start, which is harmless for a server that starts or runs. Never two at once for one server, nor one beside a stop. */
+  /**
+   * Asks for a start, which is harmless for a server that starts or runs. Never two at once for one server,
+   * nor one beside a stop.
+   */
   start(backend: WakeableBackend<Target>, signal: AbortSignal): Promise<Result<void, StartFailure>>;
   /** Puts one to sleep. The error is one readable phrase. */
   stop(target: Target, signal: AbortSignal): Promise<Result<void, string>>;
@@ -75,7 +78,9 @@ export interface PortState {
   readonly why: string | null;
 }
 
-/** Finds out whether a game answers at an address. Settles in a few seconds, and leaves no connection behind. */
+/**
+ * Finds out whether a game answers at an address. Settles in a few seconds, and leaves no connection behind.
+ */
 export type Probe = (
   address: Address,
   backend: WakeableBackend,

@@ -17,8 +17,9 @@ import type { Probe, WakeableBackend, Waker, Wakers } from "./waker.ts";
 /** The servers that can be woken: the state of each, and the clients that wait for it. */
 export interface Wakes {
   /**
-   * Waits until it is this client's turn to dial. All clients of a server share its looks and its start. A client that may not start it
-   * can join what is under way. Rejects only with what code of ours threw on the way.
+   * Waits until it is this client's turn to dial. All clients of a server share its looks and its start. A
+   * client that may not start it can join what is under way. Rejects only with what code of ours threw on the
+   * way.
    */
   wake(backend: WakeableBackend, starter: Starter, signal: AbortSignal): Promise<Woken>;
   /** A dial to the address that `addressOf` gave came to nothing. */
@@ -31,7 +32,10 @@ export interface Wakes {
   isStarting(target: WakeTarget): boolean;
   /** Where the server is reached without waking it. */
   addressOf(backend: WakeableBackend): Address;
-  /** Until when a client may wait that has waited since then, on the deadlines' clock. It may become later while a start is under way. */
+  /**
+   * Until when a client may wait that has waited since then, on the deadlines' clock. It may become later
+   * while a start is under way.
+   */
   endsAt(target: WakeTarget, since: number): number;
   /** What the router may do with the server. */
   may(target: WakeTarget): { readonly start: boolean; readonly stop: boolean };
@@ -54,7 +58,10 @@ export interface WakeView {
   readonly address: string | null;
   /** Clients that wait for it. */
   readonly waiting: number;
-  /** The player whose login started it, where the client gave a name; null also for a start that is not the router's. */
+  /**
+   * The player whose login started it, where the client gave a name; null also for a start that is not the
+   * router's.
+   */
   readonly startedBy: string | null;
   /** Why the last wake failed; null where none has. */
   readonly lastFailure: string | null;

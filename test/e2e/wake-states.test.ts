@@ -33,7 +33,7 @@ afterAll(() => postgres.stop());
 
 const greeting = loginDisconnect("Hello from the backend");
 const up = running(greeting);
-const nobodyListens = "127.0.0.1:1";
+const closedPort = "127.0.0.1:1";
 
 /** A player who has sent a login. */
 async function enter({ router }: Network, host: string, name: string): Promise<Peer> {
@@ -64,7 +64,7 @@ async function listed({ router }: Network, host: string): Promise<string> {
   return (await player.readFrame()).body.toString();
 }
 
-const claims = (name: string, address = nobodyListens) => ({
+const claims = (name: string, address = closedPort) => ({
   name,
   domain: `${name}.example`,
   address,
@@ -310,7 +310,7 @@ describe("with an allow and deny file", () => {
     await using network = await startNetwork({
       postgres,
       plane,
-      rows: [{ name: "a", domain: "a.example,b.example,*.c.example", address: nobodyListens }],
+      rows: [{ name: "a", domain: "a.example,b.example,*.c.example", address: closedPort }],
       env: { AUTO_SCALE_ALLOW_DENY: path },
     });
     for (const host of ["a.example", "b.example", "any.c.example"]) {
@@ -328,7 +328,7 @@ test("rows without a path of their own at the control plane are skipped and name
   await using network = await startNetwork({
     postgres,
     plane,
-    rows: [".", ".."].map((name, i) => ({ name, domain: `h${i}.example`, address: nobodyListens })),
+    rows: [".", ".."].map((name, i) => ({ name, domain: `h${i}.example`, address: closedPort })),
   });
   await until("both are named", () =>
     [".", ".."].every((name) =>

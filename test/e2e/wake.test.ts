@@ -210,7 +210,7 @@ describe("a sleeping server", () => {
     expect(plane.starts("a")).toBe(1);
   });
 
-  test("may already run: then nobody waits, and its row's address is not needed", async () => {
+  test("may already run: then no player waits, and its row's address is not needed", async () => {
     using backend = startBackend(greets);
     await using plane = startControlPlane({
       servers: [{ name: "a", state: "running", address: backend.address }],
@@ -333,7 +333,7 @@ describe.concurrent("a wake that takes long", () => {
     }
   }, 60_000);
 
-  test("a control plane that does not do its part locks nobody out of a running server, holds the others until their time is over, and costs little memory", async () => {
+  test("a control plane that does not do its part locks no player out of a running server, holds the others until their time is over, and costs little memory", async () => {
     using backend = startBackend(greets);
     using closed = await reserveClosedPort();
     await using plane = startControlPlane({ servers: [{ name: "trap", state: "running" }] });

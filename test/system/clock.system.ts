@@ -7,7 +7,7 @@ import { startLoad } from "../bench/load.ts";
 import { measured } from "../support/docs/reliability.ts";
 import { connectPlayer, disconnectText, waitThroughHold } from "../support/minecraft/player.ts";
 import { login, loginDisconnect } from "../support/minecraft/wire.ts";
-import { sending, startBackend } from "../support/net/backend.ts";
+import { running, startBackend } from "../support/net/backend.ts";
 import { laterPort } from "../support/net/ports.ts";
 import { countOf, startLiveTable, startOpenRouter } from "../support/postgres/live-table.ts";
 import { until } from "../support/postgres/postgres.ts";
@@ -46,7 +46,7 @@ test("a clock that jumps an hour forward, two back and one forward times nobody 
   const { database } = table;
   await using load = await startLoad();
   const echo = `127.0.0.1:${load.backends.roles.echo}`;
-  using awake = startBackend(sending(loginDisconnect("awake")));
+  using awake = startBackend(running(loginDisconnect("awake")));
   const names = ["forward", "back", "never-forward", "never-back"];
   await using plane = startControlPlane({
     servers: names.map((name) => ({ name, startMs: null })),

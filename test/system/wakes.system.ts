@@ -3,7 +3,7 @@ import { measured } from "../support/docs/reliability.ts";
 import { connectPlayer, disconnectText, waitThroughHold } from "../support/minecraft/player.ts";
 import { login, loginDisconnect } from "../support/minecraft/wire.ts";
 import { watchPeak } from "../support/net/arena.ts";
-import { closing, sending, startBackend } from "../support/net/backend.ts";
+import { closing, running, startBackend } from "../support/net/backend.ts";
 import { laterPort } from "../support/net/ports.ts";
 import { startLiveTable, startOpenRouter } from "../support/postgres/live-table.ts";
 import { until } from "../support/postgres/postgres.ts";
@@ -29,7 +29,7 @@ test("a control plane that does anything but its part costs players the stated t
   await using plane = startControlPlane();
   await using elsewhere = startControlPlane();
   using dying = startBackend(closing);
-  using backend = startBackend(sending(loginDisconnect("awake")));
+  using backend = startBackend(running(loginDisconnect("awake")));
   const answer = (status: number, rest: { body?: string; headers?: Record<string, string> } = {}) =>
     ({ kind: "answer", status, ...rest }) as const;
   const to = (location: string) => ({ headers: { location } });

@@ -29,7 +29,10 @@ function route(hostname: string | null, port = 1): Route {
   };
 }
 
-/** Idle backends behind a real table, on a clock that the test moves; what is put to sleep is noted, and succeeds unless told otherwise. */
+/**
+ * Idle backends behind a real table, on a clock that the test moves; what is put to sleep is noted, and
+ * succeeds unless told otherwise.
+ */
 function bench(options: Partial<Pick<IdleDeps, "afterMs" | "counts">> = {}) {
   const clock = manualDeadlines();
   const table = createRouteTable();
@@ -91,7 +94,7 @@ function bench(options: Partial<Pick<IdleDeps, "afterMs" | "counts">> = {}) {
 }
 
 describe("a backend is put to sleep", () => {
-  test("when nobody came since the start", async () => {
+  test("when no client came since the start", async () => {
     const town = bench();
     town.publish(route("a.example.com"));
     await town.pass(afterMs - 1);
@@ -294,7 +297,7 @@ describe("a backend that cannot be put to sleep", () => {
     });
   }
 
-  test("is not asked again while somebody is there", async () => {
+  test("is not asked again while a client is there", async () => {
     const town = bench();
     const held = Promise.withResolvers<Result<void, string>>();
     town.answer(() => held.promise);
@@ -363,7 +366,7 @@ describe("a backend whose route says that it sleeps", () => {
     expect(town.clock.pending).toBe(0);
   });
 
-  test("while somebody is there is not put to sleep when they leave", async () => {
+  test("while a client is there is not put to sleep when it leaves", async () => {
     const town = bench();
     town.publish(route("a.example.com"));
     const end = town.enter();

@@ -6,7 +6,10 @@ import { effectText, elsewhere, events, here, moment, now, payer, states } from 
 type StateName = keyof typeof states;
 type EventName = keyof typeof events;
 
-/** What each event leads to while a client waits: the state, then the effects. What is left out changes nothing. */
+/**
+ * What each event leads to while a client waits: the state, then the effects. What is left out changes
+ * nothing.
+ */
 const expected: Readonly<Record<StateName, Partial<Record<EventName, string>>>> = {
   unknown: {
     login: "looking, look first",

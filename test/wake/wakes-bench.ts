@@ -40,7 +40,9 @@ export async function stateOf(woken: Promise<Woken>): Promise<Woken | "pending">
   return await Promise.race([woken, Promise.resolve("pending" as const)]);
 }
 
-/** Wakes with a real control plane, on a clock that the test moves. A server is ready when its port is open. */
+/**
+ * Wakes with a real control plane, on a clock that the test moves. A server is ready when its port is open.
+ */
 export function startWakes(
   options: {
     readonly servers?: readonly PlannedServer[];

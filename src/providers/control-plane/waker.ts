@@ -35,14 +35,18 @@ type Call = (BackendEvent & { readonly kind: "control-plane-lost" })["call"];
 const limitMs: Readonly<Record<Call, number>> = { start: 30_000, status: 5_000, stop: 60_000 };
 /** The longest answer that is read, bytes. */
 const answerLimit = 64 * 1024;
-/** How much of an answer that is no success the log shows, and how much of a message the player reads, characters. */
+/**
+ * How much of an answer that is no success the log shows, and how much of a message the player reads,
+ * characters.
+ */
 const shownLimit = 200;
 /** The words for a start that came to nothing. */
 const failureWords: ReadonlySet<unknown> = new Set(["failed", "crashed", "error"]);
 
 /**
- * A waker that asks the control plane, an HTTP service of the operator's that starts servers and knows where they run. The
- * contract: `GET /servers/{name}`, `POST /servers/{name}/start` and, where it is wanted, `POST /servers/{name}/stop`.
+ * A waker that asks the control plane, an HTTP service of the operator's that starts servers and knows where
+ * they run. The contract: `GET /servers/{name}`, `POST /servers/{name}/start` and, where it is wanted, `POST
+ * /servers/{name}/stop`.
  */
 export function createControlPlane(deps: ControlPlaneDeps): Waker<PlaneTarget> {
   // Each with a queue of its own: a start that takes its time delays no look.
@@ -68,7 +72,7 @@ export function createControlPlane(deps: ControlPlaneDeps): Waker<PlaneTarget> {
     result: Result<T, string>,
     signal: AbortSignal,
   ): Result<T, string> {
-    // A request that nobody waited for to the end says nothing about the control plane.
+    // A request that was given up says nothing about the control plane.
     if (signal.aborted) return result;
     const known = troubled[call];
     if (result.ok) {

@@ -15,7 +15,10 @@ export type KubernetesTarget = Extract<WakeTarget, { kind: "kubernetes" }>;
 export interface KubernetesWakerDeps {
   readonly api: Pick<KubernetesApi, "call">;
   readonly statefulSets: Pick<StatefulSets, "of" | "scaled">;
-  /** Players who come by a proxy wait until the server's own pod is ready; false: until the proxy takes connections. */
+  /**
+   * Players who come by a proxy wait until the server's own pod is ready; false: until the proxy takes
+   * connections.
+   */
   readonly awaitPods: boolean;
 }
 
@@ -109,7 +112,10 @@ export function createKubernetesWaker(deps: KubernetesWakerDeps): Waker<Kubernet
   };
 }
 
-/** The ways to set the number of pods, by the rights that they take: the first one leaves the rest of the StatefulSet alone. */
+/**
+ * The ways to set the number of pods, by the rights that they take: the first one leaves the rest of the
+ * StatefulSet alone.
+ */
 const ways = [
   { method: "PATCH", of: "/scale", type: "application/merge-patch+json" },
   { method: "PATCH", of: "", type: "application/strategic-merge-patch+json" },
@@ -120,8 +126,8 @@ const ways = [
 const conflictLimit = 5;
 
 /**
- * Sets the number of pods, if it is the expected one: whoever has changed it since is not overruled. Gives the number that there is
- * now. The error is one readable phrase.
+ * Sets the number of pods, if it is the expected one: a change that was made since is not overruled. Gives
+ * the number that there is now. The error is one readable phrase.
  */
 async function scale(
   api: KubernetesWakerDeps["api"],

@@ -18,7 +18,9 @@ export interface WebhookDeps {
   readonly headers: Readonly<Record<string, string>>;
   /** How long it may take to answer, ms. */
   readonly timeoutMs: number;
-  /** How long a backend may take to accept connections after that, ms. One whole attempt is made in any case. */
+  /**
+   * How long a backend may take to accept connections after that, ms. One whole attempt is made in any case.
+   */
   readonly wakeTimeoutMs: number;
   /** How long such an attempt may take, ms. */
   readonly attemptMs: number;
@@ -42,8 +44,9 @@ const pauseMs = 1_000;
 const moveLimit = 10_000;
 
 /**
- * A waker that calls mc-router's webhook: `POST {"action":"up"|"down","serverAddress":…,"backend":…}`. The answer to "up" may
- * name the address at which the backend is up, in its member `backend`; it holds until "down".
+ * A waker that calls mc-router's webhook: `POST {"action":"up"|"down","serverAddress":…,"backend":…}`. The
+ * answer to "up" may name the address at which the backend is up, in its member `backend`; it holds until
+ * "down".
  */
 export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
   const ask = createRequester(deps.deadlines);
@@ -135,7 +138,10 @@ function requestHeaders(
   return Object.fromEntries(headers);
 }
 
-/** The address that an answer to "up" names. Whatever has no such member says nothing (null); one that is no address is an error. */
+/**
+ * The address that an answer to "up" names. Whatever has no such member says nothing (null); one that is no
+ * address is an error.
+ */
 function readBackend({ text }: ServiceAnswer): Result<Address | null, string> {
   const body = parseJson(text);
   if (typeof body !== "object" || body === null) return ok(null);

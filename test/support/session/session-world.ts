@@ -19,7 +19,7 @@ import { createTcpProbe } from "../../../src/session/probe.ts";
 import { overflow, type Sessions } from "../../../src/session/sessions.ts";
 import { createStatusMemory } from "../../../src/session/status-memory.ts";
 import { type KickTexts, standardTexts } from "../../../src/session/texts.ts";
-import { everybody, type WakePermissions } from "../../../src/session/wake-permission.ts";
+import { allPlayers, type WakePermissions } from "../../../src/session/wake-permission.ts";
 import type { BackendEvent } from "../../../src/wake/event.ts";
 import type { Idle } from "../../../src/wake/idle.ts";
 import { createStartTimes } from "../../../src/wake/start-times.ts";
@@ -140,7 +140,7 @@ export interface Ended {
   readonly durationMs: number;
 }
 
-/** What the sessions of a test are given; what is left out is as in production, but for a queue that lets everybody in. */
+/** What the sessions of a test are given; what is left out is as in production, but for a queue that lets allPlayers in. */
 export interface SessionWorldOptions {
   readonly routes?: readonly Route[];
   readonly plane?: ControlPlane;
@@ -263,7 +263,7 @@ export function startSessions(options: SessionWorldOptions = {}): SessionWorld {
         handedOver += 1;
       },
     }),
-    wakePermissions: () => options.wakePermissions ?? everybody,
+    wakePermissions: () => options.wakePermissions ?? allPlayers,
     emit(event) {
       options.onEvent?.(event);
       events.push(event);
