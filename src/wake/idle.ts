@@ -127,6 +127,7 @@ export function createIdle(deps: IdleDeps): Idle {
   function visit(target: WakeTarget | null, isLogin: boolean): Visit {
     if (!isLogin && deps.counts !== "all") return noVisit;
     const counted = target !== null && deps.canStop(target) ? target : null;
+    if (counted === null && backends.size === 0) return noVisit;
     let state: "before" | "there" | "over" = "before";
     let place: string | null = null;
     return {

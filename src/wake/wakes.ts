@@ -181,7 +181,14 @@ export function createWakes(deps: WakesDeps): Wakes {
       live.state = state;
       if (state.kind === "starting") live.startedBy = state.payer?.player ?? null;
       const tookMs = each.kind === "looked" ? each.tookMs : 0;
-      for (const effect of effects) run(live, effect, tookMs);
+      for (const effect of effects) {
+        try {
+          run(live, effect, tookMs);
+        } catch (thrown) {
+          // The other effects happen all the same: the state counts on them.
+          fault(live, thrown);
+        }
+      }
       setTimers(live);
     }
     live.events = null;
