@@ -20,7 +20,7 @@ export interface DialFailure {
 export const isDown = ({ kind }: DialFailure): boolean => kind === "refused" || kind === "timeout";
 
 /** The rules for where the router may connect to. */
-export interface EgressCheck {
+interface EgressCheck {
   /**
    * Why this IP literal and port may not be dialled, as a phrase to follow the address; null when
    * they may.

@@ -36,10 +36,11 @@ interface Answered {
 }
 
 /**
- * Asks the endpoints one after the other until one answers; the others are cut. A stopped process still takes
- * connections, so a connection alone proves nothing. An endpoint that is silent for its share of the time stays
- * asked while the next one is: the first byte of any of them wins. After that, those that could not be connected
- * to are tried again for as long as one is silent, or as too many other sessions connect to them.
+ * Asks the endpoints one after the other until one answers; the others are cut. A stopped process
+ * still takes connections, so a connection alone proves nothing. An endpoint that is silent for its
+ * share of the time stays asked while the next one is: the first byte of any of them wins. After
+ * that, those that could not be connected to are tried again for as long as one is silent, or as
+ * too many other sessions connect to them.
  */
 export async function firstThatAnswers(
   { endpoints, opening, until }: Answering,
@@ -51,7 +52,10 @@ export async function firstThatAnswers(
   const shareMs = (until - deadlines.now()) / endpoints.length;
   let failure: DialFailure = { kind: "timeout", message: "does not answer" };
 
-  /** Connects to one and sends it the opening. Gives the one that answers within the time, which may be another. */
+  /**
+   * Connects to one and sends it the opening. Gives the one that answers within the time, which may
+   * be another.
+   */
   async function ask(endpoint: Endpoint, ms: number): Promise<Asked | null> {
     const end = deadlines.now() + ms;
     const leave = balancer.occupy(endpoint);

@@ -11,7 +11,7 @@ import {
 import { drained, forward, relayClosed, relayEnded } from "./relay/callbacks.ts";
 
 /** What sockets of clients and of backends do differently. */
-export type SocketHooks = (
+type SocketHooks = (
   | {
       readonly side: "client";
       /** A client had connected, and is gone before its address could be asked. */

@@ -25,7 +25,7 @@ interface EditSaverDeps {
 }
 
 /** Brings edits into the routes file, and tries again by itself while that fails. */
-export interface EditSaver {
+interface EditSaver {
   /** Notes the last edit of a pattern. It is written by the next `save`. */
   add(key: string, edit: RouteEdit): void;
   /** True while the file does not have the pattern's last edit. */

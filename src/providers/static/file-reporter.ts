@@ -11,7 +11,7 @@ interface FileReporterDeps {
 }
 
 /** Emits what an operator needs to know of the routes file, each thing once. */
-export interface FileReporter {
+interface FileReporter {
   /** The source has started; told unless the file was missing. */
   started(routes: number): void;
   /** The file has been read; told after it was lost. */
