@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { createHttpServer, type HttpServerDeps } from "../../src/admin/http-server.ts";
-import { until } from "../support/session/session-clock.ts";
+import { until } from "../support/until.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { makeAddress } from "../../src/routing/address.ts";
 import { freshFolder, patternOf } from "../providers/static/run-static-routes.ts";
-import { startChild } from "../support/net/net-child.ts";
+import { startChild } from "../support/net/child.ts";
 import { type RunningApi, routeOf, runApi } from "./run-api.ts";
 
 const running: RunningApi[] = [];

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import { createDeadlines, type Deadline } from "../../src/base/deadlines.ts";
-import { never } from "../support/net/net-link.ts";
+import { never } from "../support/net/link-bench.ts";
 
 const tickMs = 25;
 

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { laterPort } from "../support/net/ports.ts";
 import { postgresBinaries } from "../support/postgres/binaries.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { requireProgram } from "../support/process/debian.ts";
+import { until } from "../support/until.ts";
 import { type BackendPorts, hostnameOf, type Role, roles } from "./jobs.ts";
 import { childrenOf } from "./measure.ts";
 

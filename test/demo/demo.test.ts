@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { until } from "../support/postgres/postgres.ts";
+import { until } from "../support/until.ts";
 
 const storyMs = 120_000;
 /** For what ends long before the story does; far less than the story's own patience with a player who cannot join. */

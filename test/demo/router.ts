@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { withTimeout } from "../support/net/peer.ts";
-import { until } from "../support/postgres/postgres.ts";
+import { until } from "../support/until.ts";
 
 /** The router of the demo: the compiled program, with its log in a file. Dispose ends it. */
 export interface DemoRouter extends AsyncDisposable {

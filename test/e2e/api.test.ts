@@ -8,9 +8,10 @@ import { offlineUuid } from "../support/minecraft/wire.ts";
 import { echo, sending, startBackend } from "../support/net/backend.ts";
 import { laterPort } from "../support/net/ports.ts";
 import { openTcpGate } from "../support/net/tcp-gate.ts";
-import { startPostgres, until } from "../support/postgres/postgres.ts";
+import { startPostgres } from "../support/postgres/postgres.ts";
 import { complaints, noQueue, startNetwork } from "../support/process/e2e-network.ts";
 import { runRouter, startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 
 // A start without Postgres waits 5 s for its routes.
 setDefaultTimeout(60_000);

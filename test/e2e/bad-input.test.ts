@@ -12,9 +12,9 @@ import {
 } from "../support/minecraft/wire.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
 import type { Peer } from "../support/net/peer.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { complaints, linesOf, noQueue } from "../support/process/e2e-network.ts";
 import { type Router, startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(" ", ""), "hex");
 

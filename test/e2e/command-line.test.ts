@@ -8,10 +8,11 @@ import { connectPlayer } from "../support/minecraft/player.ts";
 import { login } from "../support/minecraft/wire.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
-import { startPostgres, type TestPostgres, until } from "../support/postgres/postgres.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres/postgres.ts";
 import { startControlPlane } from "../support/process/control-plane.ts";
 import { noQueue } from "../support/process/e2e-network.ts";
 import { type CommandOutcome, runRouter, startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(60_000);
 

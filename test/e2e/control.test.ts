@@ -8,7 +8,7 @@ import { sending, startBackend } from "../support/net/backend.ts";
 import { laterPort } from "../support/net/ports.ts";
 import { noQueue } from "../support/process/e2e-network.ts";
 import { startRouter } from "../support/process/router.ts";
-import { until } from "../support/session/session-clock.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(60_000);
 

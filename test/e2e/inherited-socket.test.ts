@@ -6,7 +6,7 @@ import { connectPlayer } from "../support/minecraft/player.ts";
 import { login } from "../support/minecraft/wire.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
 import type { Peer } from "../support/net/peer.ts";
-import { until } from "../support/postgres/postgres.ts";
+import { until } from "../support/until.ts";
 
 const binary = join(import.meta.dir, "../../dist/automc-router");
 const folder = mkdtempSync(join(tmpdir(), "automc-inherited-"));

@@ -24,9 +24,9 @@ import { sendBot, startWorld } from "../support/minecraft/world.ts";
 import { echo, startBackend, status } from "../support/net/backend.ts";
 import type { Peer } from "../support/net/peer.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { complaints, noQueue, sessionEnd } from "../support/process/e2e-network.ts";
 import { startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 
 /** The session of somebody who must have joined. */
 function inGame(outcome: JoinOutcome) {

@@ -13,10 +13,11 @@ import { login, pluginNotUnderstood } from "../support/minecraft/wire.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
 import type { Peer } from "../support/net/peer.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
-import { startPostgres, type TestPostgres, until } from "../support/postgres/postgres.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres/postgres.ts";
 import { startControlPlane } from "../support/process/control-plane.ts";
 import { linesOf, noQueue, sessionEnd, startNetwork } from "../support/process/e2e-network.ts";
 import { type Router, runRouter, startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 
 // Real joins, on a machine that is busy with something else.
 setDefaultTimeout(60_000);

@@ -3,10 +3,10 @@ import { connectPlayer } from "../support/minecraft/player.ts";
 import { login, offlineUuid } from "../support/minecraft/wire.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
 import { laterPort } from "../support/net/ports.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { linesOf, noQueue, sessionEnd } from "../support/process/e2e-network.ts";
 import { receiveNotices } from "../support/process/notices.ts";
 import { startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 import { enterGame, failTwice, startSmallNetwork } from "./small-network.ts";
 
 // Real servers, on a machine that is busy with something else.

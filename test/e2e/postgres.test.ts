@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startOpenRouter } from "../support/postgres/live-table.ts";
-import { startPostgres, type TestPostgres, until } from "../support/postgres/postgres.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres/postgres.ts";
 import { printedSchema } from "../support/process/e2e-network.ts";
 import { openNotifySocket } from "../support/process/notify-socket.ts";
+import { until } from "../support/until.ts";
 
 // For a machine that is busy with something else.
 setDefaultTimeout(90_000);

@@ -17,12 +17,13 @@ import { echo, silent, startBackend } from "../support/net/backend.ts";
 import type { Peer } from "../support/net/peer.ts";
 import { laterPort, reserveClosedPort } from "../support/net/ports.ts";
 import { openTcpGate } from "../support/net/tcp-gate.ts";
-import { startPostgres, type TestPostgres, until } from "../support/postgres/postgres.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres/postgres.ts";
 import { startControlPlane } from "../support/process/control-plane.ts";
 import { linesOf, noQueue, sessionEnd, startNetwork } from "../support/process/e2e-network.ts";
 import { openPipe, startBareRouter, untilOpen } from "../support/process/e2e-process.ts";
 import { receiveNotices } from "../support/process/notices.ts";
 import { type Router, runRouter, startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 
 let postgres: TestPostgres;
 const folder = mkdtempSync(join(tmpdir(), "automc-process-"));

@@ -2,7 +2,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connectPlayer } from "../support/minecraft/player.ts";
 import { login } from "../support/minecraft/wire.ts";
 import { type Backend, echo, startBackend } from "../support/net/backend.ts";
-import { startPostgres, until } from "../support/postgres/postgres.ts";
+import { startPostgres } from "../support/postgres/postgres.ts";
 import {
   complaints,
   insertRows,
@@ -13,6 +13,7 @@ import {
   startNetwork,
 } from "../support/process/e2e-network.ts";
 import { startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 import { believing, hello, hex, isLetIn, proxied4, proxied6, signature } from "./proxied-login.ts";
 
 // Real joins, on a machine that is busy with something else.

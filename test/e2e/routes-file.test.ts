@@ -14,9 +14,9 @@ import { connectPlayer } from "../support/minecraft/player.ts";
 import { login } from "../support/minecraft/wire.ts";
 import { type Backend, echo, sending, startBackend } from "../support/net/backend.ts";
 import type { Peer } from "../support/net/peer.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { complaints, linesOf, noQueue } from "../support/process/e2e-network.ts";
 import { type Router, runRouter, startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 
 // The file is left alone for 5 s before it is read again.
 setDefaultTimeout(60_000);

@@ -7,7 +7,7 @@ import { join, startMinecraftServer } from "../support/minecraft/minecraft.ts";
 import { connectPlayer } from "../support/minecraft/player.ts";
 import { handshake, intents, login } from "../support/minecraft/wire.ts";
 import { type Backend, echo, startBackend } from "../support/net/backend.ts";
-import { startPostgres, type TestPostgres, until } from "../support/postgres/postgres.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres/postgres.ts";
 import { startControlPlane } from "../support/process/control-plane.ts";
 import {
   complaints,
@@ -19,6 +19,7 @@ import {
   startNetwork,
 } from "../support/process/e2e-network.ts";
 import { type Router, startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 
 let postgres: TestPostgres;
 /** Three servers that say their own name to everybody who comes. */

@@ -21,9 +21,10 @@ import {
   startBackend,
 } from "../support/net/backend.ts";
 import type { Peer } from "../support/net/peer.ts";
-import { startPostgres, type TestPostgres, until } from "../support/postgres/postgres.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres/postgres.ts";
 import { startControlPlane } from "../support/process/control-plane.ts";
 import { linesOf, type Network, startNetwork } from "../support/process/e2e-network.ts";
+import { until } from "../support/until.ts";
 
 let postgres: TestPostgres;
 beforeAll(async () => {

@@ -24,7 +24,7 @@ import {
 import { type Backend, running, startBackend } from "../support/net/backend.ts";
 import type { Peer } from "../support/net/peer.ts";
 import { laterPort, reserveClosedPort } from "../support/net/ports.ts";
-import { startPostgres, type TestPostgres, until } from "../support/postgres/postgres.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres/postgres.ts";
 import { type Misbehaviour, startControlPlane } from "../support/process/control-plane.ts";
 import {
   complaints,
@@ -34,6 +34,7 @@ import {
   sessionEnd,
   startNetwork,
 } from "../support/process/e2e-network.ts";
+import { until } from "../support/until.ts";
 
 let postgres: TestPostgres;
 beforeAll(async () => {

@@ -5,8 +5,8 @@
  */
 import { parseArgs } from "node:util";
 import { freshSeed } from "../support/dice.ts";
-import { startLinkBench } from "../support/net/net-link.ts";
-import { countDescriptors } from "../support/net/net-proc.ts";
+import { startLinkBench } from "../support/net/link-bench.ts";
+import { countDescriptors } from "../support/net/proc.ts";
 import { fuzzRelay } from "../support/net/relay-fuzz.ts";
 import { planes, startRelay } from "../support/net/relayed.ts";
 

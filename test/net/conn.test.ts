@@ -25,9 +25,9 @@ import {
   never,
   settled,
   startLinkBench,
-  until,
-} from "../support/net/net-link.ts";
+} from "../support/net/link-bench.ts";
 import type { Peer } from "../support/net/peer.ts";
+import { until } from "../support/until.ts";
 
 let bench: LinkBench;
 beforeEach(() => {

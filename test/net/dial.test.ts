@@ -9,9 +9,10 @@ import type { Resolver } from "../../src/net/resolve.ts";
 import { type Backend, echo, sending, silent, startBackend } from "../support/net/backend.ts";
 import { type DeafBackend, startDeafBackend } from "../support/net/deaf-backend.ts";
 import { anywhere, egressRanges } from "../support/net/egress.ts";
-import { fixedResolver, never, settled, until } from "../support/net/net-link.ts";
-import { countDescriptors, countSocketsTo } from "../support/net/net-proc.ts";
+import { fixedResolver, never, settled } from "../support/net/link-bench.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
+import { countDescriptors, countSocketsTo } from "../support/net/proc.ts";
+import { until } from "../support/until.ts";
 
 const deadlines = createDeadlines();
 const dialled: Conn[] = [];

@@ -8,8 +8,9 @@ import { createDialer, type Reached } from "../../src/net/dial.ts";
 import { type Backend, closing, echo, silent, startBackend } from "../support/net/backend.ts";
 import { startDeafBackend } from "../support/net/deaf-backend.ts";
 import { anywhere } from "../support/net/egress.ts";
-import { fixedResolver, never, until } from "../support/net/net-link.ts";
+import { fixedResolver, never } from "../support/net/link-bench.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
+import { until } from "../support/until.ts";
 
 const deadlines = createDeadlines();
 const opened: Reached[] = [];

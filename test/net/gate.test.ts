@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { createGate } from "../../src/net/gate.ts";
-import { createManualDeadlines, never } from "../support/net/net-link.ts";
+import { createManualDeadlines, never } from "../support/net/link-bench.ts";
 
 /** A gate and the names of those who were let in or sent away, in order. */
 function observe(limit: number) {

@@ -4,10 +4,11 @@ import { type Conn, close, localEndpoint, more, peek, send } from "../../src/net
 import { type Listener, type ListenOptions, listen } from "../../src/net/listen.ts";
 import { connectPlayer } from "../support/minecraft/player.ts";
 import type { Behaviour } from "../support/net/backend.ts";
-import { startChild } from "../support/net/net-child.ts";
-import { type Link, startLinkBench, until } from "../support/net/net-link.ts";
-import { countDescriptors } from "../support/net/net-proc.ts";
+import { startChild } from "../support/net/child.ts";
+import { type Link, startLinkBench } from "../support/net/link-bench.ts";
+import { countDescriptors } from "../support/net/proc.ts";
 import { relayed } from "../support/net/relayed.ts";
+import { until } from "../support/until.ts";
 
 const opened: (Listener & { readonly clients: Conn[] })[] = [];
 afterEach(() => {
@@ -52,7 +53,7 @@ describe("the address", () => {
   });
 
   test("`::` stands for 0.0.0.0 on a host without IPv6; an IPv6 literal does not", async () => {
-    using child = startChild("net-without-ipv6");
+    using child = startChild("listen-without-ipv6");
     expect(await child.next()).toEqual({
       any: "0.0.0.0",
       literal: "cannot listen on ::1 port 0: Failed to listen at ::1",
@@ -99,7 +100,7 @@ describe("a port that is shared", () => {
 
 /** Clients that connect and reset at once. Runs to its end while nothing here is accepted: they wait in the backlog. */
 function resetStorm(port: number, count: number): void {
-  const program = `${import.meta.dir}/../support/net/net-reset-storm.ts`;
+  const program = `${import.meta.dir}/../support/net/reset-storm.ts`;
   const child = Bun.spawnSync([process.execPath, program, String(port), String(count)]);
   expect(child.exitCode).toBe(0);
 }

@@ -5,7 +5,7 @@ import { probeWhenSilent } from "../../src/net/conn.ts";
 import { backlogOf, setUserTimeout } from "../../src/net/socket-options.ts";
 import { libc } from "../../src/system/libc.ts";
 import { echo } from "../support/net/backend.ts";
-import { startLinkBench } from "../support/net/net-link.ts";
+import { startLinkBench } from "../support/net/link-bench.ts";
 
 const listeners: { stop(): void }[] = [];
 afterEach(() => {

@@ -6,7 +6,7 @@ import {
   type InfluxRecorder,
 } from "../../src/observe/influx.ts";
 import { freePort } from "../support/postgres/postgres.ts";
-import { until } from "../support/session/session-clock.ts";
+import { until } from "../support/until.ts";
 
 const never = (): AbortSignal => new AbortController().signal;
 

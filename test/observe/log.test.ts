@@ -15,8 +15,8 @@ import {
   varint,
 } from "../support/minecraft/wire.ts";
 import { silent, startBackend } from "../support/net/backend.ts";
-import { until } from "../support/session/session-clock.ts";
 import { route, startSessions } from "../support/session/session-world.ts";
+import { until } from "../support/until.ts";
 
 /** A log and the lines that it has written. */
 function logTo(deps: Partial<LogDeps> = {}) {

@@ -6,10 +6,9 @@ import { toHostname } from "../../src/routing/hostname.ts";
 import { patternText } from "../../src/routing/pattern.ts";
 import { createRouteTable } from "../../src/routing/table.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
-import { until as untilAsync } from "../support/postgres/postgres.ts";
-import { until } from "../support/session/session-clock.ts";
 import { ended, relaying } from "../support/session/session-events.ts";
 import { route } from "../support/session/session-world.ts";
+import { until } from "../support/until.ts";
 import {
   dashboardQueries,
   everyMetric,
@@ -99,7 +98,7 @@ describe("/metrics", () => {
     metrics.attach({ ...readings, rateLimitAvailable: () => available });
     expect(await scrape(metrics)).toContain("mc_router_rate_limit_available 2\n");
     available = -1;
-    await untilAsync("it is -1", async () =>
+    await until("it is -1", async () =>
       (await scrape(metrics)).includes("mc_router_rate_limit_available -1\n"),
     );
   });

@@ -9,8 +9,8 @@ import { answered, dropped, type Outcome } from "../../src/session/outcome.ts";
 import { handshake, intents, login } from "../support/minecraft/wire.ts";
 import { startBackend } from "../support/net/backend.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
-import { until } from "../support/session/session-clock.ts";
 import { route, startSessions } from "../support/session/session-world.ts";
+import { until } from "../support/until.ts";
 
 /** What a receiver got, as text. */
 interface Receiver extends AsyncDisposable {

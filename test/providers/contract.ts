@@ -3,7 +3,7 @@ import { patternText } from "../../src/routing/pattern.ts";
 import type { Route } from "../../src/routing/route.ts";
 import type { Publish, RouteSource } from "../../src/routing/source.ts";
 import { createRouteTable } from "../../src/routing/table.ts";
-import { until } from "../support/postgres/postgres.ts";
+import { until } from "../support/until.ts";
 
 /** `hostname address` of routes, in any order. */
 export type RouteTexts = readonly string[];

@@ -9,7 +9,7 @@ import {
 } from "../../src/providers/list-watch.ts";
 import { parseAddress } from "../../src/routing/address.ts";
 import type { Route } from "../../src/routing/route.ts";
-import { until } from "../support/postgres/postgres.ts";
+import { until } from "../support/until.ts";
 import { patternOf } from "./static/run-static-routes.ts";
 
 /** A listing is the names that are routed. */

@@ -10,7 +10,8 @@ import { defaultTimings, type PostgresTimings } from "../../src/providers/postgr
 import { patternText } from "../../src/routing/pattern.ts";
 import type { Delta } from "../../src/routing/source.ts";
 import { createRouteTable, type RouteTable } from "../../src/routing/table.ts";
-import { type TestDatabase, until } from "../support/postgres/postgres.ts";
+import type { TestDatabase } from "../support/postgres/postgres.ts";
+import { until } from "../support/until.ts";
 
 /** A Postgres source at work, and everything it has said. */
 export interface RunningSource {

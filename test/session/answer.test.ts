@@ -13,12 +13,13 @@ import {
 import { silent, startBackend, status } from "../support/net/backend.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
 import { startControlPlane } from "../support/process/control-plane.ts";
-import { advanceUntil, manualDeadlines, until } from "../support/session/session-clock.ts";
+import { advanceUntil, manualDeadlines } from "../support/session/session-clock.ts";
 import {
   route,
   type SessionWorldOptions,
   startSessions,
 } from "../support/session/session-world.ts";
+import { until } from "../support/until.ts";
 
 const asleepText = 'Zzz … <b>"§6&\u2028';
 /** mc-router's key order and escapes. */

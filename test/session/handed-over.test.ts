@@ -3,13 +3,14 @@ import { login } from "../support/minecraft/wire.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
 import type { Peer } from "../support/net/peer.ts";
 import { planes } from "../support/net/relayed.ts";
-import { manualDeadlines, until } from "../support/session/session-clock.ts";
+import { manualDeadlines } from "../support/session/session-clock.ts";
 import {
   route,
   type SessionWorld,
   type SessionWorldOptions,
   startSessions,
 } from "../support/session/session-world.ts";
+import { until } from "../support/until.ts";
 
 // Sessions that a relay thread has are told, counted, listed and cut like all others.
 

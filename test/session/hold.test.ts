@@ -19,7 +19,8 @@ import {
   varint,
 } from "../support/minecraft/wire.ts";
 import type { Peer } from "../support/net/peer.ts";
-import { manualDeadlines, until } from "../support/session/session-clock.ts";
+import { manualDeadlines } from "../support/session/session-clock.ts";
+import { until } from "../support/until.ts";
 
 const firstId = 0x4000_0000;
 const channel = "automc:hold";

@@ -6,7 +6,7 @@ import { frame, login, pluginNotUnderstood, readVarint } from "../support/minecr
 import { type Behaviour, sending, silent, startBackend } from "../support/net/backend.ts";
 import type { Frame, Peer } from "../support/net/peer.ts";
 import { startControlPlane } from "../support/process/control-plane.ts";
-import { advanceUntil, manualDeadlines, until } from "../support/session/session-clock.ts";
+import { advanceUntil, manualDeadlines } from "../support/session/session-clock.ts";
 import {
   realDialer,
   realWakes,
@@ -15,6 +15,7 @@ import {
   sleepingBackend,
   startSessions,
 } from "../support/session/session-world.ts";
+import { until } from "../support/until.ts";
 
 const opening = login({ host: "a.example.com", name: "Steve" });
 const later = frame(0x01, Buffer.from("what the client says to its backend"));

@@ -7,8 +7,9 @@ import { handshake, intents, login, statusRequest } from "../support/minecraft/w
 import { echo, silent, startBackend } from "../support/net/backend.ts";
 import type { Frame, Peer } from "../support/net/peer.ts";
 import { startControlPlane } from "../support/process/control-plane.ts";
-import { manualDeadlines, until } from "../support/session/session-clock.ts";
+import { manualDeadlines } from "../support/session/session-clock.ts";
 import { route, startSessions } from "../support/session/session-world.ts";
+import { until } from "../support/until.ts";
 
 const opening = login({ host: "a.example.com", name: "Steve" });
 const statusOpening = Buffer.concat([

@@ -9,8 +9,9 @@ import { frame, ping, statusRequest, statusResponse } from "../support/minecraft
 import { type Behaviour, silent, startBackend } from "../support/net/backend.ts";
 import type { Peer } from "../support/net/peer.ts";
 import { relayed } from "../support/net/relayed.ts";
-import { advanceUntil, manualDeadlines, until } from "../support/session/session-clock.ts";
+import { advanceUntil, manualDeadlines } from "../support/session/session-clock.ts";
 import { realDialer } from "../support/session/session-world.ts";
+import { until } from "../support/until.ts";
 
 const never = new AbortController().signal;
 const json = '{"version":{"name":"1.21","protocol":774},"description":"ä😀"}';

@@ -20,8 +20,9 @@ import {
   statusResponse,
 } from "../support/minecraft/wire.ts";
 import { sending, startBackend } from "../support/net/backend.ts";
-import { type ManualDeadlines, manualDeadlines, until } from "../support/session/session-clock.ts";
+import { type ManualDeadlines, manualDeadlines } from "../support/session/session-clock.ts";
 import { route, startSessions, wakesOf } from "../support/session/session-world.ts";
+import { until } from "../support/until.ts";
 
 const host = "a.example.com";
 const greeting = frame(0x02, Buffer.from("welcome"));

@@ -3,14 +3,15 @@
  * games: `bun run soak [HOURS] [--seed NUMBER] [--doc]`. Fails when it has done what it must not. `--doc` puts the result into
  * docs/reliability.md.
  */
+
 import { readdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { cpuSeconds, rssBytes } from "../bench/measure.ts";
 import { createDice, type Dice, freshSeed } from "../support/dice.ts";
 import { writeSoak } from "../support/docs/reliability.ts";
-import { countSocketsTo } from "../support/net/net-proc.ts";
+import { countSocketsTo } from "../support/net/proc.ts";
 import { tableRoutes } from "../support/postgres/live-table.ts";
-import { until } from "../support/postgres/postgres.ts";
+import { until } from "../support/until.ts";
 import { mishaps } from "./chaos.ts";
 import { startLoading, type Tally } from "./load.ts";
 import { floorOf, type Sample, slopeOf } from "./slope.ts";

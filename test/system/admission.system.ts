@@ -8,10 +8,10 @@ import { echo, startBackend } from "../support/net/backend.ts";
 import type { FloodJobs } from "../support/net/flood-jobs.ts";
 import { makeNetns } from "../support/net/netns.ts";
 import type { Peer } from "../support/net/peer.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { linesOf, noQueue } from "../support/process/e2e-network.ts";
 import { type Router, startRouter } from "../support/process/router.ts";
 import { startWorker } from "../support/process/worker.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

@@ -10,12 +10,12 @@ import { login, loginDisconnect } from "../support/minecraft/wire.ts";
 import { running, startBackend } from "../support/net/backend.ts";
 import { laterPort } from "../support/net/ports.ts";
 import { countOf, startLiveTable, startOpenRouter } from "../support/postgres/live-table.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { startControlPlane } from "../support/process/control-plane.ts";
 import { insertRows, linesOf, sessionEnd } from "../support/process/e2e-network.ts";
 import { faketimeLibrary } from "../support/process/faketime.ts";
 import type { LogLine } from "../support/process/router.ts";
 import { expectUnharmed } from "../support/process/unharmed.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

@@ -5,8 +5,9 @@ import { type ShellBlock, shellBlocks } from "../support/docs/shell-blocks.ts";
 import { joinGame } from "../support/minecraft/crowd.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
 import { makeNetns, type Netns } from "../support/net/netns.ts";
-import { startPostgres, type TestDatabase, until } from "../support/postgres/postgres.ts";
+import { startPostgres, type TestDatabase } from "../support/postgres/postgres.ts";
 import { bootMachine, type Machine } from "../support/process/systemd.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(180_000);
 

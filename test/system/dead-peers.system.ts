@@ -9,10 +9,11 @@ import { type Backend, echo, startBackend } from "../support/net/backend.ts";
 import type { Netns } from "../support/net/netns.ts";
 import type { Peer } from "../support/net/peer.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
-import { startPostgres, until } from "../support/postgres/postgres.ts";
+import { startPostgres } from "../support/postgres/postgres.ts";
 import { startControlPlane } from "../support/process/control-plane.ts";
 import { linesOf, sessionEnd, startNetwork } from "../support/process/e2e-network.ts";
 import { startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(300_000);
 

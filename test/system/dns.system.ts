@@ -12,7 +12,7 @@ import { type DnsRecord, type DnsServer, startDnsServer } from "../support/net/d
 import type { Netns } from "../support/net/netns.ts";
 import type { Peer } from "../support/net/peer.ts";
 import { laterPort } from "../support/net/ports.ts";
-import { until } from "../support/postgres/postgres.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

@@ -6,8 +6,8 @@ import { scaled } from "../support/engines/any-engine.ts";
 import type { ContainerEngine } from "../support/engines/container-engine.ts";
 import { type ContainerTown, startContainerTown } from "../support/engines/container-town.ts";
 import { startDockerEngine } from "../support/engines/docker-engine.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { linesOf } from "../support/process/e2e-network.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

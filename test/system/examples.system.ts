@@ -5,10 +5,11 @@ import { connectPlayer } from "../support/minecraft/player.ts";
 import { login } from "../support/minecraft/wire.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
 import { makeNetns } from "../support/net/netns.ts";
-import { startPostgres, type TestPostgres, until } from "../support/postgres/postgres.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres/postgres.ts";
 import { linesOf, noQueue, startNetwork } from "../support/process/e2e-network.ts";
 import { startRouter } from "../support/process/router.ts";
 import { bootMachine } from "../support/process/systemd.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

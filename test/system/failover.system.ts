@@ -1,10 +1,10 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { measured } from "../support/docs/reliability.ts";
 import { crowdSettings, join, startCrowd, tally } from "../support/minecraft/crowd.ts";
-import { type Child, startChild } from "../support/net/net-child.ts";
+import { type Child, startChild } from "../support/net/child.ts";
 import { makeNetns, type Netns } from "../support/net/netns.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { type Router, startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 
@@ -20,7 +20,7 @@ async function startTown(env: Readonly<Record<string, string>> = {}) {
   const netns = stack.use(makeNetns());
   const servers: Server[] = [];
   for (let each = 0; each < 4; each++) {
-    const child = stack.use(startChild("net-echo", netns.outside));
+    const child = stack.use(startChild("echo-process", netns.outside));
     const { port } = (await child.next()) as { port: number };
     servers.push({ child, port, address: `${netns.outside}:${port}` });
   }

@@ -5,8 +5,8 @@ import { median, percentile } from "../bench/measure.ts";
 import { measured } from "../support/docs/reliability.ts";
 import { frame, login, string, varint } from "../support/minecraft/wire.ts";
 import { type Arena, expectUnharmed, startArena, watchPeak } from "../support/net/arena.ts";
-import { until } from "../support/postgres/postgres.ts";
 import type { Router } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

@@ -11,8 +11,8 @@ import { debian13 } from "../support/engines/debian-tree.ts";
 import { startDockerEngine } from "../support/engines/docker-engine.ts";
 import { joinGame, speak } from "../support/minecraft/crowd.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { requireProgram } from "../support/process/debian.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(240_000);
 

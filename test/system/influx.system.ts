@@ -3,9 +3,10 @@ import { createInfluxRecorder, type InfluxEvent } from "../../src/observe/influx
 import { enterGame, failTwice, startSmallNetwork } from "../e2e/small-network.ts";
 import { offlineUuid } from "../support/minecraft/wire.ts";
 import { laterPort } from "../support/net/ports.ts";
-import { freePort, until } from "../support/postgres/postgres.ts";
+import { freePort } from "../support/postgres/postgres.ts";
 import { linesOf, sessionEnd } from "../support/process/e2e-network.ts";
 import { startInfluxDb } from "../support/process/influxdb.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(60_000);
 

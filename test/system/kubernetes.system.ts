@@ -20,10 +20,10 @@ import {
   startMinecraftServer,
 } from "../support/minecraft/minecraft.ts";
 import { laterPort } from "../support/net/ports.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { linesOf, noQueue } from "../support/process/e2e-network.ts";
 import { startBareRouter } from "../support/process/e2e-process.ts";
 import { type Router, startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

@@ -7,10 +7,11 @@ import { expectUnharmed, startArena } from "../support/net/arena.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
 import type { FloodJobs } from "../support/net/flood-jobs.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
-import { startPostgres, until } from "../support/postgres/postgres.ts";
+import { startPostgres } from "../support/postgres/postgres.ts";
 import { startControlPlane } from "../support/process/control-plane.ts";
 import { insertRows, linesOf, startNetwork } from "../support/process/e2e-network.ts";
 import { startWorker } from "../support/process/worker.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

@@ -6,11 +6,11 @@ import { measured } from "../support/docs/reliability.ts";
 import { connectPlayer } from "../support/minecraft/player.ts";
 import { login } from "../support/minecraft/wire.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { requireProgram } from "../support/process/debian.ts";
 import { noQueue } from "../support/process/e2e-network.ts";
 import { type NotifySocket, openNotifySocket } from "../support/process/notify-socket.ts";
 import { startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(60_000);
 

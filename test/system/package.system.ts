@@ -8,8 +8,8 @@ import { debian13 } from "../support/engines/debian-tree.ts";
 import { crowdSettings, joinGame, speak, startCrowd } from "../support/minecraft/crowd.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
 import { makeNetns } from "../support/net/netns.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { bootMachine, type Machine } from "../support/process/systemd.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(180_000);
 

@@ -3,8 +3,8 @@ import { scaled, testAnyEngine } from "../support/engines/any-engine.ts";
 import type { ContainerEngine } from "../support/engines/container-engine.ts";
 import { startContainerTown } from "../support/engines/container-town.ts";
 import { startPodmanEngine } from "../support/engines/podman-engine.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { linesOf } from "../support/process/e2e-network.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

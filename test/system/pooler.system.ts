@@ -20,8 +20,8 @@ import {
   startPostgres,
   type TestDatabase,
   type TestPostgres,
-  until,
 } from "../support/postgres/postgres.ts";
+import { until } from "../support/until.ts";
 
 // For a machine that is busy with something else.
 setDefaultTimeout(60_000);

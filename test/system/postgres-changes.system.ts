@@ -9,10 +9,10 @@ import {
   startLiveTable,
   startOpenRouter,
 } from "../support/postgres/live-table.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { complaints } from "../support/process/e2e-network.ts";
 import { worstLag } from "../support/process/router-api.ts";
 import { expectUnharmed } from "../support/process/unharmed.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

@@ -14,11 +14,12 @@ import {
   startLiveTable,
   startOpenRouter,
 } from "../support/postgres/live-table.ts";
-import { type TestDatabase, type TestPostgres, until } from "../support/postgres/postgres.ts";
+import type { TestDatabase, TestPostgres } from "../support/postgres/postgres.ts";
 import { planTableChanges } from "../support/postgres/table-changes.ts";
 import { linesOf } from "../support/process/e2e-network.ts";
 import { startHaproxy } from "../support/process/haproxy.ts";
 import { expectUnharmed } from "../support/process/unharmed.ts";
+import { until } from "../support/until.ts";
 
 // Waits of the router are those of life here, and they run side by side: nearly all of it is waiting.
 setDefaultTimeout(300_000);

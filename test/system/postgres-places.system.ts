@@ -14,9 +14,10 @@ import {
   startOpenRouter,
 } from "../support/postgres/live-table.ts";
 import { startPgBouncer } from "../support/postgres/pgbouncer.ts";
-import { startPostgres, until } from "../support/postgres/postgres.ts";
+import { startPostgres } from "../support/postgres/postgres.ts";
 import { linesOf } from "../support/process/e2e-network.ts";
 import { expectUnharmed } from "../support/process/unharmed.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

@@ -9,9 +9,9 @@ import { dashboardQueries, everyMetric, readings, startMetrics } from "../observ
 import { login } from "../support/minecraft/wire.ts";
 import { echo, startBackend } from "../support/net/backend.ts";
 import { laterPort } from "../support/net/ports.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { promtool, startPrometheus } from "../support/process/prometheus.ts";
 import { route, startSessions } from "../support/session/session-world.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

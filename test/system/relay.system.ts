@@ -8,7 +8,7 @@ import { connectPlayer } from "../support/minecraft/player.ts";
 import { login } from "../support/minecraft/wire.ts";
 import { watchPeak } from "../support/net/arena.ts";
 import { silent, startBackend } from "../support/net/backend.ts";
-import { startChild } from "../support/net/net-child.ts";
+import { startChild } from "../support/net/child.ts";
 import type { Peer } from "../support/net/peer.ts";
 import { noQueue, sessionEnd } from "../support/process/e2e-network.ts";
 import { type Router, startRouter } from "../support/process/router.ts";
@@ -34,14 +34,14 @@ interface Transfer {
 test("256 MB each way at once arrive as they were sent", async () => {
   const bytes = 256 * megabyte;
   const host = "play.example.org";
-  using backend = startChild("net-transfer", "listen", 0, bytes, host);
+  using backend = startChild("transfer-process", "listen", 0, bytes, host);
   const { port } = (await backend.next()) as { port: number };
   await using router = await startRelay(`127.0.0.1:${port}`);
   const base = router.rss();
   using peak = watchPeak(router.rss);
   const startedAt = performance.now();
   const cpuBefore = router.cpuMs();
-  using player = startChild("net-transfer", "connect", router.port, bytes, host);
+  using player = startChild("transfer-process", "connect", router.port, bytes, host);
   const [ofPlayer, ofBackend] = (await Promise.all([player.next(), backend.next()])) as [
     Transfer,
     Transfer,

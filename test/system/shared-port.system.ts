@@ -11,8 +11,8 @@ import {
 import { type Backend, echo, startBackend } from "../support/net/backend.ts";
 import { makeNetns, type Netns } from "../support/net/netns.ts";
 import { laterPort } from "../support/net/ports.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { type Router, startRouter } from "../support/process/router.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(60_000);
 

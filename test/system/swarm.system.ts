@@ -12,8 +12,8 @@ import {
   pingServer,
 } from "../support/minecraft/minecraft.ts";
 import { townVersion } from "../support/minecraft/town.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { linesOf } from "../support/process/e2e-network.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

@@ -12,9 +12,9 @@ import {
 import { connectPlayer } from "../support/minecraft/player.ts";
 import { type Backend, echo, startBackend } from "../support/net/backend.ts";
 import { makeNetns, type Netns } from "../support/net/netns.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { printedUnit } from "../support/process/e2e-network.ts";
 import { bootMachine, type Machine } from "../support/process/systemd.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(60_000);
 

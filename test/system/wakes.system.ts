@@ -6,10 +6,10 @@ import { watchPeak } from "../support/net/arena.ts";
 import { closing, running, startBackend } from "../support/net/backend.ts";
 import { laterPort } from "../support/net/ports.ts";
 import { startLiveTable, startOpenRouter } from "../support/postgres/live-table.ts";
-import { until } from "../support/postgres/postgres.ts";
 import { type Misbehaviour, startControlPlane } from "../support/process/control-plane.ts";
 import { insertRows, linesOf } from "../support/process/e2e-network.ts";
 import { expectUnharmed } from "../support/process/unharmed.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { startWatchdog, type Watchdog, watchdogTimeout } from "../../src/system/watchdog.ts";
-import { until } from "../support/net/net-link.ts";
+import { until } from "../support/until.ts";
 
 describe("the timeout", () => {
   const rows = [

@@ -13,8 +13,8 @@ import { frame, handshake, intents, login, statusRequest } from "../support/mine
 import { running, startBackend, status } from "../support/net/backend.ts";
 import { workerScript } from "../support/net/relayed.ts";
 import { freshView } from "../support/process/router-view.ts";
-import { until } from "../support/session/session-clock.ts";
 import { sleepingBackend } from "../support/session/session-world.ts";
+import { until } from "../support/until.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
 
 const greeting = frame(0x02, Buffer.from("welcome"));

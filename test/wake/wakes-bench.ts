@@ -7,8 +7,9 @@ import type { BackendEvent } from "../../src/wake/event.ts";
 import type { Starter, Woken } from "../../src/wake/waiters.ts";
 import type { WakeableBackend } from "../../src/wake/waker.ts";
 import { type PlannedServer, startControlPlane } from "../support/process/control-plane.ts";
-import { advanceUntil, manualDeadlines, until } from "../support/session/session-clock.ts";
+import { advanceUntil, manualDeadlines } from "../support/session/session-clock.ts";
 import { freeBudget, realWakes } from "../support/session/session-world.ts";
+import { until } from "../support/until.ts";
 
 export const never = new AbortController().signal;
 export const pollMs = 2_000;

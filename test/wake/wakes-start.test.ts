@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Woken } from "../../src/wake/waiters.ts";
 import { silent, startBackend } from "../support/net/backend.ts";
-import { until } from "../support/session/session-clock.ts";
+import { until } from "../support/until.ts";
 import { backendOf, named, never, passTo, startWakes } from "./wakes-bench.ts";
 
 const servers = ["a", "b", "c"].map((name) => ({ name, startMs: null }));

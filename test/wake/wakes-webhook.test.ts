@@ -4,8 +4,9 @@ import type { BackendEvent } from "../../src/wake/event.ts";
 import type { Woken } from "../../src/wake/waiters.ts";
 import type { WakeableBackend } from "../../src/wake/waker.ts";
 import { silent, startBackend } from "../support/net/backend.ts";
-import { advanceUntil, manualDeadlines, until } from "../support/session/session-clock.ts";
+import { advanceUntil, manualDeadlines } from "../support/session/session-clock.ts";
 import { sleepingBackend, starter, wakesOf } from "../support/session/session-world.ts";
+import { until } from "../support/until.ts";
 import { startReceiver } from "./receiver.ts";
 import { addressOf, never, passTo } from "./wakes-bench.ts";
 

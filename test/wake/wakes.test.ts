@@ -4,8 +4,9 @@ import type { Claim } from "../../src/routing/table.ts";
 import { silent, startBackend } from "../support/net/backend.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
 import type { Misbehaviour } from "../support/process/control-plane.ts";
-import { advanceUntil, manualDeadlines, until } from "../support/session/session-clock.ts";
+import { advanceUntil, manualDeadlines } from "../support/session/session-clock.ts";
 import { realWakes, sleepingBackend, starter } from "../support/session/session-world.ts";
+import { until } from "../support/until.ts";
 import { addressOf, backendOf, named, never, passTo, startWakes, stateOf } from "./wakes-bench.ts";
 
 const retryMs = 500;

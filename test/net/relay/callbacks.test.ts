@@ -8,9 +8,9 @@ import {
   never,
   settled,
   startLinkBench,
-  until,
-} from "../../support/net/net-link.ts";
+} from "../../support/net/link-bench.ts";
 import { relayed, relayedBriefly } from "../../support/net/relayed.ts";
+import { until } from "../../support/until.ts";
 
 // What only the relay in the callbacks does; relay.test.ts has what it shares with the threads.
 

@@ -3,10 +3,11 @@ import { closeSync, openSync, readdirSync } from "node:fs";
 import type { RelayThread } from "../../../src/net/relay/relay.ts";
 import { openLibc } from "../../../src/system/libc.ts";
 import { freshSeed } from "../../support/dice.ts";
-import { type Link, type LinkBench, startLinkBench, until } from "../../support/net/net-link.ts";
-import { countDescriptors } from "../../support/net/net-proc.ts";
+import { type Link, type LinkBench, startLinkBench } from "../../support/net/link-bench.ts";
+import { countDescriptors } from "../../support/net/proc.ts";
 import { fuzzRelay } from "../../support/net/relay-fuzz.ts";
 import { planes, startRelay, type TestRelay, type TestSession } from "../../support/net/relayed.ts";
+import { until } from "../../support/until.ts";
 
 const script = new URL("../../support/net/faulty-worker.ts", import.meta.url);
 

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { RelayEnd } from "../../../src/net/conn.ts";
 import { peek, send, take } from "../../../src/net/conn.ts";
 import { connectPlayer } from "../../support/minecraft/player.ts";
-import { startChild } from "../../support/net/net-child.ts";
+import { startChild } from "../../support/net/child.ts";
 import {
   createManualDeadlines,
   type Link,
@@ -12,11 +12,11 @@ import {
   never,
   settled,
   startLinkBench,
-  until,
-} from "../../support/net/net-link.ts";
-import { memoryOf } from "../../support/net/net-proc.ts";
+} from "../../support/net/link-bench.ts";
 import type { Peer } from "../../support/net/peer.ts";
+import { memoryOf } from "../../support/net/proc.ts";
 import { planes, startRelay, type TestRelay, type TestSession } from "../../support/net/relayed.ts";
+import { until } from "../../support/until.ts";
 
 // What a relay of logins promises, for each way to relay them.
 
@@ -97,11 +97,11 @@ describe.each(planes)("logins relayed by %s", (plane) => {
   describe("bytes", () => {
     test("256 MB each way at once, in chunks of 1 B to 1 MB between readers that pause: all arrive, in order, and are counted", async () => {
       const bytes = 256 * megabyte;
-      using backend = startChild("net-transfer", "listen", 0, bytes);
+      using backend = startChild("transfer-process", "listen", 0, bytes);
       const { port } = (await backend.next()) as { port: number };
-      using router = startChild("net-relay", port, plane);
+      using router = startChild("relay-process", port, plane);
       const routerPort = ((await router.next()) as { port: number }).port;
-      using player = startChild("net-transfer", "connect", routerPort, bytes);
+      using player = startChild("transfer-process", "connect", routerPort, bytes);
       const end = (await router.next()) as RelayEnd;
       const [ofPlayer, ofBackend] = (await Promise.all([player.next(), backend.next()])) as [
         Transfer,
@@ -120,9 +120,9 @@ describe.each(planes)("logins relayed by %s", (plane) => {
 
     test("of a player that stops reading while 1 GB is offered are not kept: memory stays within 50 MB, and all arrive once it reads", async () => {
       const bytes = 1024 * megabyte;
-      using backend = startChild("net-backend", bytes);
+      using backend = startChild("backend-process", bytes);
       const { port } = (await backend.next()) as { port: number };
-      using router = startChild("net-relay", port, plane);
+      using router = startChild("relay-process", port, plane);
       const routerPort = ((await router.next()) as { port: number }).port;
       // One session before, so that what the runtime allocates once is part of the measure's beginning.
       const warmUp = await connectPlayer({ port: routerPort, onData: () => {} });
@@ -335,7 +335,7 @@ describe.each(planes)("logins relayed by %s", (plane) => {
     });
 
     test("by SIGKILL of the backend's process reaches the client, with everything sent before", async () => {
-      using process = startChild("net-backend", 4 * megabyte);
+      using process = startChild("backend-process", 4 * megabyte);
       const { port } = (await process.next()) as { port: number };
       const { player, client } = await bench.open();
       const dialled = await bench.dialer.dial({ host: "127.0.0.1", port }, never);

@@ -17,7 +17,8 @@ import {
   type Misbehaviour,
   startControlPlane,
 } from "../../support/process/control-plane.ts";
-import { manualDeadlines, until } from "../../support/session/session-clock.ts";
+import { manualDeadlines } from "../../support/session/session-clock.ts";
+import { until } from "../../support/until.ts";
 
 const token = "s3cret-token";
 const never = new AbortController().signal;

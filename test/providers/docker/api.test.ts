@@ -5,7 +5,7 @@ import {
   type FakeDocker,
   startFakeDocker,
 } from "../../support/engines/fake-docker.ts";
-import { until } from "../../support/postgres/postgres.ts";
+import { until } from "../../support/until.ts";
 
 const never = new AbortController().signal;
 

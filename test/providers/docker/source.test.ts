@@ -13,7 +13,7 @@ import {
   idOf,
   startFakeDocker,
 } from "../../support/engines/fake-docker.ts";
-import { until } from "../../support/postgres/postgres.ts";
+import { until } from "../../support/until.ts";
 
 const fast = { backoffMs: 1, backoffMaxMs: 8, gapMs: 1, provenMs: 0 };
 

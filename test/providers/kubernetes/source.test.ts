@@ -14,7 +14,7 @@ import {
   fakeStatefulSet,
   startFakeKubernetes,
 } from "../../support/engines/fake-kubernetes.ts";
-import { until } from "../../support/postgres/postgres.ts";
+import { until } from "../../support/until.ts";
 
 const fast = { backoffMs: 1, backoffMaxMs: 8, gapMs: 1, provenMs: 0 };
 

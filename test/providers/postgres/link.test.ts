@@ -18,8 +18,8 @@ import {
   startPostgres,
   type TestDatabase,
   type TestPostgres,
-  until,
 } from "../../support/postgres/postgres.ts";
+import { until } from "../../support/until.ts";
 import {
   dsnOf,
   patientTimings,

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import schema from "../../../src/providers/postgres/schema.sql" with { type: "text" };
-import { startPostgres, type TestPostgres, until } from "../../support/postgres/postgres.ts";
+import { startPostgres, type TestPostgres } from "../../support/postgres/postgres.ts";
+import { until } from "../../support/until.ts";
 import { dsnOf, patientTimings, runSource, settled } from "../run-source.ts";
 
 // For a machine that is busy with something else.

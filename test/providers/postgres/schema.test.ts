@@ -4,8 +4,8 @@ import {
   startPostgres,
   type TestDatabase,
   type TestPostgres,
-  until,
 } from "../../support/postgres/postgres.ts";
+import { until } from "../../support/until.ts";
 import { seedSchema } from "./seed-schema.ts";
 
 // For a machine that is busy with something else.

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ServerRow } from "../../../src/providers/postgres/reader.ts";
 import { createSnapshotWriter, loadSnapshot } from "../../../src/providers/postgres/snapshot.ts";
-import { until } from "../../support/postgres/postgres.ts";
+import { until } from "../../support/until.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "automc-snapshot-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

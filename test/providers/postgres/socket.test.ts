@@ -19,9 +19,9 @@ import {
   startPostgres,
   type TestDatabase,
   type TestPostgres,
-  until,
   writeOwned,
 } from "../../support/postgres/postgres.ts";
+import { until } from "../../support/until.ts";
 import { patientTimings, type RunningSource, runSource, settled } from "../run-source.ts";
 
 // For a machine that is busy with something else.

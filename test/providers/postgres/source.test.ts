@@ -13,12 +13,8 @@ import { join } from "node:path";
 import schema from "../../../src/providers/postgres/schema.sql" with { type: "text" };
 import { loadSnapshot } from "../../../src/providers/postgres/snapshot.ts";
 import { openTcpGate, type TcpGate } from "../../support/net/tcp-gate.ts";
-import {
-  startPostgres,
-  type TestPostgres,
-  type TestSql,
-  until,
-} from "../../support/postgres/postgres.ts";
+import { startPostgres, type TestPostgres, type TestSql } from "../../support/postgres/postgres.ts";
+import { until } from "../../support/until.ts";
 import {
   dsnOf,
   patientTimings,

@@ -12,8 +12,8 @@ import {
   startPostgres,
   type TestDatabase,
   type TestPostgres,
-  until,
 } from "../../support/postgres/postgres.ts";
+import { until } from "../../support/until.ts";
 import { dsnOf, patientTimings, type RunningSource, runSource, settled } from "../run-source.ts";
 import { seedSchema } from "./seed-schema.ts";
 

@@ -15,7 +15,7 @@ import {
   createStaticRoutes,
   type StaticRoutesDeps,
 } from "../../../src/providers/static/static-routes.ts";
-import { until } from "../../support/postgres/postgres.ts";
+import { until } from "../../support/until.ts";
 import {
   fileTimings,
   freshFolder,

@@ -3,7 +3,7 @@ import type { SourceEvent } from "../../../src/providers/event.ts";
 import { createSwarmSource } from "../../../src/providers/swarm/source.ts";
 import { toHostname } from "../../../src/routing/hostname.ts";
 import { createRouteTable, type RouteTable } from "../../../src/routing/table.ts";
-import { until } from "../../support/postgres/postgres.ts";
+import { until } from "../../support/until.ts";
 import { type SwarmEngine, startSwarmEngine } from "./engine.ts";
 import { serviceNamed } from "./recording.ts";
 

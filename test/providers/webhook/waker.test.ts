@@ -8,7 +8,8 @@ import { makeAddress } from "../../../src/routing/address.ts";
 import type { BackendEvent } from "../../../src/wake/event.ts";
 import type { WakeableBackend } from "../../../src/wake/waker.ts";
 import { reserveClosedPort } from "../../support/net/ports.ts";
-import { manualDeadlines, until } from "../../support/session/session-clock.ts";
+import { manualDeadlines } from "../../support/session/session-clock.ts";
+import { until } from "../../support/until.ts";
 import { startReceiver } from "../../wake/receiver.ts";
 
 const never = new AbortController().signal;

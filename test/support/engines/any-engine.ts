@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { until } from "../postgres/postgres.ts";
 import { linesOf } from "../process/e2e-network.ts";
+import { until } from "../until.ts";
 import type { ContainerEngine } from "./container-engine.ts";
 import { startContainerTown } from "./container-town.ts";
 

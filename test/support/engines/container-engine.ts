@@ -12,8 +12,8 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Netns } from "../net/netns.ts";
-import { until } from "../postgres/postgres.ts";
 import { requireProgram } from "../process/debian.ts";
+import { until } from "../until.ts";
 
 /** The image that every test engine has: a BusyBox and nothing else. */
 export const busyboxImage = "automc-test/busybox:1";

@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { laterPort } from "../net/ports.ts";
-import { until } from "../postgres/postgres.ts";
 import { buildOnce } from "../process/build-once.ts";
 import { requireProgram } from "../process/debian.ts";
+import { until } from "../until.ts";
 
 /** An object of the API's; tests look into it as they know it. */
 // biome-ignore lint/suspicious/noExplicitAny: the API's objects have no types here

@@ -1,6 +1,6 @@
 import { townVersion } from "../minecraft/town.ts";
-import { until } from "../postgres/postgres.ts";
 import { execute } from "../process/command.ts";
+import { until } from "../until.ts";
 import {
   busyboxImage,
   type ContainerEngine,

@@ -1,5 +1,5 @@
-import { until } from "../postgres/postgres.ts";
 import type { LogLine, Router } from "../process/router.ts";
+import { until } from "../until.ts";
 import { type JoinOutcome, join as joinServer, pingServer } from "./minecraft.ts";
 
 /** The version that players and the servers in containers speak. */

@@ -1,7 +1,7 @@
 import { connect, type Socket } from "node:net";
-import { type Child, startChild } from "./net-child.ts";
-import { until } from "./net-link.ts";
-import { countSocketsTo } from "./net-proc.ts";
+import { until } from "../until.ts";
+import { type Child, startChild } from "./child.ts";
+import { countSocketsTo } from "./proc.ts";
 
 /** A backend that the kernel answers for no more: stopped, its backlog full. Connects to it stay without any answer. */
 export interface DeafBackend extends Disposable {
@@ -12,7 +12,7 @@ export interface DeafBackend extends Disposable {
 
 /** A deaf backend, which will send each client so many bytes once it is awake. */
 export async function startDeafBackend(bytes = 0): Promise<DeafBackend> {
-  const child: Child = startChild("net-backend", bytes);
+  const child: Child = startChild("backend-process", bytes);
   const { port } = (await child.next()) as { port: number };
   child.process.kill("SIGSTOP");
   const fillers: Socket[] = [];

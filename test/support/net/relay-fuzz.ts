@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { RelayEnd } from "../../../src/net/conn.ts";
 import { createDice, type Dice } from "../dice.ts";
-import { type Link, type LinkBench, until } from "./net-link.ts";
+import { until } from "../until.ts";
+import type { Link, LinkBench } from "./link-bench.ts";
 import type { Peer } from "./peer.ts";
 import type { TestRelay, TestSession } from "./relayed.ts";
 

@@ -1,12 +1,12 @@
 import { linesOf, noQueue, printedSchema } from "../process/e2e-network.ts";
 import { type Router, type RouterOptions, startRouter } from "../process/router.ts";
 import { type RouterApi, reserveRouterApi } from "../process/router-api.ts";
+import { until } from "../until.ts";
 import {
   startPostgres,
   type TestDatabase,
   type TestPostgres,
   type TestPostgresOptions,
-  until,
 } from "./postgres.ts";
 
 /**

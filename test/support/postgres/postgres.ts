@@ -6,6 +6,7 @@ import { join } from "node:path";
 // biome-ignore lint/correctness/noUndeclaredDependencies: the very package that src uses
 import postgres from "postgres";
 import { childrenOf } from "../../bench/measure.ts";
+import { until } from "../until.ts";
 import { serverAccount } from "./account.ts";
 import { type PostgresOrigin, postgresBinaries } from "./binaries.ts";
 
@@ -204,19 +205,6 @@ export function freePort(): Promise<number> {
       server.close(() => resolve(typeof address === "object" ? (address?.port ?? 0) : 0));
     });
   });
-}
-
-/** Waits until the claim holds; throws with its text when it does not within `limitMs`. */
-export async function until(
-  claim: string,
-  holds: () => boolean | Promise<boolean>,
-  limitMs = 10_000,
-): Promise<void> {
-  const endsAt = performance.now() + limitMs;
-  while (!(await holds())) {
-    if (performance.now() > endsAt) throw new Error(`not within ${limitMs} ms: ${claim}`);
-    await Bun.sleep(5);
-  }
 }
 
 /** Gives a file or folder to the account that servers run as. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectPlayer } from "../minecraft/player.ts";
 import { defaultTimeoutMs, withTimeout } from "../net/peer.ts";
-import { until } from "../postgres/postgres.ts";
+import { until } from "../until.ts";
 
 /** The router's binary as a bare process, for what `startRouter` keeps out of a test's way. Dispose kills it and removes its directory. */
 export interface BareRouter extends AsyncDisposable {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf } from "../../bench/measure.ts";
 import { laterPort } from "../net/ports.ts";
-import { until } from "../postgres/postgres.ts";
+import { until } from "../until.ts";
 import { requireProgram } from "./debian.ts";
 
 /** One way through HAProxy: from a port of 127.0.0.1 to a target. */

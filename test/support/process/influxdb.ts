@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort, until } from "../postgres/postgres.ts";
+import { freePort } from "../postgres/postgres.ts";
+import { until } from "../until.ts";
 import { requireProgram } from "./debian.ts";
 
 /** A point as InfluxDB gives it back: tags, fields and `time` in nanoseconds. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Netns } from "../net/netns.ts";
 import { withTimeout } from "../net/peer.ts";
-import { until } from "../postgres/postgres.ts";
+import { until } from "../until.ts";
 import { execute, spawn } from "./command.ts";
 import { requireProgram } from "./debian.ts";
 

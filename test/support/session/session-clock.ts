@@ -63,15 +63,6 @@ export function manualDeadlines(): ManualDeadlines {
   };
 }
 
-/** Resolves as soon as the condition holds; looks again every few milliseconds and rejects when it has not come true in time. */
-export async function until(what: string, holds: () => boolean, limitMs = 10_000): Promise<void> {
-  const deadline = performance.now() + limitMs;
-  while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`not within ${limitMs} ms: ${what}`);
-    await Bun.sleep(2);
-  }
-}
-
 /** Moves the clock in small steps until the condition holds, and lets the sockets have their say after each; rejects when it has moved by `limitMs` in vain. */
 export async function advanceUntil(
   clock: ManualDeadlines,

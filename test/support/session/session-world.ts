@@ -32,7 +32,7 @@ import { anywhere } from "../net/egress.ts";
 import type { Peer } from "../net/peer.ts";
 import { type Plane, relayOf } from "../net/relayed.ts";
 import type { ControlPlane } from "../process/control-plane.ts";
-import { until } from "./session-clock.ts";
+import { until } from "../until.ts";
 
 /** A dialer that is at home on this machine. A handler that throws fails the test run. */
 export const realDialer = (deadlines: Deadlines, timeoutMs = 3_000): Dialer =>

@@ -1,5 +1,5 @@
 /**
- * One end of a transfer, as a process of its own: `net-transfer.ts listen 0 BYTES` or `net-transfer.ts connect PORT BYTES`.
+ * One end of a transfer, as a process of its own: `transfer-process.ts listen 0 BYTES` or `transfer-process.ts connect PORT BYTES`.
  * Sends BYTES random bytes in chunks of 1 B to 1 MB and then FIN, and reads until the other side's FIN, with random pauses.
  * The one that connects begins when it hears from the other: only then is the relay between them sure to be there. With a
  * HOSTNAME behind the others it logs in there before, and the one that listens, given the same, leaves the login out of what it received.

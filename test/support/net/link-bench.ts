@@ -5,9 +5,10 @@ import { createDialer, type Dialer } from "../../../src/net/dial.ts";
 import { type Listener, listen } from "../../../src/net/listen.ts";
 import type { Resolver } from "../../../src/net/resolve.ts";
 import { connectPlayer } from "../minecraft/player.ts";
+import { until } from "../until.ts";
 import { type Backend, type Behaviour, silent, startBackend } from "./backend.ts";
 import { anywhere } from "./egress.ts";
-import { defaultTimeoutMs, type Peer } from "./peer.ts";
+import type { Peer } from "./peer.ts";
 
 /** A player and a backend with the two connections of the router between them; nothing is relayed yet. */
 export interface Link extends Disposable {
@@ -38,19 +39,6 @@ export const never: AbortSignal = new AbortController().signal;
 export const fixedResolver = (ips?: readonly string[]): Resolver => ({
   resolve: (host) => Promise.resolve(ok(ips ?? [host])),
 });
-
-/** Resolves as soon as the condition holds, looking every few milliseconds; rejects with `what` when it does not in time. */
-export async function until(
-  what: string,
-  condition: () => boolean,
-  timeoutMs = defaultTimeoutMs,
-): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    await Bun.sleep(2);
-  }
-}
 
 /** Reports the result of a promise to those who must not wait for it. */
 export function settled(promise: Promise<unknown>): () => boolean {

@@ -1,5 +1,5 @@
 /**
- * A backend as a process of its own, to be killed or stopped: `net-backend.ts BYTES`. Sends BYTES zero bytes to everyone who
+ * A backend as a process of its own, to be killed or stopped: `backend-process.ts BYTES`. Sends BYTES zero bytes to each client that
  * connects, throws away what it receives, and prints the port it listens on.
  */
 import { createServer } from "node:net";

@@ -1,6 +1,6 @@
 /**
  * A router that relays every client to one backend, as a process of its own, so that its memory can be measured:
- * `net-relay.ts BACKEND_PORT PLANE`. Prints the port it listens on, and how each relay ended.
+ * `relay-process.ts BACKEND_PORT PLANE`. Prints the port it listens on, and how each relay ended.
  */
 
 import { createDeadlines } from "../../../src/base/deadlines.ts";
@@ -8,7 +8,7 @@ import type { Conn } from "../../../src/net/conn.ts";
 import { createDialer } from "../../../src/net/dial.ts";
 import { listen } from "../../../src/net/listen.ts";
 import { anywhere } from "./egress.ts";
-import { fixedResolver, never } from "./net-link.ts";
+import { fixedResolver, never } from "./link-bench.ts";
 import { planes, startRelay } from "./relayed.ts";
 
 const deadlines = createDeadlines();

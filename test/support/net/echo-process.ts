@@ -1,4 +1,4 @@
-/** A backend as a process of its own, to be killed or stopped: `net-echo.ts ADDRESS`. Sends back every byte, and prints where it listens. */
+/** A backend as a process of its own, to be killed or stopped: `echo-process.ts ADDRESS`. Sends back every byte, and prints where it listens. */
 import { createServer } from "node:net";
 
 const server = createServer((socket) => {
