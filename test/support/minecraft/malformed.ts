@@ -52,9 +52,9 @@ export const malformed: Readonly<Record<string, Buffer>> = {
   "intent 0": rawHandshake(someProtocol, someHost, varint(0)),
   "intent 2^31-1": rawHandshake(someProtocol, someHost, varint(0x7fff_ffff)),
   "protocol of 10 bytes": rawHandshake(hex("80808080808080808001"), someHost, varint(1)),
-  "Login Start with a name of 17": Buffer.concat([
+  "Login Start with a name of 5,000": Buffer.concat([
     handshake({ protocol: 767, host: "play.example.org", port: 25_565, intent: 2 }),
-    loginStart(767, "a".repeat(17)),
+    loginStart(767, "a".repeat(5_000)),
   ]),
   "Login Start with no name": Buffer.concat([
     handshake({ protocol: 767, host: "play.example.org", port: 25_565, intent: 2 }),
