@@ -85,7 +85,7 @@ describe.concurrent("while Postgres", () => {
       await Bun.sleep(chaos.between(3_000, 10_000));
       const how = chaos.pick(endings);
       await how(server, database).catch((error: unknown) => {
-        // The server may be recovering from the last time, when nobody can ask it who is connected.
+        // The server may be recovering from the last time, when it cannot be asked who is connected.
         if (how !== endings[2]) throw error;
       });
       outages += 1;
@@ -187,7 +187,7 @@ describe.concurrent("while Postgres", () => {
     { name: "answers 28P01", answer: fatal("28P01", "password authentication failed") },
     { name: "answers 57P03", answer: fatal("57P03", "the database system is starting up") },
   ];
-  test("turns everybody away for 30 s, it is dialled at most 15 times, and players of other routes play", async () => {
+  test("turns every client away for 30 s, it is dialled at most 15 times, and players of other routes play", async () => {
     const found = await Promise.all(
       refusals.map(async ({ name, mode, answer }) => {
         // Nothing is behind it: no refusal comes from anywhere else.
@@ -238,7 +238,8 @@ describe.concurrent("while Postgres", () => {
       ),
     );
     await Promise.all(all.map((one) => converge(one, database)));
-    const fds = () => all.map(({ router }) => router.fds());
+    // Players join through the first one, whose relay has descriptors of its own.
+    const fds = () => all.slice(1).map(({ router }) => router.fds());
     const before = fds();
     const noticed: number[] = [];
     const recovered: number[] = [];

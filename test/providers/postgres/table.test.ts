@@ -142,9 +142,12 @@ test("a subscriber of logical replication is polled until its triggers fire alwa
   await settled(source, publisher);
   await publisher.sql.unsafe(change);
   await settled(source, publisher);
-  await subscriber.sql.unsafe(
-    "ALTER SUBSCRIPTION routes DISABLE; ALTER SUBSCRIPTION routes SET (slot_name = NONE); DROP SUBSCRIPTION routes",
-  );
+  // One by one: in one transaction, DROP would wait for workers that wait for the ALTERs.
+  await subscriber.sql`ALTER SUBSCRIPTION routes DISABLE`;
+  await subscriber.sql`ALTER SUBSCRIPTION routes SET (slot_name = NONE)`;
+  await subscriber.sql`DROP SUBSCRIPTION routes`;
+  await publisher.sql`SELECT pg_drop_replication_slot('routes') FROM pg_replication_slots
+    WHERE slot_name = 'routes' AND NOT active`;
 });
 
 describe("a table of the operator's own making", () => {
