@@ -1,6 +1,6 @@
 /**
- * The servers behind the program under test, and the control plane, in a process of their own: what they cost is not counted.
- * Tells its parent where they listen, and ends with it.
+ * The servers behind the program under test, and the control plane, in a process of their own: what they
+ * cost is not counted. Tells its parent where they listen, and ends with it.
  */
 import type { Socket } from "bun";
 import { frame, readVarint, string } from "../support/minecraft/wire.ts";

@@ -1,6 +1,7 @@
 /**
- * Measures the built router beside HAProxy and nginx: `bun run bench [--quick | --micro] [--doc] [--only PART]... [--peer name=/path]...
- * [--router /path]`. `--doc` puts the result into docs/performance.md; with `--from FILE` that of an earlier run.
+ * Measures the built router beside HAProxy and nginx: `bun run bench [--quick | --micro] [--doc] [--only
+ * PART]... [--peer name=/path]... [--router /path]`. `--doc` puts the result into docs/performance.md; with
+ * `--from FILE` that of an earlier run.
  */
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -71,7 +72,10 @@ const peers = values.peer.map((peer) => {
   return { name, path: resolve(path) };
 });
 
-/** The router first, then the programs that only copy bytes, then other Minecraft routers, which get `routes` routes more than they need. */
+/**
+ * The router first, then the programs that only copy bytes, then other Minecraft routers, which get
+ * `routes` routes more than they need.
+ */
 const contenders = (routes: number): readonly Contender[] => {
   const more = Array.from({ length: routes }, (_, i) => `more${i}.example.org=127.0.0.1:9`);
   return [

@@ -1,5 +1,6 @@
 /**
- * The players, in a process of their own: what they cost is not counted. Takes jobs from its parent, and ends with it.
+ * The players, in a process of their own: what they cost is not counted. Takes jobs from its parent, and
+ * ends with it.
  */
 import type { Socket } from "bun";
 import {
@@ -69,7 +70,10 @@ async function inParallel(
   await Promise.all(Array.from({ length: Math.min(parallel, count) }, worker));
 }
 
-/** Connects, sends, and resolves with the first bytes that come back. Rejects when the connection ends before. */
+/**
+ * Connects, sends, and resolves with the first bytes that come back. Rejects when the connection ends
+ * before.
+ */
 async function say(port: number, opening: Buffer): Promise<{ socket: Connection; first: Buffer }> {
   const heard = Promise.withResolvers<Buffer>();
   const socket = await connect(port, {
@@ -84,7 +88,10 @@ const players: Connection[] = [];
 let endedByOthers = 0;
 let bytesBack = 0;
 
-/** Answers Login Plugin Requests as a game client without mods does: "not understood". A request comes as one chunk. */
+/**
+ * Answers Login Plugin Requests as a game client without mods does: "not understood". A request comes as
+ * one chunk.
+ */
 function answerRequests(socket: Connection, bytes: Buffer): void {
   for (let start = 0; start < bytes.length; ) {
     const length = readVarint(bytes, start);

@@ -1,6 +1,7 @@
 /**
- * The least that a relay on this runtime can do: no deadlines, no limits, no log, no parsing but for the hostname. What it costs is
- * the floor under the router, as everything above the kernel and the runtime's sockets is left out. Not fit for use.
+ * The least that a relay on this runtime can do: no deadlines, no limits, no log, no parsing but for the
+ * hostname. What it costs is the floor under the router, as everything above the kernel and the runtime's
+ * sockets is left out. Not fit for use.
  */
 import type { Socket } from "bun";
 

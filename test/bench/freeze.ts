@@ -6,7 +6,10 @@ const ptraceInterrupt = 0x4207;
 const ptraceDetach = 17;
 const waitAll = 0x40000000;
 
-/** Lets the main thread of a process that this one has started stand still for `ms`, and no other thread of it. */
+/**
+ * Lets the main thread of a process that this one has started stand still for `ms`, and no other thread of
+ * it.
+ */
 export async function freezeMainThread(pid: number, ms: number): Promise<void> {
   const library = openLibc({
     ptrace: { args: ["i32", "i32", "ptr", "ptr"], returns: "i64" },

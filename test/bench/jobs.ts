@@ -7,7 +7,7 @@ export type Role = (typeof roles)[number];
 /** The hostname that leads to the backend of that role. */
 export const hostnameOf = (role: Role): string => `${role}.bench.example.org`;
 
-/** The byte with which an echo greets whoever has logged in. */
+/** The byte with which an echo greets a player who has logged in. */
 export const greetings = { echo: 0x11, echo2: 0x22 } as const;
 
 /** Where the backends and the control plane listen, all on 127.0.0.1. */
@@ -16,14 +16,20 @@ export interface BackendPorts {
   readonly controlPlane: number;
 }
 
-/** The control plane calls servers whose name begins so running, with the address of `echo`; all others are starting for ever. */
+/**
+ * The control plane calls servers whose name begins so running, with the address of `echo`; all others are
+ * starting for ever.
+ */
 export const runningPrefix = "running-";
 
-/** What the process of the clients can be asked to do: input and result by the job's name. Ports are those of the program under test. */
+/**
+ * What the process of the clients can be asked to do: input and result by the job's name. Ports are those
+ * of the program under test.
+ */
 export interface Jobs {
   /**
-   * Logs players in, 64 at a time, and keeps them. `held` ones get no greeting but Login Plugin Requests, and answer them as a
-   * game client does.
+   * Logs players in, 64 at a time, and keeps them. `held` ones get no greeting but Login Plugin Requests,
+   * and answer them as a game client does.
    */
   readonly open: {
     readonly input: {
@@ -34,7 +40,10 @@ export interface Jobs {
     };
     readonly result: null;
   };
-  /** Lets the players who are logged in exchange packets with an echo at an even pace; gives how many came back. */
+  /**
+   * Lets the players who are logged in exchange packets with an echo at an even pace; gives how many came
+   * back.
+   */
   readonly exchange: {
     readonly input: {
       readonly perSecond: number;
@@ -54,7 +63,10 @@ export interface Jobs {
     };
     readonly result: number;
   };
-  /** Whole status exchanges (request, response, ping, pong), a connection each. Fails when one is not answered. */
+  /**
+   * Whole status exchanges (request, response, ping, pong), a connection each. Fails when one is not
+   * answered.
+   */
   readonly pings: {
     readonly input: {
       readonly port: number;
@@ -69,7 +81,10 @@ export interface Jobs {
     readonly input: { readonly port: number; readonly hostnames: readonly string[] };
     readonly result: readonly number[];
   };
-  /** Logs in again and again, with a pause of 1 ms, until that greeting comes; gives when, as ms since 1970. Fails after 20 s. */
+  /**
+   * Logs in again and again, with a pause of 1 ms, until that greeting comes; gives when, as ms since 1970.
+   * Fails after 20 s.
+   */
   readonly visible: {
     readonly input: {
       readonly port: number;
@@ -83,7 +98,9 @@ export interface Jobs {
     readonly input: { readonly port: number; readonly perSecond: number; readonly seconds: number };
     readonly result: number;
   };
-  /** Begins to download from `bulk` in so many sessions that then read no more; resolves when nothing moves. */
+  /**
+   * Begins to download from `bulk` in so many sessions that then read no more; resolves when nothing moves.
+   */
   readonly stall: {
     readonly input: { readonly port: number; readonly sessions: number };
     readonly result: null;

@@ -13,7 +13,10 @@ const stalledSessions = 200;
 /** The goal of all: a packet does not notice the main thread. */
 const goal = { kind: "value", atMost: 1 } as const;
 
-/** What packets of players wait for while the router has other things to do, and what players cost who do not read. */
+/**
+ * What packets of players wait for while the router has other things to do, and what players cost who do
+ * not read.
+ */
 export async function latencyRows(
   contenders: readonly Contender[],
   load: Load,
@@ -79,14 +82,17 @@ async function stalledRow(contenders: readonly Contender[], load: Load): Promise
   });
   return {
     id: "stalled",
-    scenario: `${stalledSessions} downloads that nobody reads`,
+    scenario: `${stalledSessions} downloads that are not read`,
     unit: "MB RSS, peak",
     ...compared,
     goal: { kind: "none" },
   };
 }
 
-/** How long each byte took through the target and back, ms, while it is disturbed; the relay is set up before. */
+/**
+ * How long each byte took through the target and back, ms, while it is disturbed; the relay is set up
+ * before.
+ */
 async function probe(
   target: Target,
   load: Load,

@@ -2,7 +2,10 @@ import { join } from "node:path";
 import { startWorker, type Worker } from "../support/process/worker.ts";
 import type { BackendPorts, Jobs } from "./jobs.ts";
 
-/** The processes around the program under test: backends behind it, players in front of it. Dispose ends them. */
+/**
+ * The processes around the program under test: backends behind it, players in front of it. Dispose ends
+ * them.
+ */
 export interface Load extends AsyncDisposable {
   readonly backends: BackendPorts;
   /** The process that all backends are in. */
@@ -11,7 +14,10 @@ export interface Load extends AsyncDisposable {
   readonly run: Worker<Jobs>["run"];
 }
 
-/** Starts both processes; resolves when the backends listen. `within` is put in front of their commands, such as `nsenter …`. */
+/**
+ * Starts both processes; resolves when the backends listen. `within` is put in front of their commands,
+ * such as `nsenter …`.
+ */
 export async function startLoad(within: readonly string[] = []): Promise<Load> {
   const listening = Promise.withResolvers<BackendPorts>();
   const backends = Bun.spawn(

@@ -3,7 +3,10 @@ import { readFileSync } from "node:fs";
 /** Clock ticks per second in /proc/PID/stat: USER_HZ, which Linux fixes at 100. */
 const ticksPerSecond = 100;
 
-/** Processor time that the process has used so far, all its threads, user and kernel together, seconds (proc_pid_stat(5), fields 14 and 15). */
+/**
+ * Processor time that the process has used so far, all its threads, user and kernel together, seconds
+ * (proc_pid_stat(5), fields 14 and 15).
+ */
 export function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   // Field 2 is the program's name in brackets and may hold spaces; field 3 begins behind it.

@@ -7,7 +7,10 @@ import type { Contender, Target } from "./targets.ts";
 const idleSessions = 4_000;
 const settleMs = 3_000;
 
-/** What a program costs before anybody comes: memory, and the time until it lets the first one in. Each measurement starts it anew. */
+/**
+ * What a program costs before the first client: memory, and the time until it lets the first one in. Each
+ * measurement starts it anew.
+ */
 export async function baseRows(
   contenders: readonly Contender[],
   load: Load,
@@ -41,8 +44,8 @@ export async function baseRows(
 }
 
 /**
- * What a session costs that is open and still: the first ones over the memory of the program without one, which brings in what a
- * program sets up once, and as many again over those.
+ * What a session costs that is open and still: the first ones over the memory of the program without one,
+ * which brings in what a program sets up once, and as many again over those.
  */
 export async function idleRows(
   contenders: readonly Contender[],

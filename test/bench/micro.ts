@@ -15,7 +15,10 @@ import { frame, handshake, intents, loginStart } from "../support/minecraft/wire
 export interface MicroRow {
   readonly call: string;
   readonly nanoseconds: number;
-  /** The same in yardsticks: what the runtime itself takes to decode a hostname, measured in turn with it. It is much the same on every machine. */
+  /**
+   * The same in yardsticks: what the runtime itself takes to decode a hostname, measured in turn with it.
+   * It is much the same on every machine.
+   */
   readonly yardsticks: number;
   /** How many it may be: about twice what it was when the limit was set. */
   readonly atMost: number;
@@ -36,8 +39,8 @@ const batches = 150;
 const host = "survival.play.example.org";
 
 /**
- * What the parts cost that every session goes through, as nanoseconds per call: the least of 150 batches of 3 ms, since whatever
- * disturbs can only add. Throws when a call does not do what it is timed for.
+ * What the parts cost that every session goes through, as nanoseconds per call: the least of 150 batches of
+ * 3 ms, since whatever disturbs can only add. Throws when a call does not do what it is timed for.
  */
 export const microRows = (): readonly MicroRow[] =>
   [
@@ -90,7 +93,7 @@ function hostnameCalls(): readonly Call[] {
   const isRight = (result: unknown): boolean => result === host;
   return [
     {
-      call: "toHostname, as nearly everybody sends it",
+      call: "toHostname, as nearly all clients send it",
       atMost: 2,
       work: () => toHostname(host),
       isRight,
@@ -224,7 +227,10 @@ function lookUps(table: RouteTable, hostname: (index: number) => string): () => 
   };
 }
 
-/** Goes round 1,024 openings: parse, hostname and look-up as in a session, with strings that are new each time. */
+/**
+ * Goes round 1,024 openings: parse, hostname and look-up as in a session, with strings that are new each
+ * time.
+ */
 function wayToRoute(table: RouteTable, hostname: (index: number) => string): () => unknown {
   const openings = Array.from({ length: 1_024 }, (_, i) => loginOpening(hostname(i)));
   let next = 0;

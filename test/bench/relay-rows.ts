@@ -17,7 +17,10 @@ const players = 1_000;
 const packetsPerSecond = 20;
 const packetBytes = 200;
 
-/** What a relay costs once it runs, and what it costs to set one up: processor time of each target, ours first. */
+/**
+ * What a relay costs once it runs, and what it costs to set one up: processor time of each target, ours
+ * first.
+ */
 export async function relayRows(
   targets: readonly Target[],
   load: Load,
@@ -32,7 +35,10 @@ export async function relayRows(
   ];
 }
 
-/** A runtime compiles as it goes, for some ten thousand sessions; it is measured as users have it, that is, after that. */
+/**
+ * A runtime compiles as it goes, for some ten thousand sessions; it is measured as users have it, that is,
+ * after that.
+ */
 async function warmUp(target: Target, load: Load, count: number): Promise<void> {
   const hostname = hostnameOf("status");
   await load.run("pings", { port: target.port("status"), hostname, count, parallel: 32 });

@@ -17,13 +17,19 @@ export interface RoutesSize {
 const rowCount = 100_000;
 const notificationsPerSecond = 10_000;
 const pauseMs = 200;
-/** After a read of everything the router rests for as long, and does not read everything again; a change just then is no measure of the others. */
+/**
+ * After a read of everything the router rests for as long, and does not read everything again; a change
+ * just then is no measure of the others.
+ */
 const settleMs = 2_000;
 
 const nameOf = (index: number): string => `s${String(index).padStart(6, "0")}`;
 const domainOf = (index: number): string => `${nameOf(index)}.bench.example.org`;
 
-/** What a table of 100,000 rows costs: time until it is routed, until a change is, and what players feel of it meanwhile. */
+/**
+ * What a table of 100,000 rows costs: time until it is routed, until a change is, and what players feel of
+ * it meanwhile.
+ */
 export async function routesRows(
   binary: string,
   postgres: TestPostgres,
@@ -101,7 +107,10 @@ const seenAt = (
 const ownChange = { id: "rows-change", trigger: "own trigger", goalMs: 50 } as const;
 const seedChange = { id: "rows-change-seed", trigger: "seed's trigger", goalMs: 700 } as const;
 
-/** Time from sending one UPDATE to the first login that goes by it. The pauses make each a change of its own: bursts are read together. */
+/**
+ * Time from sending one UPDATE to the first login that goes by it. The pauses make each a change of its
+ * own: bursts are read together.
+ */
 async function changeRow(
   {
     id,
@@ -131,8 +140,9 @@ async function changeRow(
 }
 
 /**
- * The longest that a byte took through the router and back while it was busy with its routes. The same bytes go through a program
- * without routes at the same time: what those wait is the machine's doing and the bench's own.
+ * The longest that a byte took through the router and back while it was busy with its routes. The same
+ * bytes go through a program without routes at the same time: what those wait is the machine's doing and
+ * the bench's own.
  */
 async function stallRows(
   { sql }: Servers,

@@ -1,7 +1,7 @@
 import { cpuSeconds, median } from "./measure.ts";
 import type { Target } from "./targets.ts";
 
-/** What a figure may be at most: itself, or as a share of somebody else's. */
+/** What a figure may be at most: itself, or as a share of another program's. */
 export type Goal =
   | { readonly kind: "value"; readonly atMost: number }
   | { readonly kind: "ratio"; readonly of: readonly string[]; readonly atMost: number }
@@ -65,8 +65,8 @@ export async function cpuOf(target: Target, work: () => Promise<unknown>): Promi
 }
 
 /**
- * Measures every contender once in each round, in an order that moves on by one each time, so that what the machine does
- * meanwhile meets all of them alike. The first contender is ours.
+ * Measures every contender once in each round, in an order that moves on by one each time, so that what the
+ * machine does meanwhile meets all of them alike. The first contender is ours.
  */
 export async function compare<Contender extends { readonly name: string }>(
   contenders: readonly Contender[],

@@ -8,7 +8,10 @@ export interface Servers extends AsyncDisposable {
   readonly dsn: string;
 }
 
-/** A fresh one with our own schema, or with the one that the extension began with, whose trigger does not say which row has changed. */
+/**
+ * A fresh one with our own schema, or with the one that the extension began with, whose trigger does not
+ * say which row has changed.
+ */
 export async function openServers(server: TestPostgres, kind: "own" | "seed"): Promise<Servers> {
   const database = await server.createDatabase();
   await database.sql.unsafe(kind === "own" ? schema : seedSchema);

@@ -28,7 +28,10 @@ export interface Contender {
 /** Sessions that HAProxy and nginx make room for: two descriptors each, within a limit of 20,000. */
 const connections = 9_500;
 
-/** The router, or another one that takes mc-router's variables; with more settings, and more entries of MAPPING, than every one has. */
+/**
+ * The router, or another one that takes mc-router's variables; with more settings, and more entries of
+ * MAPPING, than every one has.
+ */
 export const minecraftRouter = (
   name: string,
   command: string | readonly string[],
@@ -59,7 +62,10 @@ export const bareBun: Contender = minecraftRouter("bare Bun", [
   join(import.meta.dir, "floor-process.ts"),
 ]);
 
-/** A relay of 70 lines of Go, built here: the runtime of mc-router, which moves bytes by splice(2), and nothing else of a router. */
+/**
+ * A relay of 70 lines of Go, built here: the runtime of mc-router, which moves bytes by splice(2), and
+ * nothing else of a router.
+ */
 export const goRelay: Contender = {
   name: "Go relay",
   async start(backends) {
@@ -167,7 +173,10 @@ process.on("exit", () => {
   for (const child of running) child.kill();
 });
 
-/** Starts a program in a folder of its own, with its log in a file there, and waits until its ports are open. */
+/**
+ * Starts a program in a folder of its own, with its log in a file there, and waits until its ports are
+ * open.
+ */
 async function launch(
   name: string,
   ports: readonly number[],

@@ -23,7 +23,10 @@ const asleep = "asleep.bench.example.org";
 const starting = "starting.bench.example.org";
 const woken = Array.from({ length: wokenLogins }, (_, i) => `woken${i}.bench.example.org`);
 
-/** What sleeping servers cost: players who wait, pings that the router answers itself, and logins that go by the control plane. */
+/**
+ * What sleeping servers cost: players who wait, pings that the router answers itself, and logins that go by
+ * the control plane.
+ */
 export async function wakeRows(
   binary: string,
   postgres: TestPostgres,

@@ -6,7 +6,10 @@ export interface Coverage {
   readonly turns: number;
   /** Forgets what was taken. */
   reset(): void;
-  /** The turns that were taken since, and in what order and how often, as numbers that stand for each pair in a row. */
+  /**
+   * The turns that were taken since, and in what order and how often, as numbers that stand for each pair
+   * in a row.
+   */
   taken(): { readonly turns: ReadonlySet<number>; readonly pairs: ReadonlySet<number> };
 }
 
@@ -17,7 +20,10 @@ interface Seer {
 
 const name = "__seen";
 
-/** Has every parser that is imported from now on say which way it goes. To be called before the first import of one, once in a process. */
+/**
+ * Has every parser that is imported from now on say which way it goes. To be called before the first import
+ * of one, once in a process.
+ */
 export function watchParsers(): Coverage {
   let turns = 0;
   let previous = 0;

@@ -1,9 +1,11 @@
 /**
- * Looks for bytes that the parsers of what a client says first get wrong: `bun run fuzz [MINUTES] [--seed N] [--keep]`.
+ * Looks for bytes that the parsers of what a client says first get wrong: `bun run fuzz [MINUTES] [--seed
+ * N] [--keep]`.
  *
- * Guided by coverage: an input that takes a turn, or two in a row, that none has taken before joins the corpus, which all further
- * inputs are made from. `--keep` writes the smallest inputs that together take every turn found to corpus.txt. Ends with
- * exit code 1 and the input in hex as soon as `oracle.ts` finds something untrue.
+ * Guided by coverage: an input that takes a turn, or two in a row, that none has taken before joins the
+ * corpus, which all further inputs are made from. `--keep` writes the smallest inputs that together take
+ * every turn found to corpus.txt. Ends with exit code 1 and the input in hex as soon as `oracle.ts` finds
+ * something untrue.
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";

@@ -4,7 +4,10 @@ import type { Parsed } from "../../src/protocol/parsed.ts";
 import type { readProxyHeader } from "../../src/protocol/proxy-header.ts";
 import { readHandshake } from "../support/minecraft/wire.ts";
 
-/** The parsers of what a client says first; given as they are, since the fuzzer imports them in a way of its own. */
+/**
+ * The parsers of what a client says first; given as they are, since the fuzzer imports them in a way of its
+ * own.
+ */
 export interface Parsers {
   readonly parseOpening: typeof parseOpening;
   readonly readProxyHeader: typeof readProxyHeader;
@@ -16,8 +19,9 @@ const longestOpening = 3 + 16 * 1024 + 3 + 4_700;
 const longestHeader = 16 + 4_096;
 
 /**
- * What must be true of any bytes, whoever sends them; throws with what is not. Each parser gives one verdict, which no
- * further byte changes, at the byte that decides it; and reads nothing but the bytes that it is given.
+ * What must be true of any bytes, whoever sends them; throws with what is not. Each parser gives one
+ * verdict, which no further byte changes, at the byte that decides it; and reads nothing but the bytes that
+ * it is given.
  */
 export function check(bytes: Uint8Array, { parseOpening, readProxyHeader }: Parsers): void {
   const opening = settle("opening", bytes, parseOpening, longestOpening);

@@ -1,7 +1,8 @@
 /**
- * Looks for a byte that the relay loses, adds or changes: `bun run fuzz:relay [MINUTES] [--seed N] [--plane callbacks]`. Sessions run
- * through the relay threads with random chunks, stalls, ends and cuts; ends with exit code 1 and the session's seed when
- * something is untrue, when a defect is told, or when descriptors are left behind.
+ * Looks for a byte that the relay loses, adds or changes: `bun run fuzz:relay [MINUTES] [--seed N] [--plane
+ * callbacks]`. Sessions run through the relay threads with random chunks, stalls, ends and cuts; ends with
+ * exit code 1 and the session's seed when something is untrue, when a defect is told, or when descriptors
+ * are left behind.
  */
 import { parseArgs } from "node:util";
 import { freshSeed } from "../support/dice.ts";

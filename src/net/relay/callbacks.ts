@@ -12,17 +12,18 @@ export interface RelayDeps {
 }
 
 /**
- * Idle timeout once one side has ended (of pings: from the start), ms. A slow reader frees the kernel's buffers in large steps;
- * but when the client is gone, nothing of what the backend still says can be delivered.
+ * Idle timeout once one side has ended (of pings: from the start), ms. A slow reader frees the kernel's
+ * buffers in large steps; but when the client is gone, nothing of what the backend still says can be
+ * delivered.
  */
 export const lingerMs = { client: 30_000, gone: 5_000 } as const;
 
 /**
- * Joins client and backend until both are closed. Takes both over: from here on the socket handlers move the bytes, by the
- * functions below, and nothing else reads or writes.
+ * Joins client and backend until both are closed. Takes both over: from here on the socket handlers move
+ * the bytes, by the functions below, and nothing else reads or writes.
  *
- * Bytes stay in order and none is dropped: a direction that ends passes its FIN on behind its last byte and the other one
- * goes on, for as long as something moves at least every 30 s (5 s when the client is gone).
+ * Bytes stay in order and none is dropped: a direction that ends passes its FIN on behind its last byte and
+ * the other one goes on, for as long as something moves at least every 30 s (5 s when the client is gone).
  */
 export function relay(
   client: Conn,
@@ -50,7 +51,10 @@ export function relay(
   return joined;
 }
 
-/** The same for a ping: it is also cut when nothing moves for 30 s from the start, as no keep-alive asks after its client. */
+/**
+ * The same for a ping: it is also cut when nothing moves for 30 s from the start, as no keep-alive asks
+ * after its client.
+ */
 export function relayBriefly(client: Conn, backend: Conn, deps: RelayDeps): void {
   const joined = relay(client, backend, deps);
   if (joined.over !== null) cutWhenStill(joined);
@@ -98,7 +102,10 @@ function cutWhenStill(joined: Relay): void {
   });
 }
 
-/** Closes a side that stands still. What the kernel has taken for it may still arrive, so a reset is only for a side that is owed more. */
+/**
+ * Closes a side that stands still. What the kernel has taken for it may still arrive, so a reset is only
+ * for a side that is owed more.
+ */
 function cut(side: Conn): void {
   if (side.unsent === null) drop(side);
   else abort(side);
@@ -116,7 +123,10 @@ function start(from: Conn, to: Conn): void {
   else if (from.ending !== null) relayEnded(from, to);
 }
 
-/** Writes the very Buffer that arrived to the other side. What the kernel does not take stays as the one pending slice, and reading stops until it is gone. */
+/**
+ * Writes the very Buffer that arrived to the other side. What the kernel does not take stays as the one
+ * pending slice, and reading stops until it is gone.
+ */
 export function forward(from: Conn, to: Conn, chunk: Buffer): void {
   if (to.unsent !== null) {
     // Bun may deliver one more chunk after pause(), when the socket fails meanwhile.
@@ -137,14 +147,20 @@ export function forward(from: Conn, to: Conn, chunk: Buffer): void {
   if (!from.closed) from.socket.pause();
 }
 
-/** The kernel takes bytes for `to` again. Also called when nothing was pending: Bun emits `drain` after every pause and resume. */
+/**
+ * The kernel takes bytes for `to` again. Also called when nothing was pending: Bun emits `drain` after
+ * every pause and resume.
+ */
 export function drained(to: Conn, from: Conn): void {
   if (to.unsent === null || !flush(to) || from.closed) return;
   if (from.side === "backend" && handOver(from)) return;
   from.socket.resume();
 }
 
-/** Tries to hand the relay to a relay thread, which takes only what is whole: nothing waits, and neither side has ended. */
+/**
+ * Tries to hand the relay to a relay thread, which takes only what is whole: nothing waits, and neither
+ * side has ended.
+ */
 function handOver({ relay: joined }: Conn): boolean {
   if (joined === null || joined.handOver === null || joined.endedBy !== null) return false;
   const { client, backend } = joined;
@@ -157,7 +173,10 @@ export function relayEnded(from: Conn, to: Conn): void {
   sideEnded(from);
 }
 
-/** `from` is gone: the other side gets what it is still owed and then FIN, and what it sends has nowhere to go. */
+/**
+ * `from` is gone: the other side gets what it is still owed and then FIN, and what it sends has nowhere to
+ * go.
+ */
 export function relayClosed(from: Conn, to: Conn): void {
   // What it was still owed must not pile up with what `to` goes on sending.
   from.unsent = null;

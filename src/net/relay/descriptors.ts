@@ -39,9 +39,9 @@ export function openDescriptors(): Result<Descriptors, string> {
 }
 
 /**
- * Takes the socket from Bun: its descriptor is closed without FIN or reset, and another descriptor of it keeps the connection.
- * No handler is told. Bun's `close()` does nothing but EPOLL_CTL_DEL and close(2), in spite of what its documentation says;
- * `end()` and `terminate()` would speak to the peer.
+ * Takes the socket from Bun: its descriptor is closed without FIN or reset, and another descriptor of it
+ * keeps the connection. No handler is told. Bun's `close()` does nothing but EPOLL_CTL_DEL and close(2), in
+ * spite of what its documentation says; `end()` and `terminate()` would speak to the peer.
  */
 export function detach(conn: Conn): void {
   // Before the call, since the close handler runs inside it.

@@ -2,7 +2,8 @@ import { ptr, toArrayBuffer } from "bun:ffi";
 import { err, ok, type Result } from "../../base/result.ts";
 import { type LibcOf, openLibc } from "../../system/libc.ts";
 
-// Values of Linux: errno.h, fcntl.h, socket.h, splice(2), epoll(7). `struct epoll_event` is packed on x86-64 only.
+// Values of Linux: errno.h, fcntl.h, socket.h, splice(2), epoll(7). `struct epoll_event` is packed on
+// x86-64 only.
 
 /** Errors that a relay thread tells apart; every other one ends the connection that it happened on. */
 export const errno = {
@@ -23,8 +24,8 @@ export const ready = {
 } as const;
 
 /**
- * The system calls of a relay thread, each as in its manual page. A count of bytes is negative where the call failed: then it
- * is the error's number. All of them return at once, but `wait`.
+ * The system calls of a relay thread, each as in its manual page. A count of bytes is negative where the
+ * call failed: then it is the error's number. All of them return at once, but `wait`.
  */
 export interface Kernel {
   /** Reads into the buffer; 0 behind the peer's FIN. */
@@ -32,25 +33,39 @@ export interface Kernel {
   /** Sends the first `length` bytes of the buffer. */
   sendBuffer(socket: number, length: number): number;
   send(socket: number, bytes: Uint8Array): number;
-  /** Moves bytes from a socket into an empty pipe, up to its size, without copying them; 0 behind the peer's FIN. */
+  /**
+   * Moves bytes from a socket into an empty pipe, up to its size, without copying them; 0 behind the peer's
+   * FIN.
+   */
   fill(pipeInput: number, socket: number): number;
   /** Moves `length` bytes of a pipe on to a socket. */
   empty(pipeOutput: number, socket: number, length: number): number;
-  /** Opens a pipe of `pipeSize` into `ends` (output, input). False where the system allows none of this size. */
+  /**
+   * Opens a pipe of `pipeSize` into `ends` (output, input). False where the system allows none of this
+   * size.
+   */
   openPipe(ends: Int32Array): boolean;
   sendFin(socket: number): void;
   close(descriptor: number): void;
-  /** Takes the error of a socket that epoll reports one for, negated as a failed call gives it; 0 for none. */
+  /**
+   * Takes the error of a socket that epoll reports one for, negated as a failed call gives it; 0 for none.
+   */
   takeError(socket: number): number;
   /** Closes so that the peer sees a reset, and what it was still owed is lost. */
   closeByReset(socket: number): void;
   /** A new epoll instance. */
   openEpoll(): number;
-  /** Reports readiness from now on, once for each change (edge-triggered), beginning with what is ready already. */
+  /**
+   * Reports readiness from now on, once for each change (edge-triggered), beginning with what is ready
+   * already.
+   */
   watch(epoll: number, socket: number, events: number, side: number, generation: number): number;
   /** Waits for readiness, for ever or not at all; gives how many events there are. */
   wait(epoll: number, forEver: boolean): number;
-  /** Of the event at `index` of the last wait: what is ready, and the side and generation that `watch` was given. */
+  /**
+   * Of the event at `index` of the last wait: what is ready, and the side and generation that `watch` was
+   * given.
+   */
   eventBits(index: number): number;
   eventSide(index: number): number;
   eventGeneration(index: number): number;
@@ -61,7 +76,10 @@ export interface Kernel {
 /** The most that one `receive` reads, bytes: what a thread copies at a time where it has no pipe. */
 export const bufferSize = 512 * 1024;
 
-/** Bytes that a pipe holds. A quarter of it costs three times the processor time; four times as much is refused to an ordinary user. */
+/**
+ * Bytes that a pipe holds. A quarter of it costs three times the processor time; four times as much is
+ * refused to an ordinary user.
+ */
 const pipeSize = 256 * 1024;
 
 const maxEvents = 512;
@@ -106,7 +124,10 @@ function blockSigpipe(c: LibcOf<typeof symbols>): void {
   c.pthread_sigmask(sigBlock, set, null);
 }
 
-/** The kernel of this machine, for the thread that calls this and no other: errno is each thread's own. The error says why there is none. */
+/**
+ * The kernel of this machine, for the thread that calls this and no other: errno is each thread's own. The
+ * error says why there is none.
+ */
 export function openKernel(): Result<Kernel, string> {
   const library = openLibc(symbols);
   if (!library.ok) return library;
@@ -118,7 +139,8 @@ export function openKernel(): Result<Kernel, string> {
   blockSigpipe(c);
   const counted = (result: number): number => (result < 0 ? -(lastErrno[0] ?? 0) : result);
 
-  // What is passed by address stays referenced by the closures below, as an address alone keeps nothing alive.
+  // What is passed by address stays referenced by the closures below, as an address alone keeps nothing
+  // alive.
   const buffer = new Uint8Array(bufferSize);
   const bufferAt = ptr(buffer);
   const isPacked = process.arch === "x64";

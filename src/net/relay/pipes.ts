@@ -1,6 +1,9 @@
 import type { Kernel } from "./kernel.ts";
 
-/** The pipes of one relay thread. A pipe is known by a number from 1 on; each is lent to one direction of one session at a time. */
+/**
+ * The pipes of one relay thread. A pipe is known by a number from 1 on; each is lent to one direction of
+ * one session at a time.
+ */
 export interface Pipes {
   /** An empty pipe, or 0 where there is none to be had: too many, no descriptor left, or not allowed. */
   take(): number;
@@ -13,7 +16,10 @@ export interface Pipes {
   output(pipe: number): number;
 }
 
-/** At most so many pipes. Their descriptors are noted in `table`, for the main thread to close them should this one fail. */
+/**
+ * At most so many pipes. Their descriptors are noted in `table`, for the main thread to close them should
+ * this one fail.
+ */
 export function createPipes(kernel: Kernel, table: Int32Array, limit: number): Pipes {
   const ends = new Int32Array(2);
   const open: number[] = [];

@@ -4,8 +4,9 @@ import type { Pipes } from "./pipes.ts";
 import { endings, news, newsWord, put, type SharedMemory, slotCount } from "./shared-memory.ts";
 
 /**
- * Moves the bytes of all sessions of one relay thread. Everything about them lies in arrays by slot or by side; `direction s`
- * leads from side s to the other one. No call waits, and none allocates while bytes flow.
+ * Moves the bytes of all sessions of one relay thread. Everything about them lies in arrays by slot or by
+ * side; `direction s` leads from side s to the other one. No call waits, and none allocates while bytes
+ * flow.
  */
 export interface Pump {
   /** Begins to relay between the two sockets that the memory has for the slot. */
@@ -29,7 +30,8 @@ const unreachable: ReadonlySet<number> = new Set([
   errno.hostUnreachable,
 ]);
 
-// The bits of a side's state. What is readable or writable stays so until the kernel says that it is not (edge-triggered).
+// The bits of a side's state. What is readable or writable stays so until the kernel says that it is not
+// (edge-triggered).
 const readable = 1;
 const writable = 2;
 /** A FIN or an error has come, perhaps behind bytes: a short read does not mean that nothing is left. */
@@ -52,7 +54,10 @@ const bulkFrom = 32 * 1024;
 const bulkUntil = 8 * 1024;
 /** Reads of one direction before the others have their turn. */
 const readsPerTurn = 16;
-/** Where slow readers are owed more than this without a pipe, no more than `readSize` is read for any of them. */
+/**
+ * Where slow readers are owed more than this without a pipe, no more than `readSize` is read for any of
+ * them.
+ */
 const leftoverLimit = 16 * 1024 * 1024;
 
 /** What a pump needs. */
@@ -69,7 +74,10 @@ export interface PumpDeps {
 export function createPump({ kernel, memory, pipes, fault }: PumpDeps): Pump {
   const { sockets, bytes } = memory;
   const state = new Uint8Array(2 * slotCount);
-  /** Which slots have a session. Their sockets in the memory may already be those of the next one, which has not joined yet. */
+  /**
+   * Which slots have a session. Their sockets in the memory may already be those of the next one, which has
+   * not joined yet.
+   */
   const joined = new Uint8Array(slotCount);
   /** How many sessions each slot has had: an event may be older than the session that has its slot. */
   const generations = new Int32Array(slotCount);
@@ -261,7 +269,10 @@ export function createPump({ kernel, memory, pipes, fault }: PumpDeps): Pump {
     kernel.sendFin(socket(other));
   }
 
-  /** The side has failed, as this result of a system call tells. What it has said already still goes to the other one. */
+  /**
+   * The side has failed, as this result of a system call tells. What it has said already still goes to the
+   * other one.
+   */
   function lose(side: number, result: number): void {
     if (has(side, gone)) return;
     set(side, gone | finSent);

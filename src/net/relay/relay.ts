@@ -1,13 +1,14 @@
 import { abort, type Conn, type Relay, type RelayBytes, type RelayEnd } from "../conn.ts";
 
 /**
- * Relays logins. There are two implementations: one leaves them in the socket callbacks, for every system, and one hands them to
- * relay threads, for Linux. `Session` is what the owner knows a session by until it is handed over.
+ * Relays logins. There are two implementations: one leaves them in the socket callbacks, for every system,
+ * and one hands them to relay threads, for Linux. `Session` is what the owner knows a session by until it
+ * is handed over.
  */
 export interface LoginRelay<Session> {
   /**
-   * Takes both connections over until both are closed, with the promises of `relay` in callbacks.ts. The owner is told the end
-   * once, perhaps before this returns.
+   * Takes both connections over until both are closed, with the promises of `relay` in callbacks.ts. The
+   * owner is told the end once, perhaps before this returns.
    */
   join(client: Conn, backend: Conn, session: Session): Relay;
   /** Ends what the relay needs of its own. Sessions are to be over by then. */
@@ -19,8 +20,8 @@ export interface RelayOwner<Session, Player> {
   /** Both sides of a session that was not handed over are closed. */
   over(session: Session, end: RelayEnd): void;
   /**
-   * A relay thread has the session now. Neither Conn is used again and no close event will come, so the owner drops both.
-   * What it returns is all that is kept of the session, and given back in `left`.
+   * A relay thread has the session now. Neither Conn is used again and no close event will come, so the
+   * owner drops both. What it returns is all that is kept of the session, and given back in `left`.
    */
   handedOver(session: Session, relayed: HandedOver): Player;
   /** Both sides of a session that was handed over are closed. */

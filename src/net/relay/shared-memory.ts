@@ -1,12 +1,15 @@
 /**
- * The memory that the main thread shares with one relay thread. Each session has a slot, and two sides: twice the slot is the
- * client, one more the backend, so that `side ^ 1` is the other one.
+ * The memory that the main thread shares with one relay thread. Each session has a slot, and two sides:
+ * twice the slot is the client, one more the backend, so that `side ^ 1` is the other one.
  */
 export interface SharedMemory {
   readonly buffer: SharedArrayBuffer;
   /** Where the rings stand, and the words of `controls`. */
   readonly control: Int32Array;
-  /** The descriptor of each side; 0 for none. Set by the main thread before it says `join`, taken back by the relay thread. */
+  /**
+   * The descriptor of each side; 0 for none. Set by the main thread before it says `join`, taken back by
+   * the relay thread.
+   */
   readonly sockets: Int32Array;
   /** Bytes of each side that the kernel has taken for the other one, in the whole session. */
   readonly bytes: Float64Array;
@@ -31,8 +34,9 @@ export interface Ring {
 export const slotCount = 32_768;
 
 /**
- * The most pipes that all threads together may have open. Their descriptors come out of those that the session limit leaves
- * free, and a bulk direction holds a pipe only while its reader is slow; further ones are copied.
+ * The most pipes that all threads together may have open. Their descriptors come out of those that the
+ * session limit leaves free, and a bulk direction holds a pipe only while its reader is slow; further ones
+ * are copied.
  */
 export const pipeCount = 48;
 
@@ -62,7 +66,10 @@ export const orders = {
   stop: 3,
 } as const;
 
-/** What the relay thread may say of a slot, in the low bits of the word, with how its session ended above them. */
+/**
+ * What the relay thread may say of a slot, in the low bits of the word, with how its session ended above
+ * them.
+ */
 export const news = {
   /** One side has ended, and the other one may go on. */
   sideEnded: 0,
@@ -75,7 +82,10 @@ export const news = {
 /** How a session ended, as `RelayEnd` names it. */
 export const endings = { fin: 0, reset: 1, aborted: 2, failed: 3, timedOut: 4 } as const;
 
-/** How many words each ring has for each slot: a slot is not used again before all that was said of it is read, and that is not more. */
+/**
+ * How many words each ring has for each slot: a slot is not used again before all that was said of it is
+ * read, and that is not more.
+ */
 const wordsPerSlot = 4;
 
 const controlBytes = 64;

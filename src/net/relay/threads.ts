@@ -19,9 +19,10 @@ export interface ThreadsDeps {
 }
 
 /**
- * Relays logins on threads of their own, which are started at the first login; the error says why that is not possible here.
- * A login begins in the callbacks and is handed over when bytes of the backend have been passed on. It stays in the callbacks
- * as long as no thread has room for it, and for good where there is no thread any more.
+ * Relays logins on threads of their own, which are started at the first login; the error says why that is
+ * not possible here. A login begins in the callbacks and is handed over when bytes of the backend have been
+ * passed on. It stays in the callbacks as long as no thread has room for it, and for good where there is no
+ * thread any more.
  */
 export function openThreads(deps: ThreadsDeps): Result<CreateLoginRelay, string> {
   const opened = openDescriptors();

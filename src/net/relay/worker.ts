@@ -5,7 +5,8 @@ import { type Message, runLoop } from "./loop.ts";
 import { shareMemory } from "./shared-memory.ts";
 import type { WorkerInput } from "./thread.ts";
 
-// The script of a relay thread. It never returns to its event loop while it relays; what it sends arrives all the same.
+// The script of a relay thread. It never returns to its event loop while it relays; what it sends arrives
+// all the same.
 
 const send = (message: Message): void => parentPort?.postMessage(message);
 

@@ -91,7 +91,9 @@ describe.each(planes)("logins relayed by %s", (plane) => {
     return { ...link, session, ended: session.ended };
   }
 
-  /** Resolves when it is known that one side has ended: from then on the relay is cut when it stands still. */
+  /**
+   * Resolves when it is known that one side has ended: from then on the relay is cut when it stands still.
+   */
   const lingers = (): Promise<void> => until("a deadline", () => clock.pending() > 0);
 
   describe("bytes", () => {

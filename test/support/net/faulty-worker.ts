@@ -1,8 +1,10 @@
 /**
- * A relay thread whose kernel misbehaves: AUTOMC_TEST_FAULT says how, and players set it off by what they send.
+ * A relay thread whose kernel misbehaves: AUTOMC_TEST_FAULT says how, and players set it off by what they
+ * send.
  *
- * `throw`: a read of "boom" throws. `die`: behind a read of "boom" the wait throws. `exit`: there the worker exits.
- * `no-pipes`: no pipe can be opened. `no-watch`: epoll takes no more sockets. `interrupted`: calls are interrupted at random.
+ * `throw`: a read of "boom" throws. `die`: behind a read of "boom" the wait throws. `exit`: there the
+ * worker exits. `no-pipes`: no pipe can be opened. `no-watch`: epoll takes no more sockets. `interrupted`:
+ * calls are interrupted at random.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { messageOf } from "../../../src/base/thrown.ts";

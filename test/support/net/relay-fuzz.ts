@@ -19,9 +19,9 @@ interface Side {
 const largest = 1024 * 1024;
 
 /**
- * Runs sessions through a relay until `count` are over, `parallel` at a time: each side says random chunks with random stalls,
- * and ends by FIN, by reset, by a plain close or not at all, at a random point. Throws when a byte is lost, added or changed,
- * when a count is wrong, or when a session does not end.
+ * Runs sessions through a relay until `count` are over, `parallel` at a time: each side says random chunks
+ * with random stalls, and ends by FIN, by reset, by a plain close or not at all, at a random point. Throws
+ * when a byte is lost, added or changed, when a count is wrong, or when a session does not end.
  */
 export async function fuzzRelay(
   bench: LinkBench,
@@ -103,7 +103,10 @@ async function stall(peer: Peer, dice: Dice): Promise<void> {
   peer.resume();
 }
 
-/** Lets a side that stays see the other's end, as a game does, and end then; where both stay, the session is cut. */
+/**
+ * Lets a side that stays see the other's end, as a game does, and end then; where both stay, the session is
+ * cut.
+ */
 async function endOf(session: TestSession, player: Side, backend: Side): Promise<RelayEnd> {
   if (player.ending === "stay" && backend.ending === "stay" && !session.isOver()) session.cut();
   for (const { peer, ending } of [player, backend]) {

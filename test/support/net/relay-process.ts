@@ -1,6 +1,6 @@
 /**
- * A router that relays every client to one backend, as a process of its own, so that its memory can be measured:
- * `relay-process.ts BACKEND_PORT PLANE`. Prints the port it listens on, and how each relay ended.
+ * A router that relays every client to one backend, as a process of its own, so that its memory can be
+ * measured: `relay-process.ts BACKEND_PORT PLANE`. Prints the port it listens on, and how each relay ended.
  */
 
 import { createDeadlines } from "../../../src/base/deadlines.ts";

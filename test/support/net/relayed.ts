@@ -44,7 +44,10 @@ export interface TestSession {
 
 /** A relay of logins whose sessions a test can look at. Dispose stops it. */
 export interface TestRelay extends AsyncDisposable {
-  /** Joins the two. On the thread's plane it resolves when the session is handed over, unless something waits to be sent. */
+  /**
+   * Joins the two. On the thread's plane it resolves when the session is handed over, unless something
+   * waits to be sent.
+   */
   join(client: Conn, backend: Conn): Promise<TestSession>;
   /** The same, without waiting for the hand-over. */
   joinAtOnce(client: Conn, backend: Conn): TestSession;
