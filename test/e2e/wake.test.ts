@@ -689,6 +689,9 @@ describe("a control plane that does not do its part", () => {
     await router.waitForLine(
       ({ event, player }) => event === "session-holding" && String(player).startsWith("Down"),
     );
+    const complaintsOf = (row: string) =>
+      linesOf(router, "control-plane-lost").filter((line) => line["row"] === row);
+    await until("look and start have failed", () => complaintsOf("down 0").length === 2);
     await using _server = await startMinecraftServer({ version: "1.16.5", port });
     expect(await joining).toMatchObject({ kind: "joined" });
     // Once for each call that a server needed: the one that runs needs no start.
