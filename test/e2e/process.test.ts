@@ -138,7 +138,9 @@ describe("the configuration", () => {
   test("version and help print what they are asked for, and VERSION=true as mc-router did", async () => {
     const version = await runRouter(["version"]);
     expect(version).toMatchObject({ exitCode: 0, stderr: "" });
-    expect(version.stdout).toMatch(/^\d+\.\d+\.\d+, commit [0-9a-f]{12}, built at 20\d\d-\S+Z\n$/);
+    expect(version.stdout).toMatch(
+      /^\d+\.\d+\.\d+, commit (?:[0-9a-f]{12}|unknown), built at 20\d\d-\S+Z\n$/,
+    );
     const asked = await runRouter([], { VERSION: "true" });
     expect(asked).toMatchObject({ exitCode: 0, stdout: version.stdout.trimEnd() });
 

