@@ -28,7 +28,7 @@ export interface ApiDeps extends RoutesApiDeps {
   readonly events: EventLog;
   readonly logLevel: LogLevel;
   /** Without any, no token is asked for. */
-  readonly tokens: Tokens;
+  tokens(): Tokens;
   readonly servers: ServerActions;
   notReady(): readonly NotReady[];
   sessions(): readonly LiveSession[];
@@ -96,8 +96,8 @@ export function createHandlers(deps: ApiDeps): Readonly<Record<OperationId, Hand
     readHealth: healthResponse,
     readReadiness: () => readinessResponse(deps.notReady(), deps.overview.sources()),
     ...pageHandlers,
-    readSignIn: ({ scope }) => Response.json({ scope, asksToken: asksToken(deps.tokens) }),
-    signIn: (call) => signIn(call, deps.tokens),
+    readSignIn: ({ scope }) => Response.json({ scope, asksToken: asksToken(deps.tokens()) }),
+    signIn: (call) => signIn(call, deps.tokens()),
     signOut,
     readOpenApi: () => Response.json(openApiDocument(deps.build.version)),
   };

@@ -12,7 +12,7 @@ import {
 /** Which requests are let in. */
 export interface GuardDeps {
   /** Without any, no token is asked for. */
-  readonly tokens: Tokens;
+  tokens(): Tokens;
   /**
    * Names of the API beside IP literals and localhost, in lower case; null: any, where no browser can
    * connect.
@@ -38,8 +38,8 @@ export function createGuard({ tokens, names }: GuardDeps): Guard {
     const [, given] = /^Bearer +(\S.*)$/i.exec(headers.get("authorization") ?? "") ?? [];
     const scope =
       given === undefined
-        ? scopeOfCookie(headers, tokens, Date.now())
-        : scopeOfToken(given, tokens);
+        ? scopeOfCookie(headers, tokens(), Date.now())
+        : scopeOfToken(given, tokens());
     if (scope === null) return refused(unauthorized());
     if (access === "change" && scope !== "change") return refused(readOnly());
     if (given === undefined && access === "change" && !isFromOwnPage(headers)) {
@@ -49,7 +49,7 @@ export function createGuard({ tokens, names }: GuardDeps): Guard {
   }
 
   return (headers, access) => {
-    if (asksToken(tokens)) return byToken(headers, access);
+    if (asksToken(tokens())) return byToken(headers, access);
     const response = names === null ? null : checkHost(headers, names);
     return response === null ? { kind: "admitted", scope: "change" } : refused(response);
   };

@@ -15,6 +15,7 @@ import { type Route, wakeId } from "../routing/route.ts";
 import type { RouteTable } from "../routing/table.ts";
 import type { Sessions } from "../session/sessions.ts";
 import type { Backends } from "./backends.ts";
+import type { SecretStore } from "./secrets.ts";
 
 /** What the API shows of the router besides its rooms. */
 export interface RouterView {
@@ -26,6 +27,7 @@ export interface RouterView {
 /** The rooms of the router that the API reaches. */
 export interface ApiRooms {
   readonly config: Config;
+  readonly secrets: SecretStore;
   readonly metrics: Metrics;
   readonly view: RouterView;
   readonly table: RouteTable;
@@ -44,11 +46,15 @@ export interface ApiRooms {
  * cannot be opened is a warning; a binding that cannot, an error in one readable phrase.
  */
 export async function openApis(rooms: ApiRooms): Promise<Result<readonly Closer[], string>> {
-  const { config, emit, warn } = rooms;
+  const { config, secrets, emit, warn } = rooms;
   const deps = depsOf(rooms);
   const closers: Closer[] = [];
   if (config.api !== null) {
-    const api = await startAdminServer({ ...deps, ...config.api });
+    const api = await startAdminServer({
+      ...deps,
+      ...config.api,
+      tokens: () => secrets.current().apiTokens,
+    });
     if (!api.ok) return err(api.error);
     closers.push(api.value.stop);
     emit({ kind: "api-listening", binding: api.value.binding });
@@ -67,7 +73,7 @@ const at = (path: string) => ({ kind: "unix", path, takesOver: true }) as const;
 
 /** The mode of the control socket decides who may connect. It needs few places of its own. */
 const ownersOnly = {
-  tokens: { change: null, read: null },
+  tokens: () => ({ change: null, read: null }),
   hosts: [],
   limits: { connections: 16 },
 };

@@ -11,6 +11,7 @@ import { createIdle, type Idle } from "../wake/idle.ts";
 import type { StartTimes } from "../wake/start-times.ts";
 import { createWakes, type Wakes } from "../wake/wakes.ts";
 import { type Platforms, wakersOf } from "./providers.ts";
+import type { SecretStore } from "./secrets.ts";
 
 /** The way to backends, and what starts and stops them. */
 export interface Backends {
@@ -24,6 +25,7 @@ export interface Backends {
 /** What backends need of the router. */
 export interface BackendsDeps {
   readonly deadlines: Deadlines;
+  readonly secrets: SecretStore;
   readonly emit: Observer;
   readonly fault: (error: Error) => void;
   readonly startTimes: StartTimes;

@@ -20,6 +20,7 @@ import { scaledByWebhook } from "../providers/webhook/scaled.ts";
 import { createWebhook } from "../providers/webhook/waker.ts";
 import type { RouteSource } from "../routing/source.ts";
 import type { Wakers } from "../wake/waker.ts";
+import type { SecretStore } from "./secrets.ts";
 
 /** What sources and wakers work with; a platform that is not used is null. */
 export interface Platforms {
@@ -81,18 +82,27 @@ export function sourcesOf(
   ];
 }
 
-/**
- * Every waker. A new one is one entry here. `attemptMs` is how long one attempt to reach a woken backend may
- * take.
- */
+/** What wakers need of the router. */
+interface WakerDeps {
+  readonly deadlines: Deadlines;
+  readonly secrets: SecretStore;
+  readonly emit: Observer;
+  /** How long one attempt to reach a woken backend may take, ms. */
+  readonly attemptMs: number;
+}
+
+/** Every waker. A new one is one entry here. */
 export function wakersOf(
   { waker, scaler, kubernetes: cluster }: Config,
   { docker, swarm, kubernetes }: Platforms,
-  deps: { readonly deadlines: Deadlines; readonly emit: Observer; readonly attemptMs: number },
+  { secrets, ...deps }: WakerDeps,
 ): Wakers {
   return {
-    "control-plane": waker && createControlPlane({ ...waker, ...deps }),
-    webhook: scaler && createWebhook({ ...scaler, ...deps }),
+    "control-plane":
+      waker && createControlPlane({ ...waker, ...deps, token: () => secrets.current().wakerToken }),
+    webhook:
+      scaler &&
+      createWebhook({ ...scaler, ...deps, headers: () => secrets.current().scalerHeaders }),
     kubernetes:
       kubernetes &&
       createKubernetesWaker({ ...kubernetes, awaitPods: cluster?.awaitPods ?? false }),

@@ -22,6 +22,7 @@ import type { RouterView } from "./api.ts";
 import { type Backends, createBackends } from "./backends.ts";
 import { nearHostname } from "./near-hostname.ts";
 import { createPlatforms, sourcesOf } from "./providers.ts";
+import { openSecrets, type SecretStore } from "./secrets.ts";
 import { openSessions } from "./sessions.ts";
 
 /** What a router needs of the host. */
@@ -60,6 +61,7 @@ interface Routes extends Ground {
 /** What every room needs. */
 interface Ground extends Reports {
   readonly config: Config;
+  readonly secrets: SecretStore;
   readonly deadlines: Deadlines;
   /** Told of every event; rooms that exist only later are added. */
   readonly observers: Observer[];
@@ -78,9 +80,11 @@ export async function openRouter(
   deps: RouterDeps,
 ): Promise<Result<Router, string>> {
   const observers = [deps.emit];
+  const reports = createReports(observers);
   const routes = await openRoutes({
-    ...createReports(observers),
+    ...reports,
     config,
+    secrets: openSecrets(config, reports.warn),
     deadlines: createDeadlines(),
     observers,
     closers: createClosers(),
@@ -89,7 +93,7 @@ export async function openRouter(
 }
 
 async function openRoutes(ground: Ground): Promise<Result<Routes, string>> {
-  const { config, deadlines, observers, closers, emit, fault, warn } = ground;
+  const { config, secrets, deadlines, observers, closers, emit, fault, warn } = ground;
   const { simplifySrv } = config;
   const staticRoutes = createStaticRoutes({ ...config.routesFile, simplifySrv, emit });
   const loaded = await staticRoutes.load();
@@ -102,7 +106,8 @@ async function openRoutes(ground: Ground): Promise<Result<Routes, string>> {
   closers.push(statuses.stop);
 
   const { startTimes } = statuses;
-  const backends = createBackends(config, platforms, { deadlines, emit, fault, startTimes });
+  const backing = { deadlines, secrets, emit, fault, startTimes };
+  const backends = createBackends(config, platforms, backing);
   const sources = sourcesOf(config, platforms, staticRoutes, emit);
   const supervisor = supervise(sources, table, backends, ground);
   const names = sources.map(({ name }) => name);

@@ -20,7 +20,10 @@ export interface App {
   isAccepting(): boolean;
   /** Resolves when each source has published for the first time, or when the signal aborts. */
   firstRoutes(signal: AbortSignal): Promise<void>;
-  /** Reads again what may have changed: the routes file, and the list of players that may start servers. */
+  /**
+   * Reads again what may have changed: secrets in files, the routes file, and the list of players that
+   * may start servers.
+   */
   reload(): Promise<void>;
   /**
    * Refuses new clients, tells waiting players, and resolves when the last session is over: at the latest
@@ -79,6 +82,7 @@ export async function start(config: Config, deps: AppDeps): Promise<Result<App, 
     async reload() {
       emit({ kind: "reloading" });
       await allowDeny.reload();
+      router.secrets.reload();
       await staticRoutes.reload();
       router.supervisor.reload();
       emit({ kind: "reloaded" });

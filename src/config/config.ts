@@ -17,6 +17,7 @@ import { type Limits, readLimits } from "./limits.ts";
 import { type MetricsConfig, readMetrics } from "./metrics.ts";
 import { type PostgresConfig, readPostgres } from "./postgres.ts";
 import type { LogLevel } from "./readers.ts";
+import { type ReadSecrets, secretsReader } from "./secrets.ts";
 import type { ReadFile, Variables } from "./setting.ts";
 import { readTexts } from "./texts.ts";
 import {
@@ -121,6 +122,8 @@ export interface Config {
   readonly recordLogins: boolean;
   /** The web server that events are posted to; null for none. */
   readonly webhook: WebhookConfig | null;
+  /** Reads again the secrets above that may change in operation. */
+  readonly readSecrets: ReadSecrets;
   readonly log: {
     readonly level: LogLevel;
     readonly format: "logfmt" | "json";
@@ -198,6 +201,7 @@ function readConfig(env: Environment): Config {
     metrics: readMetrics(env),
     recordLogins: read("RECORD_LOGINS"),
     webhook: readWebhook(env),
+    readSecrets: secretsReader(env),
     log: { level: readLogLevel(env), format: read("AUTOMC_LOG_FORMAT") },
   };
 }

@@ -36,6 +36,7 @@ automc-router is configured by environment variables only. This page is printed 
   separated by commas or newlines.
 * A variable that ends in \`_FILE\` names a file that holds the secret. systemd may pass it as a credential with
   the setting's name: \`LoadCredential=AUTOMC_DSN:/etc/automc-router.dsn\`.
+  Connection strings, tokens and the headers of the scaling webhook are read again from there at SIGHUP.
 * \`check\` prints every problem of the configuration. A variable of mc-router that is not supported stops the
   start.
 `;

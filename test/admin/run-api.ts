@@ -53,7 +53,7 @@ export async function runApi(
   const warned: string[] = [];
   const started = await startAdminServer({
     binding: binding.value,
-    tokens: { change: null, read: null },
+    tokens: () => ({ change: null, read: null }),
     hosts: [],
     build: { version: "1.2.3", commit: "abc" },
     ...freshView(),

@@ -443,7 +443,7 @@ describe("who may ask", () => {
   ];
 
   test("with a token, only who has it, and anybody about health", async () => {
-    const api = await start({ tokens: { change: "s3cret", read: null } });
+    const api = await start({ tokens: () => ({ change: "s3cret", read: null }) });
     const status = async (path: string, authorization?: string): Promise<number> =>
       (await api.call("GET", path, undefined, authorization === undefined ? {} : { authorization }))
         .status;
@@ -521,7 +521,7 @@ describe("who may ask", () => {
   }
 
   test("with a good token, the name does not matter", async () => {
-    const api = await start({ tokens: { change: "s3cret", read: null } });
+    const api = await start({ tokens: () => ({ change: "s3cret", read: null }) });
     const headers = "Host: router\r\nAuthorization: Bearer s3cret\r\nConnection: close\r\n";
     expect(await api.raw(`GET /routes HTTP/1.1\r\n${headers}\r\n`)).toStartWith("HTTP/1.1 200 ");
   });

@@ -71,6 +71,7 @@ const standard: Config = {
   hold: true,
   transferAsLogin: false,
   relay: { mode: "auto", threads: 1 },
+  readSecrets: expect.any(Function),
   drainTimeoutMs: 30_000,
   metrics: { backend: { kind: "discard" }, rateLimitPeriodMs: 1_000 },
   recordLogins: false,

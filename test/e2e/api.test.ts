@@ -170,6 +170,31 @@ test("a token is asked for by everything but the probes", async () => {
   expect((await fetch(`http://${binding}/routes`, { headers: friend })).status).toBe(200);
 });
 
+test("a token in a file is read again at SIGHUP, and stays in force when the file is gone", async () => {
+  using folder = ownFolder();
+  const path = join(folder.path, "token");
+  const write = (text: string) => writeFileSync(path, `${text}\n`, { mode: 0o600 });
+  const { binding } = reserveApi();
+  const statusWith = async (token: string): Promise<number> => {
+    const headers = { authorization: `Bearer ${token}` };
+    return (await fetch(`http://${binding}/routes`, { headers })).status;
+  };
+  write("first");
+  await using router = await startRouter({
+    env: { API_BINDING: binding, AUTOMC_API_TOKEN_FILE: path },
+  });
+  expect([await statusWith("first"), await statusWith("second")]).toEqual([200, 401]);
+  write("second");
+  router.signal("SIGHUP");
+  await until("the new token works", async () => (await statusWith("second")) === 200);
+  expect(await statusWith("first")).toBe(401);
+  rmSync(path);
+  router.signal("SIGHUP");
+  await until("the missing file is warned of", () => router.log().includes("stays in force"));
+  expect([await statusWith("second"), await statusWith("")]).toEqual([200, 401]);
+  expect(router.log()).toContain("AUTOMC_API_TOKEN_FILE");
+});
+
 test("a unix socket is the API of this machine, and of its own group only", async () => {
   using folder = ownFolder();
   const unix = join(folder.path, "api.sock");

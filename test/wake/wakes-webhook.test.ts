@@ -24,7 +24,7 @@ function bench() {
   const emit = (event: BackendEvent): void => void events.push(event);
   const webhook = createWebhook({
     url: receiver.url,
-    headers: {},
+    headers: () => ({}),
     timeoutMs: 30_000,
     wakeTimeoutMs: 60_000,
     attemptMs: 2_000,

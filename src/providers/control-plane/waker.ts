@@ -14,8 +14,8 @@ export type PlaneTarget = Extract<WakeTarget, { kind: "control-plane" }>;
 export interface ControlPlaneDeps {
   /** Base URL without a trailing slash. */
   readonly url: string;
-  /** Sent as `X-API-Key`; null sends none. */
-  readonly token: string | null;
+  /** Sent as `X-API-Key` with each call; null sends none. */
+  token(): string | null;
   /** PEM text of the authorities that sign its certificate; null: the public ones. */
   readonly ca: string | null;
   /** How long one wake may take, ms. */
@@ -55,10 +55,6 @@ export function createControlPlane(deps: ControlPlaneDeps): Waker<PlaneTarget> {
     status: createRequester(deps.deadlines, deps.ca),
     stop: createRequester(deps.deadlines, deps.ca),
   };
-  const headers = {
-    accept: "application/json",
-    ...(deps.token === null ? {} : { "x-api-key": deps.token }),
-  };
   /** The servers for which a call failed when it was last made. */
   const troubled = {
     start: new Set<string>(),
@@ -93,6 +89,11 @@ export function createControlPlane(deps: ControlPlaneDeps): Waker<PlaneTarget> {
     const what = `${method} ${path}`;
     const url = deps.url + path;
     const timeoutMs = limitMs[call];
+    const token = deps.token();
+    const headers = {
+      accept: "application/json",
+      ...(token === null ? {} : { "x-api-key": token }),
+    };
     // The key is meant for this service, and not for wherever it might point.
     const answered = await ask[call](
       { what, url, method, headers, body: null, timeoutMs, redirect: "manual", answerLimit },

@@ -14,8 +14,8 @@ export type WebhookTarget = Extract<WakeTarget, { kind: "webhook" }>;
 /** What calling a webhook needs. */
 export interface WebhookDeps {
   readonly url: string;
-  /** Further headers; they win over ours. */
-  readonly headers: Readonly<Record<string, string>>;
+  /** Further headers of each call; they win over ours. */
+  headers(): Readonly<Record<string, string>>;
   /** How long it may take to answer, ms. */
   readonly timeoutMs: number;
   /**
@@ -50,7 +50,6 @@ const moveLimit = 10_000;
  */
 export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
   const ask = createRequester(deps.deadlines);
-  const headers = requestHeaders(deps.headers);
   const moves = createRecent<string, Move>(moveLimit);
   /** The backends whose last "up" failed. */
   const troubled = new Set<string>();
@@ -63,6 +62,7 @@ export function createWebhook(deps: WebhookDeps): Waker<WebhookTarget> {
     const what = `the webhook's "${action}"`;
     const body = JSON.stringify({ action, serverAddress, backend });
     const { url, timeoutMs } = deps;
+    const headers = requestHeaders(deps.headers());
     const answered = await ask(
       { what, url, method: "POST", headers, body, timeoutMs, redirect: "follow", answerLimit },
       signal,

@@ -35,7 +35,7 @@ function wakerFor(url: string, apiKey: string | null = token, ca: string | null 
   const emit = (event: BackendEvent): void => void events.push(event);
   const waker = createControlPlane({
     url,
-    token: apiKey,
+    token: () => apiKey,
     ca,
     timeoutMs: 90_000,
     pollIntervalMs: 2_000,
@@ -454,7 +454,7 @@ test("servers are stopped only where that is wanted", () => {
     const waker = createControlPlane({
       url: "http://127.0.0.1:9",
       ca: null,
-      token: null,
+      token: () => null,
       timeoutMs: 90_000,
       pollIntervalMs: 2_000,
       mayStop,

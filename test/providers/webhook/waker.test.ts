@@ -28,7 +28,7 @@ function webhookFor(url: string, deps: Partial<WebhookDeps> = {}) {
   const events: BackendEvent[] = [];
   const webhook = createWebhook({
     url,
-    headers: {},
+    headers: () => ({}),
     timeoutMs: 30_000,
     wakeTimeoutMs: 60_000,
     attemptMs: 2_000,
@@ -57,12 +57,12 @@ describe("a call", () => {
   test("carries the configured headers, which win over ours, but for those of the connection itself", async () => {
     await using receiver = startReceiver();
     const webhook = webhookFor(receiver.url, {
-      headers: {
+      headers: () => ({
         Authorization: "Bearer s3cret",
         "Content-Type": "application/x-scale",
         Host: "evil.example.com",
         "Content-Length": "3",
-      },
+      }),
     });
     await webhook.start(sleeper, never);
     const { headers, body } = receiver.calls[0] ?? { headers: {}, body: "" };

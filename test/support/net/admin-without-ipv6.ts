@@ -9,7 +9,7 @@ refuseIpv6();
 
 const started = await startAdminServer({
   binding: { kind: "tcp", host: "", port: 0 },
-  tokens: { change: "s3cret", read: null },
+  tokens: () => ({ change: "s3cret", read: null }),
   build: { version: "1.2.3", commit: "abc" },
   ...freshView(),
   servers: {

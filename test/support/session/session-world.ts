@@ -71,7 +71,14 @@ export function realWakes(
   } = {},
 ): Wakes {
   const { timeoutMs = 90_000, pollMs: pollIntervalMs = 2_000, mayStop = false } = scale;
-  const scaled = { url: plane.url, token: null, ca: null, timeoutMs, pollIntervalMs, mayStop };
+  const scaled = {
+    url: plane.url,
+    token: () => null,
+    ca: null,
+    timeoutMs,
+    pollIntervalMs,
+    mayStop,
+  };
   const wakers = { "control-plane": createControlPlane({ ...scaled, deadlines, emit }) };
   return wakesOf(wakers, deadlines, emit, scale.budget);
 }
