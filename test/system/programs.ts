@@ -35,6 +35,7 @@ const programs: Readonly<Record<string, string>> = {
   ss: "iproute2",
   "systemd-analyze": "systemd",
   "systemd-nspawn": "systemd-container",
+  tmux: "tmux",
   unshare: "util-linux",
 };
 
