@@ -4,6 +4,7 @@ import { type Level, levels } from "../observe/line.ts";
 import type { Overview } from "../observe/overview.ts";
 import type { Route, WakeTarget } from "../routing/route.ts";
 import type { RouteTable } from "../routing/table.ts";
+import type { Icon } from "../session/icon.ts";
 import type { LiveSession } from "../session/sessions.ts";
 import type { WakeView } from "../wake/wakes.ts";
 import { readFields } from "./body.ts";
@@ -48,6 +49,8 @@ export interface ServerActions {
   /** What is known of each server, by `wakeKey`. */
   wakes(): ReadonlyMap<string, WakeView>;
   may(target: WakeTarget): May;
+  /** The icon that players last saw; null where none is known. */
+  icon(route: Route): Icon | null;
   /**
    * Starts a server, as for a player of that address who joins; returns at once. The error is one readable
    * phrase.
@@ -85,6 +88,7 @@ export function createHandlers(deps: ApiDeps): Readonly<Record<OperationId, Hand
     listSessions: () => sessionsResponse(deps.sessions()),
     readStatus: () => Response.json(servers.status()),
     listServers: () => Response.json(servers.views()),
+    readServerIcon: ({ parameters }) => servers.icon(parameters["name"] ?? ""),
     followEvents: ({ headers }) => eventStream(deps.events, headers.get("last-event-id")),
     wakeServer: ({ parameters, clientIp }) => servers.wake(parameters["name"] ?? "", clientIp),
     stopServer: ({ parameters, search }) => {
@@ -112,6 +116,14 @@ function setLogLevel(body: Uint8Array, logLevel: LogLevel): Response {
   return Response.json({ level });
 }
 
+/** A browser keeps an icon for a day: its path, as `GET /servers` has it, changes with the icon. */
+const iconHeaders = {
+  "Content-Type": "image/png",
+  "Content-Security-Policy": "default-src 'none'",
+  "X-Content-Type-Options": "nosniff",
+  "Cache-Control": "private, max-age=86400",
+};
+
 /** The operations on servers. */
 function createServersApi(deps: ApiDeps) {
   const { table, overview } = deps;
@@ -122,6 +134,7 @@ function createServersApi(deps: ApiDeps) {
       wakes: deps.servers.wakes(),
       sessions: deps.sessions(),
       may: deps.servers.may,
+      icon: deps.servers.icon,
     });
   const find = (name: string): Server | undefined => all().find((server) => server.name === name);
   const unknown = (name: string): Response =>
@@ -139,6 +152,13 @@ function createServersApi(deps: ApiDeps) {
         servers: viewsOf(all()),
         routes: table.size().routes,
       }),
+    icon(name: string): Response {
+      const server = find(name);
+      if (server === undefined) return unknown(name);
+      const icon = deps.servers.icon(server.route);
+      if (icon === null) return problem("not-found", `the icon of ${name} is not known`);
+      return new Response(icon.png, { headers: iconHeaders });
+    },
     wake(name: string, clientIp: string | null): Response {
       const server = find(name);
       if (server === undefined) return unknown(name);
@@ -152,7 +172,9 @@ function createServersApi(deps: ApiDeps) {
       const [view] = viewsOf([server]);
       const players = (view?.players ?? 0) + (view?.waiting ?? 0);
       if (players > 0 && !force) {
-        return problem("conflict", `${players} players are on it or wait for it; add ?force=true`);
+        const subject =
+          players === 1 ? "1 player is on it or waits" : `${players} players are on it or wait`;
+        return problem("conflict", `${subject} for it; add ?force=true`);
       }
       const stopped = await deps.servers.stop(server.route);
       if (!stopped.ok) return problem("not-stopped", stopped.error);

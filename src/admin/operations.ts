@@ -79,6 +79,7 @@ const serverSchema = record({
   waiting: count,
   usualStartMs: { ...countOrNull, description: "The 75th percentile of the last ten starts." },
   startedBy: { ...textOrNull, description: "The player whose login started it." },
+  icon: { ...textOrNull, description: "The path of its icon; it changes with the icon." },
   lastFailure: { ...textOrNull, description: "Why the last start failed." },
 });
 
@@ -237,6 +238,17 @@ export const operations = [
     access: "read",
     summary: "The servers behind the routes, with their states.",
     answers: { 200: { about: "The servers, by name.", schema: list(serverSchema) } },
+  },
+  {
+    id: "readServerIcon",
+    method: "GET",
+    path: "/servers/{name}/icon",
+    access: "read",
+    summary: "The icon of a server that the router can start, as players last saw it.",
+    answers: {
+      200: { about: "64 by 64 pixels.", schema: text, media: "image/png" },
+      404: { about: "There is no such server, or its icon is not known." },
+    },
   },
   {
     id: "followEvents",

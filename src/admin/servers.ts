@@ -1,6 +1,7 @@
 import { patternText } from "../routing/pattern.ts";
 import { type Route, type WakeTarget, wakeKey, wakeName } from "../routing/route.ts";
 import type { Claim } from "../routing/table.ts";
+import type { Icon } from "../session/icon.ts";
 import type { LiveSession } from "../session/sessions.ts";
 import type { WakeView } from "../wake/wakes.ts";
 
@@ -33,6 +34,7 @@ export interface ServerFacts {
   readonly wakes: ReadonlyMap<string, WakeView>;
   readonly sessions: Iterable<LiveSession>;
   may(target: WakeTarget): May;
+  icon(route: Route): Icon | null;
 }
 
 /** A server as `GET /servers` shows it. */
@@ -52,6 +54,8 @@ export interface ServerView {
   readonly startedBy: string | null;
   readonly usualStartMs: number | null;
   readonly lastFailure: string | null;
+  /** The path of its icon, which changes with the icon. */
+  readonly icon: string | null;
 }
 
 /** What tells one server from all others. */
@@ -92,7 +96,7 @@ function uniqueName(name: string, taken: ReadonlySet<string>): string {
 /** The servers with their states, players and waiting clients. */
 export function serverViews(
   servers: readonly Server[],
-  { wakes, sessions, may }: ServerFacts,
+  { wakes, sessions, may, icon }: ServerFacts,
 ): readonly ServerView[] {
   const byHostname = new Map<string, { players: number; waiting: number }>();
   for (const { facts, relayed } of sessions) {
@@ -124,9 +128,13 @@ export function serverViews(
       startedBy: wake?.startedBy ?? null,
       usualStartMs: roundOrNull(wake?.usualStartMs),
       lastFailure: wake?.lastFailure ?? null,
+      icon: iconPath(name, icon(route)),
     };
   });
 }
+
+const iconPath = (name: string, icon: Icon | null): string | null =>
+  icon && `/servers/${encodeURIComponent(name)}/icon?v=${icon.version}`;
 
 const roundOrNull = (ms: number | null | undefined): number | null =>
   ms === null || ms === undefined ? null : Math.round(ms);

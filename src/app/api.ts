@@ -14,6 +14,7 @@ import type { StaticRoutes } from "../providers/static/static-routes.ts";
 import { type Route, wakeId } from "../routing/route.ts";
 import type { RouteTable } from "../routing/table.ts";
 import type { Sessions } from "../session/sessions.ts";
+import { rememberedAs, type StatusMemory } from "../session/status-memory.ts";
 import type { Backends } from "./backends.ts";
 import type { SecretStore } from "./secrets.ts";
 
@@ -35,6 +36,7 @@ export interface ApiRooms {
   readonly readiness: Readiness;
   readonly backends: Backends;
   readonly sessions: Sessions;
+  readonly statusMemory: StatusMemory;
   readonly stopping: AbortController;
   readonly emit: Observer;
   fault(error: Error): void;
@@ -113,11 +115,12 @@ const announced = ({ read, set }: LogLevel, emit: Observer): LogLevel => ({
 /** What the API calls a route's scaling target: the backend that is scaled; empty for one that is not. */
 const scalingTarget: ApiDeps["scalingTarget"] = ({ wake }) => (wake === null ? "" : wakeId(wake));
 
-function serverActions({ backends, stopping, fault }: ApiRooms): ServerActions {
+function serverActions({ backends, statusMemory, stopping, fault }: ApiRooms): ServerActions {
   const { wakes } = backends;
   return {
     wakes: wakes.views,
     may: wakes.may,
+    icon: (route) => statusMemory.icon(rememberedAs(route)),
     start({ wake: target, address }: Route, ip: string) {
       if (target === null || !wakes.may(target).start) return err("the router cannot start it");
       const starter = { ip, player: null, mayStart: true, prove: null };

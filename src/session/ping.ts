@@ -24,7 +24,7 @@ import type { RecentDialFailures } from "./recent-dial-failures.ts";
 import { goneSignal, type Session } from "./session.ts";
 import { type CachedStatus, type StatusCache, statusKey } from "./status-cache.ts";
 import { askStatus, captureStatus } from "./status-exchange.ts";
-import type { StatusMemory } from "./status-memory.ts";
+import { rememberedAs, type StatusMemory } from "./status-memory.ts";
 
 /** What a ping needs. */
 export interface PingDeps extends AdmissionDeps, BackendDeps, DefaultMotd {
@@ -169,7 +169,7 @@ async function freshStatus(
   const answer = await askStatus(backend, deadlines, signal);
   close(backend, deadlines);
   if (answer === null) return err("does not answer pings");
-  if (route.wake !== null) deps.statusMemory.remember(nameOf(route), protocol, answer.json);
+  if (route.wake !== null) deps.statusMemory.remember(rememberedAs(route), protocol, answer.json);
   return ok(answer.frame);
 }
 
@@ -184,7 +184,7 @@ async function answerInItsPlace(
   const text = motdOf(state, route, deps, motdValues(route, deps.wakes));
   const status =
     opening.kind === "status"
-      ? deps.statusMemory.asleepStatus(nameOf(route), {
+      ? deps.statusMemory.asleepStatus(rememberedAs(route), {
           protocol: opening.handshake.protocol,
           text,
         })
@@ -206,10 +206,7 @@ async function learnStatus(
 ): Promise<void> {
   if (opening.kind !== "status" || route.wake === null) return;
   const { protocol } = opening.handshake;
-  if (!deps.statusMemory.mayLook(nameOf(route), protocol)) return;
+  if (!deps.statusMemory.mayLook(rememberedAs(route), protocol)) return;
   const seen = await captureStatus(session.client, backend, deps.deadlines, goneSignal(session));
-  if (seen !== null) deps.statusMemory.remember(nameOf(route), protocol, seen.json);
+  if (seen !== null) deps.statusMemory.remember(rememberedAs(route), protocol, seen.json);
 }
-
-/** A name that no other route has, and that outlives a change of address. */
-const nameOf = (route: Route): string => `${route.source} ${route.id}`;

@@ -1,4 +1,6 @@
 import { longestStatus, statusFrame, statusResponse } from "../protocol/status.ts";
+import type { Route } from "../routing/route.ts";
+import { type Icon, isIcon, toIcon } from "./icon.ts";
 
 /**
  * What the server list showed for each backend while it ran, for when it sleeps. A backend goes by any text
@@ -20,6 +22,8 @@ export interface StatusMemory {
    * null when there is no text either.
    */
   asleepStatus(backend: string, status: { protocol: number; text: string }): Uint8Array | null;
+  /** The backend's last icon; null where it had none, or none that a client shows. */
+  icon(backend: string): Icon | null;
   /** Everything remembered as plain JSON values, one for each backend, the one longest unheard of first. */
   save(): readonly SavedStatus[];
   /**
@@ -56,6 +60,8 @@ interface Answer {
 
 interface Backend {
   favicon: string | null;
+  /** What the favicon holds. */
+  icon: Icon | null;
   /** Grows whenever something is remembered. */
   version: number;
   /** By protocol, the latest last. */
@@ -89,6 +95,7 @@ export function createStatusMemory(deps: StatusMemoryDeps): StatusMemory {
     const known = backends.get(name);
     const place = known ?? {
       favicon: null,
+      icon: null,
       version: 0,
       answers: new Map(),
       looks: new Map(),
@@ -110,7 +117,7 @@ export function createStatusMemory(deps: StatusMemoryDeps): StatusMemory {
     const place = placeOf(name);
     const isKnown =
       place.favicon === seen.favicon && place.answers.get(protocol)?.json === seen.json;
-    place.favicon = seen.favicon;
+    setFavicon(place, seen.favicon);
     place.version += 1;
     setLast(place.answers, protocol, { protocol, json: seen.json }, protocolLimit);
     if (!isKnown) deps.changed();
@@ -149,7 +156,7 @@ export function createStatusMemory(deps: StatusMemoryDeps): StatusMemory {
     const usable = saved.filter(isSaved);
     for (const { backend, favicon, answers } of usable) {
       const place = placeOf(backend);
-      place.favicon = favicon;
+      setFavicon(place, favicon);
       place.version += 1;
       for (const { protocol, json } of answers) {
         setLast(place.answers, protocol, { protocol, json }, protocolLimit);
@@ -158,7 +165,18 @@ export function createStatusMemory(deps: StatusMemoryDeps): StatusMemory {
     return saved.length - usable.length;
   }
 
-  return { mayLook, remember, asleepStatus, save, restore };
+  const icon = (name: string): Icon | null => backends.get(name)?.icon ?? null;
+
+  return { mayLook, remember, asleepStatus, icon, save, restore };
+}
+
+/** The name of a route's backend in a memory: no other route has it, and it outlives a change of address. */
+export const rememberedAs = ({ source, id }: Route): string => `${source} ${id}`;
+
+function setFavicon(place: Backend, favicon: string | null): void {
+  if (place.favicon === favicon) return;
+  place.favicon = favicon;
+  place.icon = favicon === null ? null : toIcon(favicon);
 }
 
 /**
@@ -266,9 +284,6 @@ function toText(members: Members): string | null {
 
 const isMembers = (value: unknown): value is Members =>
   typeof value === "object" && value !== null && !Array.isArray(value);
-
-const isIcon = (value: unknown): value is string =>
-  typeof value === "string" && value.startsWith("data:image/png;base64,");
 
 const isSaved = (value: unknown): value is SavedStatus =>
   isMembers(value) &&

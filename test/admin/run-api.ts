@@ -60,6 +60,7 @@ export async function runApi(
     servers: {
       wakes: () => new Map(),
       may: () => ({ start: false, stop: false }),
+      icon: () => null,
       start: () => err("no"),
       stop: () => Promise.resolve(err("no")),
     },

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { err } from "../../src/base/result.ts";
 import { makeAddress } from "../../src/routing/address.ts";
 import { freshFolder, patternOf } from "../providers/static/run-static-routes.ts";
 import { startChild } from "../support/net/child.ts";
@@ -680,4 +681,35 @@ describe("where it listens", () => {
     expect(await api.routes.set(patternOf("a"), makeAddress("x", 1))).toBeNull();
     expect((await api.answer("GET", "/routes"))[1]).toContain('"a"');
   });
+});
+
+test("a server's icon is a picture that a browser may keep, and 404 where none is known", async () => {
+  const png = new Uint8Array([1, 2, 3]);
+  const api = await start({
+    servers: {
+      wakes: () => new Map(),
+      may: () => ({ start: false, stop: false }),
+      icon: ({ id }) => (id === "survival" ? { png, version: "v1" } : null),
+      start: () => err("no"),
+      stop: () => Promise.resolve(err("no")),
+    },
+  });
+  api.table.replace("postgres", [
+    routeOf("postgres", "survival", "a"),
+    routeOf("postgres", "creative", "b"),
+  ]);
+  const servers = await (await api.call("GET", "/servers")).json();
+  expect(servers).toMatchObject([
+    { name: "creative", icon: null },
+    { name: "survival", icon: "/servers/survival/icon?v=v1" },
+  ]);
+  const response = await api.call("GET", "/servers/survival/icon?v=v1");
+  expect(response.status).toBe(200);
+  expect(response.headers.get("content-type")).toBe("image/png");
+  expect(response.headers.get("x-content-type-options")).toBe("nosniff");
+  expect(response.headers.get("cache-control")).toBe("private, max-age=86400");
+  expect(await response.bytes()).toEqual(png);
+  for (const name of ["creative", "nothing"]) {
+    expect((await api.call("GET", `/servers/${name}/icon`)).status).toBe(404);
+  }
 });

@@ -80,9 +80,10 @@ test("a server has its state, its address of the moment, and who is on it or wai
     ]),
     sessions: [session("s.x", true), session("t.x", true), session("t.x", false)],
     may: mayStart,
+    icon: ({ id }) => (id === "survival" ? { png: new Uint8Array(), version: "abc" } : null),
   });
   expect(views).toMatchObject([
-    { name: "creative", state: "unknown", stateMs: null, address: "10.0.0.5:25565", players: 0 },
+    { name: "creative", state: "unknown", stateMs: null, address: "10.0.0.5:25565", icon: null },
     {
       name: "survival",
       state: "up",
@@ -93,6 +94,7 @@ test("a server has its state, its address of the moment, and who is on it or wai
       startedBy: "Alex",
       usualStartMs: 8_000,
       may: { start: true, stop: false },
+      icon: "/servers/survival/icon?v=abc",
     },
   ]);
 });

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { longestStatus, readStatusResponse, statusResponse } from "../../src/protocol/status.ts";
+import { toIcon } from "../../src/session/icon.ts";
 import { createStatusMemory, type StatusMemory } from "../../src/session/status-memory.ts";
+import { faviconOf, greyPng } from "../support/minecraft/icon.ts";
 
 const icon = `data:image/png;base64,${"iVBORw0KGgo".repeat(300)}`;
 const online = {
@@ -262,6 +264,19 @@ describe("what is saved", () => {
     expect(shown(memory, 47, "", "b")).toEqual({ description: "b" });
     expect(memory.save()).toEqual(memoryOfTwo().save());
     expect(changes()).toBe(0);
+  });
+
+  test("a backend's icon is its last one, over a restart as well", () => {
+    const favicon = faviconOf(greyPng(64));
+    const { memory } = remembering();
+    memory.remember("a", 774, JSON.stringify({ ...online, favicon }));
+    const { memory: next } = remembering();
+    next.restore(memory.save());
+    expect(next.icon("a")).toEqual(toIcon(favicon));
+    expect(next.icon("a")).not.toBeNull();
+    expect(next.icon("b")).toBeNull();
+    next.remember("a", 774, JSON.stringify({ ...online, favicon: undefined }));
+    expect(next.icon("a")).toBeNull();
   });
 
   test("changes when an answer does, and not by the players who come and go", () => {

@@ -4,8 +4,9 @@ import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { faviconOf, greyPng } from "../support/minecraft/icon.ts";
 import { join as joinServer, startMinecraftServer } from "../support/minecraft/minecraft.ts";
-import { login } from "../support/minecraft/wire.ts";
+import { handshake, login, statusRequest, statusResponse } from "../support/minecraft/wire.ts";
 import { sending, startBackend } from "../support/net/backend.ts";
 import { laterPort } from "../support/net/ports.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres/postgres.ts";
@@ -206,6 +207,38 @@ test("the read token shows everything and offers no change", async () => {
   await signIn(page, "look");
   await row(page, "a.example.org").first().waitFor();
   expect(await page.getByRole("button", { name: /Wake|Stop|Remove|Add route/ }).count()).toBe(0);
+  expect(faults).toEqual([]);
+  await context.close();
+});
+
+test("a server's icon takes the place of its letter once the server list has shown it", async () => {
+  const status = { version: { name: "x", protocol: 774 }, favicon: faviconOf(greyPng(64)) };
+  using backend = startBackend(sending(statusResponse(JSON.stringify(status))));
+  await using plane = startControlPlane({
+    servers: [{ name: "creative", state: "running", address: backend.address }],
+  });
+  await using network = await startNetwork({
+    postgres,
+    plane,
+    rows: [{ name: "creative", domain: "creative.example.org", address: backend.address }],
+    env: { API_BINDING: `127.0.0.1:${laterPort()}`, AUTOMC_API_READ_TOKEN: "look" },
+  });
+  const { page, context, faults } = await open(`http://${network.env["API_BINDING"]}`);
+  await signIn(page, "look");
+  const creative = row(page, "creative.example.org").first();
+  await creative.locator(".letter").filter({ hasText: "C" }).waitFor();
+  const host = "creative.example.org";
+  const client = connect(network.router.port, "127.0.0.1");
+  client.write(handshake({ protocol: 774, host, port: 25565, intent: 1 }));
+  client.write(statusRequest);
+  await once(client, "data");
+  client.destroy();
+  await creative.locator("img").waitFor();
+  await creative.locator(".letter").waitFor({ state: "hidden" });
+  expect(await page.evaluate<number>("document.querySelector('.server .icon').naturalWidth")).toBe(
+    64,
+  );
+  expect(await violations(page)).toEqual([]);
   expect(faults).toEqual([]);
   await context.close();
 });

@@ -14,6 +14,8 @@ export interface Server {
   readonly waiting: number;
   readonly usualStartMs: number | null;
   readonly lastFailure: string | null;
+  /** The path of its icon, which changes with the icon. */
+  readonly icon: string | null;
 }
 
 /** A hostname and where it leads. */

@@ -27,6 +27,9 @@ function makeRow(deps: ServerListDeps): Row<Server> {
   const element = make("li", "server");
   const letter = make("span", "letter");
   letter.setAttribute("aria-hidden", "true");
+  const icon = make("img", "icon");
+  icon.alt = "";
+  icon.hidden = true;
   const names = make("div");
   const name = make("strong", "cut");
   const hostnames = make("div", "quiet cut");
@@ -44,9 +47,15 @@ function makeRow(deps: ServerListDeps): Row<Server> {
   const stop = make("button", "", "Stop");
   for (const button of [wake, stop]) button.type = "button";
   actions.append(wake, stop);
-  element.append(letter, names, states, about, actions);
+  element.append(letter, icon, names, states, about, actions);
 
   let shown: Server | null = null;
+  const showIcon = (isShown: boolean): void => {
+    icon.hidden = !isShown;
+    letter.hidden = isShown;
+  };
+  icon.addEventListener("load", () => showIcon(true));
+  icon.addEventListener("error", () => showIcon(false));
   wake.addEventListener("click", () => shown && deps.act(shown, "wake"));
   stop.addEventListener("click", () => shown && deps.act(shown, "stop"));
 
@@ -55,6 +64,13 @@ function makeRow(deps: ServerListDeps): Row<Server> {
     show(server) {
       shown = server;
       setText(letter, server.name.slice(0, 1).toUpperCase());
+      // Relative, so that the page works behind a proxy's path.
+      const path = server.icon?.slice(1) ?? "";
+      if ((icon.getAttribute("src") ?? "") !== path) {
+        showIcon(false);
+        if (path === "") icon.removeAttribute("src");
+        else icon.src = path;
+      }
       setText(name, server.name);
       setText(hostnames, server.hostnames.join(", "));
       hostnames.title = server.hostnames.join(", ");

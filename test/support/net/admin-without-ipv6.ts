@@ -15,6 +15,7 @@ const started = await startAdminServer({
   servers: {
     wakes: () => new Map(),
     may: () => ({ start: false, stop: false }),
+    icon: () => null,
     start: () => err("no"),
     stop: () => Promise.resolve(err("no")),
   },
