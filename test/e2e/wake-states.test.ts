@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
+import { join, startMinecraftServer } from "../support/minecraft/minecraft.ts";
+import { startSessionService } from "../support/minecraft/online-mode.ts";
 import { connectPlayer, disconnectText, waitThroughHold } from "../support/minecraft/player.ts";
 import {
   handshake,
@@ -142,6 +144,66 @@ describe("a server that was started", () => {
     expect(line).toMatchObject({ reason: 'the control plane says "failed": disk full' });
   });
 });
+
+// 1.8.8 has no plugin requests to be held by; 26.1 is the newest.
+for (const version of ["1.8.8", "1.20.4", "26.1"]) {
+  test(`${version}: a player who waited for a server in online mode logs in to it with encryption`, async () => {
+    await using service = startSessionService();
+    await using plane = startControlPlane({ servers: [{ name: "a", startMs: null }] });
+    await using network = await startNetwork({ postgres, plane, rows: [claims("a")] });
+    const account = service.account("Alex");
+    const place = { port: network.router.port, host: "a.example", timeoutMs: 30_000 };
+    const joining = join({ ...place, version, username: "Alex", account });
+    await until("the start", () => plane.starts("a") === 1);
+    await using server = await startMinecraftServer({ version, onlineMode: service.onlineMode });
+    plane.setRunning("a", server.address);
+
+    const joined = await joining;
+    if (joined.kind !== "joined") throw new Error(JSON.stringify(joined));
+    using session = joined.session;
+    expect(session.uuid.replaceAll("-", "")).toBe(account.id);
+    expect(service.vouchedFor).toEqual(["Alex"]);
+    const entered = server.connections.filter(
+      ({ handshake }) => handshake?.intent === intents.login,
+    );
+    expect(entered.map(({ isEncrypted }) => isEncrypted)).toEqual([true]);
+    expect(session.isEncrypted).toBe(true);
+    expect(entered[0]?.packets.slice(0, 3)).toEqual([
+      "set_protocol",
+      "login_start",
+      "encryption_begin",
+    ]);
+    expect(server.errors).toEqual([]);
+    expect(plane.starts("a")).toBe(1);
+  }, 40_000);
+}
+
+test("a server with enable-status=false gets its player 20 s after its port opened, and the next one without a start", async () => {
+  const version = "1.21.11";
+  await using plane = startControlPlane({ servers: [{ name: "a", startMs: null }] });
+  await using network = await startNetwork({ postgres, plane, rows: [claims("a")] });
+  const place = { port: network.router.port, host: "a.example", version, timeoutMs: 60_000 };
+  const joining = join({ ...place, username: "First" });
+  await until("the start", () => plane.starts("a") === 1);
+  await using server = await startMinecraftServer({ version, enableStatus: false });
+  const openedMs = performance.now();
+  plane.setRunning("a", server.address);
+
+  const first = await joining;
+  if (first.kind !== "joined") throw new Error(JSON.stringify(first));
+  using _first = first.session;
+  // 20 s by the clock of the router, which is not the clock of the test.
+  expect(performance.now() - openedMs).toBeGreaterThan(19_000);
+  const second = await join({ ...place, username: "Second" });
+  if (second.kind !== "joined") throw new Error(JSON.stringify(second));
+  using _second = second.session;
+  const intentsSeen = server.connections.map(({ handshake }) => handshake?.intent);
+  expect(intentsSeen.filter((intent) => intent === intents.login)).toHaveLength(2);
+  expect(intentsSeen).toContain(intents.status);
+  expect(server.players()).toEqual(["First", "Second"]);
+  expect(server.errors).toEqual([]);
+  expect(plane.starts("a")).toBe(1);
+}, 90_000);
 
 describe("the wake budget", () => {
   test("is not spent on servers that run: 320 are joined by 320 players, and one that sleeps still starts", async () => {

@@ -4,7 +4,7 @@ import net from "node:net";
 import minecraftData from "minecraft-data";
 import minecraft, { type Client, type Server, type ServerClient } from "minecraft-protocol";
 import { defaultTimeoutMs, withTimeout } from "../net/peer.ts";
-import type { Handshake } from "./wire.ts";
+import { type Handshake, intents } from "./wire.ts";
 
 /** One version of each wire format that players still use. All join directly with the library that the tests use. */
 export const versions = [
@@ -55,6 +55,8 @@ export interface MinecraftServerOptions {
   readonly motd?: string;
   /** Marks the server as one whose players prove who they are; see the online-mode support. */
   readonly onlineMode?: { readonly agent: Agent };
+  /** false: it closes each connection that asks for its status, as with `enable-status=false`. */
+  readonly enableStatus?: boolean;
 }
 
 /** What the library has and its types leave out. */
@@ -106,7 +108,10 @@ export async function startMinecraftServer(
     connections.push(connection);
     client.on("packet", (packet, { name }) => {
       packets.push(name);
-      if (name === "set_protocol") connection.handshake = handshakeOf(packet);
+      if (name === "set_protocol") {
+        connection.handshake = handshakeOf(packet);
+        if (options.enableStatus === false && packet.nextState === intents.status) destroy(client);
+      }
       if (name === "login_start") connection.username = packet.username;
     });
     client.on("end", () => void inGame.delete(client));
