@@ -76,7 +76,8 @@ for (const policy of ["first", "least", "random"] as const) {
 }
 
 test("1,000 players who join at once find the one of four addresses that lives", async () => {
-  await using town = await startTown();
+  // A login that comes late to its turn on a busy machine still has time for the address that lives.
+  await using town = await startTown({ BACKEND_DIAL_TIMEOUT: "10s" });
   for (const [index, fault] of faults.entries()) {
     const server = town.servers[index];
     if (server !== undefined) fault(server, town.netns);

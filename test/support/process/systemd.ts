@@ -67,7 +67,13 @@ export async function bootMachine(
       // systemd 256 and newer run on a machine with cgroups of version 1 only when told so.
       "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",
     ],
-    { stdin: "ignore", stdout: "ignore", stderr: "ignore" },
+    {
+      // The checkout may lie below /tmp, which nspawn would hide behind a file system of its own.
+      env: { ...process.env, SYSTEMD_NSPAWN_TMPFS_TMP: "0" },
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "ignore",
+    },
   );
 
   let leader = "";
