@@ -58,6 +58,9 @@ export function frame(id: number, ...body: readonly Uint8Array[]): Buffer {
 export const handshake = ({ protocol, host, port, intent }: Handshake): Buffer =>
   frame(0x00, varint(protocol), string(host), u16(port), varint(intent));
 
+/** The newest release whose packets are known, 26.3. */
+const newestKnown = 777;
+
 /** The handshake that `bytes` begin with and the offset behind it; null while it is unfinished. Throws when they begin with something else. */
 export function readHandshake(bytes: Buffer): { handshake: Handshake; end: number } | null {
   const length = readVarint(bytes, 0);
@@ -71,7 +74,10 @@ export function readHandshake(bytes: Buffer): { handshake: Handshake; end: numbe
 
   const hostEnd = hostLength.end + hostLength.value;
   const intent = readVarint(bytes, hostEnd + 2);
-  if (intent?.end !== end) throw new Error("a handshake with bytes missing or left over");
+  // A version that does not exist yet may have more fields.
+  const isWhole =
+    intent?.end === end || (protocol.value > newestKnown && (intent?.end ?? end) < end);
+  if (!intent || !isWhole) throw new Error("a handshake with bytes missing or left over");
   return {
     handshake: {
       protocol: protocol.value,

@@ -31,7 +31,8 @@ export interface MachineOptions {
   readonly hasBinary?: boolean;
 }
 
-const binary = join(import.meta.dir, "../../../dist/automc-router");
+const checkout = join(import.meta.dir, "../../..");
+const binary = join(checkout, "dist/automc-router");
 
 /** Boots a machine in that namespace, with an overlay of the tree as its root. Resolves when its systemd answers. */
 export async function bootMachine(
@@ -61,19 +62,15 @@ export async function bootMachine(
       "--keep-unit",
       `--network-namespace-path=/run/netns/${netns.name}`,
       ...(hasBinary ? [`--bind-ro=${binary}:/usr/local/bin/automc-router`] : []),
+      // It may lie below /tmp, where the machine has a file system of its own.
+      `--bind-ro=${checkout}`,
       "--console=pipe",
       "--boot",
       "systemd.unit=bare.target",
       // systemd 256 and newer run on a machine with cgroups of version 1 only when told so.
       "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",
     ],
-    {
-      // The checkout may lie below /tmp, which nspawn would hide behind a file system of its own.
-      env: { ...process.env, SYSTEMD_NSPAWN_TMPFS_TMP: "0" },
-      stdin: "ignore",
-      stdout: "ignore",
-      stderr: "ignore",
-    },
+    { stdin: "ignore", stdout: "ignore", stderr: "ignore" },
   );
 
   let leader = "";
