@@ -190,8 +190,8 @@ function onLookedStarting(state: Starting, seen: Seen, moment: Moment): Step {
       if (seen.port === "no-status" && isOpenLong) {
         return ready(state, seen.address, seen.by, moment);
       }
-      // Why the start was refused for good says more than that the server is not there.
-      const trouble = state.isLast ? (evidence.trouble ?? seen.reason) : seen.reason;
+      // Why no start has been accepted says more than that the server is not there.
+      const trouble = state.acceptedAt === null ? (evidence.trouble ?? seen.reason) : seen.reason;
       const alive = { wasAlive: true, wasFailed: false, trouble };
       return after(seeing({ ...alive, openSince }), moment);
     }

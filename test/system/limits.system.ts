@@ -2,9 +2,9 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { measured } from "../support/docs/reliability.ts";
 import { connectPlayer } from "../support/minecraft/player.ts";
-import { login } from "../support/minecraft/wire.ts";
+import { login, loginDisconnect } from "../support/minecraft/wire.ts";
 import { expectUnharmed, startArena } from "../support/net/arena.ts";
-import { echo, startBackend } from "../support/net/backend.ts";
+import { echo, running, startBackend } from "../support/net/backend.ts";
 import type { FloodJobs } from "../support/net/flood-jobs.ts";
 import { reserveClosedPort } from "../support/net/ports.ts";
 import { startPostgres } from "../support/postgres/postgres.ts";
@@ -62,6 +62,7 @@ test("with 256 file descriptors and 500 clients the games go on, and so do the d
   started.defer(() => postgres.stop());
   await using plane = startControlPlane({ servers: [{ name: "sleepy", startMs: null }] });
   using backend = startBackend(echo);
+  using awoken = startBackend(running(loginDisconnect("awake")));
   using closed = await reserveClosedPort();
   await using network = await startNetwork({
     postgres,
@@ -107,10 +108,10 @@ test("with 256 file descriptors and 500 clients the games go on, and so do the d
   const most = router.fds();
   const { open, ended } = await flood.run("lives", { withinMs: 10_000 });
 
-  plane.setRunning("sleepy", backend.address);
+  plane.setRunning("sleepy", awoken.address);
   await waiting.waitForLength(1);
   await until("who waited is in the game", () =>
-    backend.connections.some((each) => each.received().includes("Waiting")),
+    awoken.connections.some((each) => each.received().includes("Waiting")),
   );
   measured({
     scenario: "T9",
