@@ -27,7 +27,10 @@ export function motdOf(
   values: MotdValues,
 ): string {
   const asleep = motd?.asleep || asleepText;
-  const text = state === "asleep" ? asleep : motd?.loading || loadingText || asleep;
+  // Until the platform starts it again, players read when that is.
+  const isDelayed = typeof motd?.until === "number";
+  const isAsleep = state === "asleep" || isDelayed;
+  const text = isAsleep ? asleep : motd?.loading || loadingText || asleep;
   return filled(text, motd, values);
 }
 

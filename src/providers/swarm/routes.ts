@@ -123,7 +123,8 @@ function targetOf(
   // The Swarm starts it again by itself, or never: more replicas are not what is missing.
   const isDown = state.kind === "restart-delay" || state.kind === "failed";
   const up = scaling.up && !isDown;
-  if (!up && !scaling.down) return null;
+  // Those who wait for a service that the Swarm starts again go on waiting: it stays the same target.
+  if (!scaling.up && !scaling.down) return null;
   return { kind: "swarm", service: id, name, port, network, scaling: { ...scaling, up } };
 }
 
