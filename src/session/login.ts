@@ -205,7 +205,7 @@ function reachOwn(
 
 /**
  * Tells of a hostname whether it leads to the server: the one that the client asked for, and each that a
- * route of the server's claims. A hostname that only the default route takes is nobody's.
+ * route of the server's claims. A hostname that only the default route takes belongs to no server.
  */
 const leadsTo =
   (target: WakeTarget, asked: Hostname, table: LoginDeps["table"]) =>
